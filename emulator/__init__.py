@@ -1,0 +1,26 @@
+"""What is measured, fitted and predicted.
+
+The public calls, for notebooks and scripts: ``load_samples``, ``load_calibration``.
+They are looked up when first used, so that reading a calibration needs neither pandas nor torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from inferometer.emulator.calibrate.file import load_calibration
+    from inferometer.emulator.measure.samples import load_samples
+
+__all__ = ["load_calibration", "load_samples"]
+
+
+def __getattr__(name: str) -> Any:
+    homes = {
+        "load_samples": "inferometer.emulator.measure.samples",
+        "load_calibration": "inferometer.emulator.calibrate.file",
+    }
+    if name not in homes:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(homes[name]), name)

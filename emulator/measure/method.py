@@ -1,0 +1,143 @@
+"""How a measurement is made: everything that must agree before two sets of samples may be mixed."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from inferometer.emulator.errors import InputError
+from inferometer.emulator.measure.collectives import collectives
+
+Timing = Literal["isolated", "pipelined"]
+Groups = Literal["alone", "all"]
+Dtype = Literal["float32", "bfloat16", "float16"]
+
+ITEMSIZE = {"float32": 4, "bfloat16": 2, "float16": 2}
+DTYPE_ALIASES = {"float": "float32", "half": "float16", "fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Stop(Strict):
+    """When a cell has enough iterations. All limits are decided by rank 0 and shared outside the timed region."""
+
+    relative_interval: float = Field(0.05, gt=0)
+    min_iterations: int = Field(20, ge=6)
+    """Six is the fewest for which the order-statistic interval of a median exists at 95 %."""
+    max_iterations: int = Field(200, ge=6)
+    cell_seconds: float = Field(0.4, gt=0)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Stop:
+        if self.max_iterations < self.min_iterations:
+            raise ValueError(f"max_iterations = {self.max_iterations} < min_iterations = {self.min_iterations}")
+        return self
+
+
+class Decode(Strict):
+    batches: list[int] = [1, 8, 64]
+    d_models: list[int] = [4096, 8192]
+
+
+class Tier(Strict):
+    """A set of cells of equal importance: the product of its lists."""
+
+    collectives: list[str]
+    timings: list[Timing] = ["isolated"]
+    groups: list[Groups] = ["alone"]
+    sizes: Literal["sweep", "decode"] = "sweep"
+    why: str = ""
+
+    @model_validator(mode="after")
+    def _known(self) -> Tier:
+        known = collectives()
+        for name in self.collectives:
+            if name not in known:
+                raise ValueError(f"unknown collective {name!r}: known are {', '.join(known)}")
+        return self
+
+
+class Sweep(Strict):
+    """What is visited. Tiers stand in the order of importance."""
+
+    name: str
+    tier: list[Tier] = Field(min_length=1)
+    stop: Stop = Stop()
+    decode: Decode = Decode()
+
+
+class Method(Strict):
+    """One measurement's settings, as resolved: no ``auto`` is left in it."""
+
+    backend: Literal["gloo", "nccl", "mpi"]
+    world_size: int = Field(ge=1)
+    dtypes: list[Dtype] = ["float32"]
+    sizes_bytes: list[int]
+    sweep: Sweep
+    warmup: int = Field(3, ge=1)
+    check: int = Field(1, ge=0)
+    """Operations whose result is compared before a cell is timed; 0: none, and the cell is marked unchecked."""
+    seed: int = 0
+    scheduler: Literal["rr", "batch", "other"] = "other"
+    threads: int = Field(1, ge=1)
+    launches: int = Field(3, ge=1)
+    budget_s: float | None = 180.0
+    timeout_s: float = Field(60.0, gt=0)
+
+    def comparable(self) -> dict[str, Any]:
+        """The fields that two sets of samples must share to be one measurement."""
+        return self.model_dump(exclude={"launches", "budget_s", "timeout_s"})
+
+
+def load_sweep(name_or_path: str) -> Sweep:
+    """A built-in sweep by name, or a TOML file. Raises ``InputError`` naming the file and the key."""
+    path = Path(name_or_path)
+    try:
+        if path.suffix == ".toml":
+            text = path.read_text()
+        else:
+            text = files("inferometer.configs.sweeps").joinpath(f"{name_or_path}.toml").read_text()
+    except OSError as error:
+        known = sorted(p.name[:-5] for p in files("inferometer.configs.sweeps").iterdir() if p.name.endswith(".toml"))
+        raise InputError(
+            f"sweep {name_or_path}: neither a readable TOML file nor one of {', '.join(known)} ({error.strerror})"
+        ) from None
+    try:
+        return Sweep.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{name_or_path}: not TOML: {error}") from None
+    except ValidationError as error:
+        raise InputError(f"{name_or_path}: {first_error(error)}") from None
+
+
+def first_error(error: ValidationError) -> str:
+    """The first complaint of pydantic in one line: ``key.path: what is wrong``."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{where}: {message}" if where else message
+
+
+def sizes_between(begin: int, end: int, factor: int | None = None, step: int | None = None) -> list[int]:
+    """Sizes from ``begin`` to ``end`` bytes by a factor or a step, as nccl-tests' -b -e -f -i.
+
+    Raises ``InputError`` with the arithmetic.
+    """
+    if begin < 1 or begin > end:
+        raise InputError(f"-b {begin} -e {end}: the first size must be at least 1 byte and at most the last")
+    if step is not None:
+        if step < 1:
+            raise InputError(f"-i {step}: the step must be at least 1 byte")
+        return list(range(begin, end + 1, step))
+    if factor is None or factor < 2:
+        raise InputError(f"-f {factor}: the factor must be at least 2")
+    sizes = [begin]
+    while sizes[-1] * factor <= end:
+        sizes.append(sizes[-1] * factor)
+    return sizes

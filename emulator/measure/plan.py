@@ -1,0 +1,111 @@
+"""Which cells a launch visits: the sweep's tiers spread over the machine's groups, in the order of importance."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from inferometer.emulator.measure.collectives import Call, Collective, collectives, elements_for
+from inferometer.emulator.measure.method import ITEMSIZE, Method, Tier
+from inferometer.parallel.mesh import RankMesh
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One point of the sweep. ``mesh`` indexes the launch's list of group meshes."""
+
+    collective: str
+    dtype: str
+    requested_bytes: int
+    timing: str
+    groups: str
+    mesh: int
+    ranks: int
+    nodes: int
+    tier: int
+
+    @property
+    def id(self) -> str:
+        """The same cell in every launch on the same ranks."""
+        where = f"{self.ranks}x{self.nodes}/{self.groups}"
+        return f"{self.collective}/{self.dtype}/{self.requested_bytes}/{where}/{self.timing}"
+
+
+@dataclass(frozen=True)
+class GroupMesh:
+    """A mesh with the node count of its groups."""
+
+    mesh: RankMesh
+    nodes: int
+
+
+def candidate_cells(method: Method, meshes: Sequence[GroupMesh]) -> list[Cell]:
+    """Every cell that the sweep asks for and the groups allow, most important first, none twice."""
+    cells: dict[str, Cell] = {}
+    for index, tier in enumerate(method.sweep.tier):
+        sizes = method.sizes_bytes if tier.sizes == "sweep" else []
+        for size in coarse_to_fine(sizes) if tier.sizes == "sweep" else [0]:
+            for dtype in method.dtypes:
+                wanted = [size] if tier.sizes == "sweep" else decode_sizes(method, dtype)
+                for bytes_ in wanted:
+                    for cell in _cells_of(tier, index, bytes_, dtype, meshes):
+                        cells.setdefault(cell.id, cell)
+    return list(cells.values())
+
+
+def _cells_of(tier: Tier, index: int, size: int, dtype: str, meshes: Sequence[GroupMesh]) -> list[Cell]:
+    records = collectives()
+    cells = []
+    for number, group_mesh in enumerate(meshes):
+        ranks = group_mesh.mesh.degree("member")
+        for name in tier.collectives:
+            record = records[name]
+            if (record.pair and ranks != 2) or elements_for(record, size, ITEMSIZE[dtype], ranks) == 0:
+                continue
+            for groups in tier.groups:
+                if groups == "all" and group_mesh.mesh.degree("block") == 1:
+                    continue  # one group is the whole mesh: the same cell as alone
+                for timing in tier.timings:
+                    bytes_ = size if record.sized else 0
+                    cells.append(Cell(name, dtype, bytes_, timing, groups, number, ranks, group_mesh.nodes, index))
+    return cells
+
+
+def decode_sizes(method: Method, dtype: str) -> list[int]:
+    """Bytes of the activations of one decode step: batch × d_model elements."""
+    shapes = [(batch, d_model) for batch in method.sweep.decode.batches for d_model in method.sweep.decode.d_models]
+    return sorted({batch * d_model * ITEMSIZE[dtype] for batch, d_model in shapes})
+
+
+def coarse_to_fine(sizes: Sequence[int]) -> list[int]:
+    """The ends first, then the middle of the widest gap: any beginning of the list spans the range."""
+    chosen = list(dict.fromkeys([0, len(sizes) - 1])) if sizes else []
+    while len(chosen) < len(sizes):
+        at = sorted(chosen)
+        low, high = max(zip(at, at[1:]), key=lambda gap: gap[1] - gap[0])
+        chosen.append((low + high) // 2)
+    return [sizes[i] for i in chosen]
+
+
+def shuffled(cells: Sequence[Cell], seed: int, launch: int, by_tier: bool) -> list[Cell]:
+    """The cells in the random order of this launch.
+
+    ``by_tier`` keeps the tiers in their order and shuffles within them: the first launch runs so until its share of the
+    budget is spent, which decides what the later launches (shuffled as a whole) visit.
+    """
+    order = random.Random(f"{seed}/{launch}")
+    mixed = list(cells)
+    order.shuffle(mixed)
+    return sorted(mixed, key=lambda cell: cell.tier) if by_tier else mixed
+
+
+def buffer_bytes(record: Collective, cell_bytes: int, dtype: str, ranks: int) -> int:
+    """Memory of one rank for a cell: input, output, and the expected result with its copies while it is checked."""
+    width = ITEMSIZE[dtype]
+    call = Call(elements_for(record, cell_bytes, width, ranks), ranks, 0)
+    if record.name.startswith("all_to_all_v"):
+        elements = 2 * call.elements * ranks  # a skewed routing may send nearly everything to one rank
+    else:
+        elements = record.input_elements(call) + record.output_elements(call)
+    return elements * width + 3 * (record.output_elements(call) or record.input_elements(call)) * max(width, 2)

@@ -1,0 +1,338 @@
+"""One launch of a measurement, on one rank: visit the cells, check the data, take the times, hand them to rank 0.
+
+Everything that ranks must agree on goes through the control plane, outside the timed region. A rank that has no part in a
+cell simply waits there for the next one, asleep.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from inferometer.emulator.measure.collectives import Call, Collective, collectives, elements_for
+from inferometer.emulator.measure.method import ITEMSIZE, Method
+from inferometer.emulator.measure.plan import Cell, GroupMesh
+from inferometer.emulator.measure.statistics import effective_count, relative_half_width, summary
+from inferometer.emulator.measure.timing import CudaTimer, HostTimer, Timer, iteration_times_us, time_definition
+from inferometer.parallel.communicator import Communicator, UnsupportedDtype
+from inferometer.parallel.control import Control
+from inferometer.parallel.placement import Placement
+
+PIPELINE_S = 0.02
+"""A pipelined iteration lasts about this long, or PIPELINE_OPERATIONS operations (nccl-tests' 20) if that is shorter."""
+PIPELINE_OPERATIONS = 20
+PIPELINE_MIN_ITERATIONS = 8
+BATCH_S = 0.25
+"""Iterations between two decisions last at most about this long …"""
+BATCH_MAX = 50
+"""… and are at most this many; a decision costs about as much as one small collective."""
+MIN_EFFECTIVE = 10
+"""Effective (independent) iterations below which the interval of the median is not believed."""
+
+
+@dataclass
+class Seat:
+    """This rank's communicators in one mesh: ``group``, its own group; ``everyone``, all ranks of the mesh."""
+
+    group: Communicator | None
+    everyone: Communicator | None
+
+
+@dataclass
+class Launch:
+    """What a rank needs to take part in one launch."""
+
+    method: Method
+    control: Control
+    placement: Placement
+    world: Communicator
+    cores: int
+    meshes: list[GroupMesh] = field(default_factory=list)
+    seats: list[Seat] = field(default_factory=list)
+    solo: Communicator | None = None
+    doing: str = "start-up"
+    """What this rank is at, for whoever has to explain a failure."""
+    busy_since: float | None = None
+    """Since when (time.monotonic) this rank has been in its present batch of collectives; None: it waits or reckons."""
+
+    @property
+    def timer(self) -> Timer:
+        return CudaTimer() if self.world.launch_mode == "stream" else HostTimer()
+
+    def connect(self) -> None:
+        """Make the groups of every mesh. Collective over the world."""
+        size = self.world.size
+        for mesh in self.placement.group_meshes():
+            groups = mesh.groups("member")
+            group = self.world if groups == [tuple(range(size))] else self.world.split(groups)
+            members = sorted(rank for ranks in groups for rank in ranks)
+            everyone: Communicator | None = self.world
+            if members != list(range(size)):
+                everyone = self.world.split([members])
+            self.meshes.append(GroupMesh(mesh, self.placement.nodes_of(groups[0])))
+            self.seats.append(Seat(group, everyone))
+        self.solo = self.world.split([[rank] for rank in range(size)])
+
+    def visit(
+        self, cells: Sequence[Cell], deadline: float | None, stop_asked: Callable[[], bool], done: Callable[[dict], None]
+    ) -> tuple[str, list[Cell]]:
+        """Measure the cells in order; returns why it ended and the cells not reached.
+
+        ``deadline``: of time.monotonic(), on rank 0. ``stop_asked``: rank 0's wish to end. ``done``: gets each record on
+        rank 0. Raises ``Disagreement`` where ranks disagree about a cell, and whatever the collectives raise.
+        """
+        for index, cell in enumerate(cells):
+            end = None
+            if self.world.rank == 0:
+                if stop_asked():
+                    end = "interrupted"
+                elif deadline is not None and time.monotonic() > deadline:
+                    end = "budget"
+            self.doing = f"waiting for cell {cell.id}"
+            end = self.control.agree(f"cell {index}", self._signature(cell), then=end)
+            if end:
+                return end, list(cells[index:])
+            record = self._measure(index, cell, stop_asked)
+            if record is not None:
+                done(record)
+        return "complete", []
+
+    def _signature(self, cell: Cell) -> list[Any]:
+        """What must be the same on all ranks before the first call: gloo aborts or returns nonsense when it differs."""
+        record = collectives()[cell.collective]
+        elements = elements_for(record, cell.requested_bytes, ITEMSIZE[cell.dtype], cell.ranks)
+        return [cell.collective, cell.dtype, elements, cell.timing, cell.groups, cell.mesh]
+
+    def _measure(self, index: int, cell: Cell, stop_asked: Callable[[], bool]) -> dict[str, Any] | None:
+        """The cell's record on rank 0; None on the others."""
+        seat, mesh = self.seats[cell.mesh], self.meshes[cell.mesh].mesh
+        groups = mesh.groups("member") if cell.groups == "all" else mesh.groups("member")[:1]
+        ranks = [rank for group in groups for rank in group]
+        if self.world.rank not in ranks or seat.group is None:
+            return None
+        everyone = seat.group if cell.groups == "alone" else seat.everyone
+        assert everyone is not None and self.solo is not None
+        self.doing = describe(cell)
+        self.busy_since = time.monotonic()
+        work = Work(cell, collectives()[cell.collective], seat.group, self.solo)
+        try:
+            wrong, estimate_s = work.warm_up(self.method.warmup, self.method.check)
+        except UnsupportedDtype as reason:
+            self.busy_since = None
+            return self._unmeasured(cell, ranks, str(reason))
+        operations = work.record.operations
+        loops = 1
+        if cell.timing == "pipelined":
+            wanted = max(2, min(PIPELINE_OPERATIONS, round(PIPELINE_S / max(estimate_s, 1e-9))))
+            loops = self.control.share(f"loops {index}", wanted, among=ranks)
+            operations *= loops
+        taken = self._iterate(index, cell, work, everyone, ranks, groups, loops, operations, estimate_s, stop_asked)
+        self.busy_since = time.monotonic()
+        wrong += work.check_again() if self.method.check else 0
+        self.busy_since = None
+        wrongs = self.control.gather(f"wrong {index}", wrong, among=ranks)
+        if wrongs is None:
+            return None
+        return self._record(cell, work, ranks, groups, operations, taken, sum(wrongs))
+
+    def _iterate(
+        self,
+        index: int,
+        cell: Cell,
+        work: Work,
+        everyone: Communicator,
+        ranks: list[int],
+        groups: list[tuple[int, ...]],
+        loops: int,
+        operations: int,
+        estimate_s: float,
+        stop_asked: Callable[[], bool],
+    ) -> dict[str, Any]:
+        """Batches of iterations until rank 0 has enough; on rank 0 the readings of all ranks, elsewhere nothing."""
+        stop = self.method.sweep.stop
+        least = stop.min_iterations if cell.timing == "isolated" else PIPELINE_MIN_ITERATIONS
+        half = work.record.operations > 1
+        definition = time_definition(cell.timing, half, self.placement.one_clock and self.timer.clock != "cuda_event")
+        rows = {rank: row for row, rank in enumerate(ranks)}
+        group_rows = [[rows[rank] for rank in group] for group in groups]
+        count = max(6, min(least, BATCH_MAX, round(self.method.timeout_s / 4 / max(estimate_s * loops, 1e-9))))
+        began = time.monotonic()
+        starts = np.empty((len(ranks), 0), np.int64)
+        stops = np.empty((len(ranks), 0), np.int64)
+        timer = self.timer
+        batch = 0
+        while True:
+            self.busy_since = time.monotonic()
+            if cell.timing == "isolated":
+                mine = timer.isolated(everyone.barrier, work.run, count)
+            else:
+                mine = timer.pipelined(everyone.barrier, work.run, count, loops)
+            name = f"batch {index}.{batch}"
+            readings = self.control.gather(name, mine, among=ranks)
+            verdict: list[Any] = []
+            if readings is not None:
+                starts = np.hstack([starts, np.array([r[0] for r in readings], np.int64)])
+                stops = np.hstack([stops, np.array([r[1] for r in readings], np.int64)])
+                times = iteration_times_us(definition, starts, stops, group_rows, operations)
+                elapsed = time.monotonic() - began
+                reason = self._enough(times, least, elapsed, stop_asked())
+                per_iteration = elapsed / len(times)
+                more = min(BATCH_MAX, stop.max_iterations - len(times), round(BATCH_S / max(per_iteration, 1e-9)))
+                verdict = [reason, max(1, more)]
+            self.busy_since = None
+            reason, count = self.control.share(name, verdict, among=ranks)
+            if reason:
+                return {"reason": reason, "definition": definition, "starts": starts, "stops": stops}
+            batch += 1
+
+    def _enough(self, times: np.ndarray, least: int, elapsed_s: float, stop_asked: bool) -> str | None:
+        """Why the cell may end now; None: go on."""
+        stop = self.method.sweep.stop
+        if stop_asked:
+            return "interrupted"
+        if len(times) >= stop.max_iterations:
+            return "max_iterations"
+        # Half the time limit is where the waiting ranks would begin to worry.
+        if elapsed_s > self.method.timeout_s / 2 or (elapsed_s > stop.cell_seconds and len(times) >= least):
+            return "cell_seconds"
+        settled = relative_half_width(times) <= stop.relative_interval and effective_count(times) >= MIN_EFFECTIVE
+        return "relative_interval" if settled and len(times) >= least else None
+
+    def _record(
+        self,
+        cell: Cell,
+        work: Work,
+        ranks: list[int],
+        groups: list[tuple[int, ...]],
+        operations: int,
+        taken: dict[str, Any],
+        wrong: int,
+    ) -> dict[str, Any]:
+        starts, stops = taken["starts"], taken["stops"]
+        origin = int(starts.min())
+        per_node = self.placement.ranks_per_node(groups[0])
+        rows = {rank: row for row, rank in enumerate(ranks)}
+        group_rows = [[rows[rank] for rank in group] for group in groups]
+        times = iteration_times_us(taken["definition"], starts, stops, group_rows, operations)
+        record = self._identity(cell, ranks) | {
+            "bytes": work.accounted_bytes,
+            "count": work.call.elements if work.record.sized else 0,
+            "ranks_per_node": per_node[0] if len(set(per_node)) == 1 else per_node,
+            "groups_ranks": [list(group) for group in groups],
+            "operations": operations,
+            "time_definition": taken["definition"],
+            "clock": self.timer.clock,
+            "warmup": self.method.warmup,
+            "checked": self.method.check,
+            "wrong": wrong if self.method.check else None,
+            "stop_reason": taken["reason"],
+            "bus_factor": work.record.bus_factor(cell.ranks),
+            "origin_ns": origin,
+            "start_ns": (starts - origin).tolist(),
+            "stop_ns": (stops - origin).tolist(),
+        }
+        return record | {"flags": self._flags(cell, work, ranks, summary(times))}
+
+    def _unmeasured(self, cell: Cell, ranks: list[int], reason: str) -> dict[str, Any] | None:
+        if self.world.rank != 0:
+            return None
+        return self._identity(cell, ranks) | {"unmeasured": reason}
+
+    def _identity(self, cell: Cell, ranks: list[int]) -> dict[str, Any]:
+        return {
+            "cell": cell.id,
+            "collective": cell.collective,
+            "implementation": self.world.implementation,
+            "backend": self.world.backend,
+            "launch_mode": self.world.launch_mode,
+            "timing": cell.timing,
+            "dtype": cell.dtype,
+            "concurrent_groups": 1 if cell.groups == "alone" else "all",
+            "groups": len(ranks) // cell.ranks,
+            "scheduler": self.method.scheduler,
+            "requested_bytes": cell.requested_bytes,
+            "ranks": cell.ranks,
+            "nodes": cell.nodes,
+            "participants": ranks,
+        }
+
+    def _flags(self, cell: Cell, work: Work, ranks: list[int], numbers: dict[str, Any]) -> list[str]:
+        flags = []
+        busiest = max(self.placement.ranks_per_node(ranks))
+        if self.world.launch_mode == "host" and busiest * self.method.threads > self.cores:
+            flags.append("oversubscribed")
+        if self.world.backend == "gloo" and work.record.sized and work.call.elements < 2 * cell.ranks:
+            flags.append("degenerate_size")
+        if not self.method.check:
+            flags.append("unchecked")
+        if numbers["drift"] is not None and abs(numbers["drift"]) > 0.25:
+            flags.append("drift")
+        return flags
+
+
+class Work:
+    """The buffers of one cell on this rank, and the operation on them."""
+
+    def __init__(self, cell: Cell, record: Collective, group: Communicator, solo: Communicator) -> None:
+        self.record = record
+        self._comm = solo if record.solo else group
+        itemsize = ITEMSIZE[cell.dtype]
+        self.call = Call(
+            elements_for(record, cell.requested_bytes, itemsize, group.size),
+            self._comm.size,
+            self._comm.rank,
+        )
+        self.accounted_bytes = record.accounted_elements(self.call) * itemsize if record.sized else 0
+        self._dtype = getattr(torch, cell.dtype)
+        device = self._comm.device
+        self._data = torch.from_numpy(record.data(self.call)).to(device, self._dtype)
+        self._expected = torch.from_numpy(record.expected(self.call)).to(device, self._dtype)
+        self._input = self._data.clone()
+        in_place = record.output_elements(self.call) == 0
+        self._output = self._input if in_place else torch.empty_like(self._expected)
+        prepared, comm, tensor, output, run = record.prepare(self.call), self._comm, self._input, self._output, record.run
+        self.run: Callable[[], None] = lambda: run(comm, tensor, output, prepared)
+
+    def warm_up(self, calls: int, checks: int) -> tuple[int, float]:
+        """Run ``calls`` times, the first ``checks`` of them compared; returns wrong elements and the last call's seconds.
+
+        The timed calls then work on zeros, so that sums in place do not grow without bound.
+        """
+        wrong, elapsed = 0, 0.0
+        for number in range(max(calls, checks)):
+            if number < checks:
+                wrong += self.check_again()
+                continue
+            self._comm.synchronize()
+            began = time.perf_counter()
+            self.run()
+            self._comm.synchronize()
+            elapsed = time.perf_counter() - began
+        if elapsed == 0.0:
+            began = time.perf_counter()
+            self.run()
+            self._comm.synchronize()
+            elapsed = time.perf_counter() - began
+        self._input.zero_()
+        return wrong, elapsed
+
+    def check_again(self) -> int:
+        """Run once on fresh data; the number of elements that differ from what they must be."""
+        self._input.copy_(self._data)
+        if self._output is not self._input:
+            self._output.fill_(-1)
+        self.run()
+        self._comm.synchronize()
+        return int((self._output != self._expected).sum())
+
+
+def describe(cell: Cell) -> str:
+    """A cell as a person says it, for messages."""
+    size = f" of {cell.requested_bytes} bytes" if cell.requested_bytes else ""
+    nodes = f" on {cell.nodes} nodes" if cell.nodes > 1 else ""
+    return f"{cell.collective}{size} ({cell.dtype}, {cell.ranks} ranks{nodes}, {cell.timing}, {cell.groups})"

@@ -1,0 +1,137 @@
+"""What exactly is timed.
+
+``isolated``: a barrier, then one operation between two readings of the clock, on every rank, again and again. The time of
+an iteration is the last stop minus the last start: what the collective costs once everybody is there, net of the skew
+with which ranks leave the barrier. Ranks on machines without a common clock have only their own durations, of which the
+longest counts.
+
+``pipelined``: a barrier, then K operations back to back between two readings, divided by K: nccl-tests' way.
+
+On a GPU the readings are events on the stream and the barrier is a collective on the same stream, so the host's launch
+latency stays out as long as the stream is never empty.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import perf_counter_ns
+from typing import Protocol
+
+import numpy as np
+
+Run = Callable[[], None]
+Readings = tuple[list[int], list[int]]
+
+
+class Timer(Protocol):
+    """Takes ``(start_ns, stop_ns)``, a list each with one entry per iteration, on this rank."""
+
+    clock: str
+
+    def isolated(self, barrier: Run, run: Run, iterations: int) -> Readings: ...
+
+    def pipelined(self, barrier: Run, run: Run, iterations: int, operations: int) -> Readings: ...
+
+
+class HostTimer:
+    """For backends whose calls return with the result."""
+
+    clock = "CLOCK_MONOTONIC"
+
+    def isolated(self, barrier: Run, run: Run, iterations: int) -> Readings:
+        now = perf_counter_ns
+        starts, stops = [0] * iterations, [0] * iterations
+        with collector_off():
+            for i in range(iterations):
+                barrier()
+                starts[i] = now()
+                run()
+                stops[i] = now()
+        return starts, stops
+
+    def pipelined(self, barrier: Run, run: Run, iterations: int, operations: int) -> Readings:
+        now = perf_counter_ns
+        starts, stops = [0] * iterations, [0] * iterations
+        steps = range(operations)
+        with collector_off():
+            for i in range(iterations):
+                barrier()
+                starts[i] = now()
+                for _ in steps:
+                    run()
+                stops[i] = now()
+        return starts, stops
+
+
+class CudaTimer:
+    """For backends that queue their work on a CUDA stream: durations come from events, not from the host's clock."""
+
+    clock = "cuda_event"
+
+    def isolated(self, barrier: Run, run: Run, iterations: int) -> Readings:
+        return self.pipelined(barrier, run, iterations, 1)
+
+    def pipelined(self, barrier: Run, run: Run, iterations: int, operations: int) -> Readings:
+        import torch
+
+        pairs = [
+            (torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)) for _ in range(iterations)
+        ]
+        starts = [0] * iterations
+        with collector_off():
+            for i, (start, stop) in enumerate(pairs):
+                barrier()
+                starts[i] = perf_counter_ns()
+                start.record()
+                for _ in range(operations):
+                    run()
+                stop.record()
+            torch.cuda.synchronize()
+        return starts, [at + round(start.elapsed_time(stop) * 1e6) for at, (start, stop) in zip(starts, pairs)]
+
+
+@contextmanager
+def collector_off() -> Iterator[None]:
+    """Keep Python's garbage collector out of the timed region."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def time_definition(timing: str, half_round_trip: bool, one_clock: bool) -> str:
+    """The name under which `iteration_times_us` finds what the readings mean."""
+    if half_round_trip:
+        return "half_round_trip"
+    if timing == "isolated" and one_clock:
+        return "last_stop_minus_last_start"
+    return "longest_duration"
+
+
+def iteration_times_us(
+    definition: str, start_ns: np.ndarray, stop_ns: np.ndarray, groups: list[list[int]], operations: int
+) -> np.ndarray:
+    """Time of one operation in each iteration, us.
+
+    ``start_ns``, ``stop_ns``: int [ranks, iterations]; ``groups``: for each group the rows of its ranks, first rank
+    first; ``operations``: operations between two readings. Where several groups ran at once, the mean over the groups:
+    what one of them pays. Raises ``ValueError`` for an unknown definition.
+    """
+    per_group = []
+    for rows in groups:
+        start, stop = start_ns[rows], stop_ns[rows]
+        if definition == "last_stop_minus_last_start":
+            span = stop.max(axis=0) - start.max(axis=0)
+        elif definition == "longest_duration":
+            span = (stop - start).max(axis=0)
+        elif definition == "half_round_trip":
+            span = stop[0] - start[0]  # the initiator's clock alone: first byte out to last byte back
+        else:
+            raise ValueError(f"unknown time definition {definition!r}")
+        per_group.append(span / operations / 1e3)
+    return np.mean(per_group, axis=0)

@@ -1,0 +1,95 @@
+"""Time collectives on real ranks and write raw samples.
+
+  inferometer measure                                      ranks, sizes and launches chosen for this machine
+  inferometer measure -n 8 -b 8 -e 128M -f 2 --collectives all_reduce,all_to_all -o node.samples.jsonl
+  torchrun --standalone --nproc-per-node 8 -m inferometer.launch measure -o node.samples.jsonl
+  mpiexec -n 4 python -m inferometer.launch measure --backend mpi -o mpi.samples.jsonl
+
+Without a launcher the command starts its ranks itself, several times over: the launch is the experimental unit. Under
+torchrun or mpiexec one run is one launch, and `measure --append` adds another to the same file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from inferometer.launch.commands.sweep_flags import add_sweep_flags, method_from, output_path
+from inferometer.launch.identity import identity_from
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-o", "--output", default="measurement.samples.jsonl", metavar="FILE", help="samples file (default measurement.samples.jsonl); an existing one is kept under another name")  # fmt: skip
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--append", action="store_true", help="add launches to the file, made on the same machine by the same method")  # fmt: skip
+    what.add_argument("--resume", action="store_true", help="complete an interrupted file")
+    parser.add_argument("-J", "--json", metavar="FILE|-", help="also write a summary as one JSON document")
+    add_sweep_flags(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from inferometer.launch.sampling import sample_as_rank, sample_here
+
+    identity = identity_from(os.environ)
+    method, words = method_from(args, identity)
+    path = output_path(args.output)
+    mode = "append" if args.append else "resume" if args.resume else "new"
+    out = sys.stderr if args.json == "-" else sys.stdout
+    if identity is None:
+        right = sample_here(method, path, mode, out, words)
+    else:
+        verdict = sample_as_rank(method, path, mode, identity, out, words)
+        if verdict is None:
+            return 0
+        right = verdict
+    print(f"samples: {path}", file=sys.stderr)
+    if args.json:
+        write_json(args.json, summary(path))
+    if not right:
+        print("inferometer: wrong data: some results differ from what they must be (column #wrong)", file=sys.stderr)
+    return 0 if right else 1
+
+
+def summary(path: Path) -> dict[str, Any]:
+    """The cells of a samples file with their statistics, as one JSON-able document in nccl-tests' words."""
+    from inferometer.emulator.measure.collectives import collectives
+    from inferometer.emulator.measure.samples import cell_table, read_header
+    from inferometer.emulator.report.table import bandwidths
+
+    records = collectives()
+    cells = []
+    for row in cell_table(path).drop(columns="iterations_us").to_dict("records"):
+        algbw, busbw = bandwidths(row["bytes"], row["us"], records[row["collective"]].bus_factor(row["ranks"]))
+        cells.append({**row, "alg_bw": algbw, "bus_bw": busbw})
+    with_data = [cell["bus_bw"] for cell in cells if cell["bytes"]]
+    return {
+        "schema": "inferometer/measurement-summary/1",
+        "samples": str(path),
+        "method": read_header(path)["method"],
+        "out_of_bounds": sum(cell["wrong"] or 0 for cell in cells),
+        "average_bus_bandwidth": sum(with_data) / len(with_data) if with_data else None,
+        "cells": cells,
+    }
+
+
+def write_json(target: str, document: Any) -> None:
+    """One JSON document to a file, or to stdout for ``-``. Numbers that are not finite become null."""
+    text = json.dumps(_finite(document), indent=1, allow_nan=False)
+    if target == "-":
+        print(text)
+    else:
+        Path(target).write_text(text + "\n")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and value - value != 0:
+        return None
+    return value.item() if hasattr(value, "item") else value

@@ -1,0 +1,119 @@
+"""Who is to blame when a launch fails, found out by the ranks that are left.
+
+A rank that raises says so itself. A rank that dies or stops says nothing: the others lose their connection or run into the
+time limit, each writes down that it lost somebody, and whoever has written nothing after a moment is the one.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch.distributed as dist
+
+from inferometer.parallel.control import Control, ControlError, Disagreement, Fault
+from inferometer.parallel.placement import HostReport
+
+GRACE_S = 3.0
+"""How long the ranks that are left wait for each other's word before they call a rank silent."""
+
+LOST_SIGNS = ("connection closed", "connection reset", "timed out", "timeout", "broken pipe", "socket", "closed by peer")
+
+
+class Terminated(Exception):
+    """The launcher asked this rank to end, which it does when another rank has failed."""
+
+
+class NoProgress(Exception):
+    """The watchdog's word: a collective has not returned within the time limit."""
+
+
+def kind_of(error: BaseException) -> str:
+    """``lost`` where the error says that peers are gone or silent, ``raised`` where it is this rank's own."""
+    if isinstance(error, Disagreement):
+        return "raised"
+    if isinstance(error, (ControlError, Terminated, NoProgress, dist.DistNetworkError, dist.DistBackendError)):
+        return "lost"
+    text = str(error).lower()
+    return "lost" if isinstance(error, RuntimeError) and any(sign in text for sign in LOST_SIGNS) else "raised"
+
+
+def report_failure(
+    control: Control, error: BaseException, doing: str, hosts: Sequence[HostReport], logs: Mapping[int, Path]
+) -> str | None:
+    """Post this rank's fault; the text for the user on the one rank that is to show it, None on the others."""
+    traceback.print_exception(error)
+    kind = kind_of(error)
+    control.post_fault(kind, f"{type(error).__name__}: {first_line(error)}", doing)
+    if kind == "lost":
+        _wait_for_words(control, hosts)
+    if not control.claim("reporter"):
+        return None
+    return explain(control.world_size, control.faults(), {r: process_state(h) for r, h in enumerate(hosts)}, logs)
+
+
+def _wait_for_words(control: Control, hosts: Sequence[HostReport]) -> None:
+    deadline = time.monotonic() + GRACE_S
+    while time.monotonic() < deadline:
+        silent = set(range(control.world_size)) - set(control.faults())
+        if not silent or (hosts and all(process_state(hosts[rank]) in ("gone", "stopped") for rank in silent)):
+            return
+        time.sleep(0.1)
+
+
+def explain(world_size: int, faults: Mapping[int, Fault], states: Mapping[int, str], logs: Mapping[int, Path]) -> str:
+    """One or two lines: which rank, how, in which collective and size, where its log is."""
+    raised = {rank: fault for rank, fault in faults.items() if fault.kind == "raised"}
+    silent = [rank for rank in range(world_size) if rank not in faults]
+    doing = _common(fault.doing for fault in (raised or faults).values())
+    if raised:
+        blamed = min(raised)
+        words = f"rank {blamed} failed in {doing}: {raised[blamed].message}"
+        if len(raised) > 1:
+            words += f" (and so did rank {', '.join(str(r) for r in sorted(raised) if r != blamed)})"
+    elif silent:
+        blamed = silent[0]
+        how = {"gone": "died", "stopped": "is stopped"}.get(states.get(blamed, ""), "does not answer")
+        also = f" (and rank {', '.join(map(str, silent[1:]))})" if silent[1:] else ""
+        words = f"rank {blamed}{also} {how}; the others were at {doing}"
+    else:
+        blamed = min(faults)
+        words = f"the ranks lost each other in {doing}: rank {blamed} says {faults[blamed].message}"
+    return f"{words}; its log: {logs[blamed]}" if blamed in logs else words
+
+
+def _common(texts: Sequence[str] | object) -> str:
+    listed = list(texts)  # type: ignore[call-overload]
+    # Ranks that were only waiting know less than those in the middle of a collective.
+    busy = [text for text in listed if not text.startswith("waiting")] or listed
+    return max(set(busy), key=busy.count) if busy else "start-up"
+
+
+def process_state(host: HostReport) -> str:
+    """``gone``, ``stopped`` or ``running`` for a process of this machine, ``unknown`` for another's."""
+    try:
+        if Path("/proc/sys/kernel/random/boot_id").read_text().strip() != host.boot_id:
+            return "unknown"
+        state = Path(f"/proc/{host.pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except FileNotFoundError:
+        return "gone"
+    except (OSError, IndexError):
+        return "unknown"
+    return {"T": "stopped", "t": "stopped", "Z": "gone", "X": "gone"}.get(state, "running")
+
+
+def first_line(error: BaseException) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0] if text else "no message"
+
+
+def end_process(status: int) -> None:
+    """Leave at once: after a failure the process groups cannot be taken down in order."""
+    import sys
+
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)

@@ -1,0 +1,120 @@
+"""A communicator on MPI through mpi4py, on the memory of CPU tensors.
+
+mpi4py is imported only when a world is made, so that a machine without an MPI library can still import this package.
+MPI knows neither bfloat16 nor (in its standard) float16: such tensors can be moved, as bytes, but not summed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from inferometer.parallel.communicator import UnsupportedDtype
+
+REDUCIBLE = (torch.float32, torch.float64, torch.int8, torch.int32, torch.int64)
+
+
+class MpiCommunicator:
+    """See `communicator.Communicator`. Made by `world` and `split`, not directly."""
+
+    backend = "mpi"
+    launch_mode = "host"
+    device = torch.device("cpu")
+
+    def __init__(self, comm: Any, ranks: Sequence[int]) -> None:
+        self._comm = comm
+        self.ranks = tuple(ranks)
+        self.rank = comm.Get_rank()
+        self.implementation = _implementation()
+
+    @classmethod
+    def world(cls) -> MpiCommunicator:
+        """All ranks that mpiexec started. Raises ``ImportError`` or ``RuntimeError`` where mpi4py finds no MPI library."""
+        from mpi4py import MPI
+
+        return cls(MPI.COMM_WORLD, range(MPI.COMM_WORLD.Get_size()))
+
+    @property
+    def size(self) -> int:
+        return len(self.ranks)
+
+    def all_reduce(self, tensor: torch.Tensor) -> None:
+        from mpi4py import MPI
+
+        self._comm.Allreduce(MPI.IN_PLACE, _summable(tensor))
+
+    def all_gather(self, output: torch.Tensor, shard: torch.Tensor) -> None:
+        self._comm.Allgather(_bytes(shard), _bytes(output))
+
+    def reduce_scatter(self, shard: torch.Tensor, tensor: torch.Tensor) -> None:
+        self._comm.Reduce_scatter_block(_summable(tensor), _summable(shard))
+
+    def all_to_all(
+        self,
+        output: torch.Tensor,
+        tensor: torch.Tensor,
+        output_splits: Sequence[int] | None = None,
+        input_splits: Sequence[int] | None = None,
+    ) -> None:
+        if output_splits is None or input_splits is None:
+            self._comm.Alltoall(_bytes(tensor), _bytes(output))
+            return
+        width = tensor.element_size()
+        sent = [count * width for count in input_splits]
+        received = [count * width for count in output_splits]
+        self._comm.Alltoallv([_bytes(tensor), sent], [_bytes(output), received])
+
+    def broadcast(self, tensor: torch.Tensor, root: int) -> None:
+        self._comm.Bcast(_bytes(tensor), root=root)
+
+    def send(self, tensor: torch.Tensor, to: int) -> None:
+        self._comm.Send(_bytes(tensor), dest=to)
+
+    def recv(self, tensor: torch.Tensor, source: int) -> None:
+        self._comm.Recv(_bytes(tensor), source=source)
+
+    def exchange(self, tensor: torch.Tensor, to: int, output: torch.Tensor, source: int) -> None:
+        self._comm.Sendrecv(_bytes(tensor), dest=to, recvbuf=_bytes(output), source=source)
+
+    def barrier(self) -> None:
+        self._comm.Barrier()
+
+    def synchronize(self) -> None:
+        """MPI calls return with the result."""
+
+    def split(self, groups: Sequence[Sequence[int]]) -> MpiCommunicator | None:
+        from mpi4py import MPI
+
+        color = next((index for index, ranks in enumerate(groups) if self.rank in ranks), MPI.UNDEFINED)
+        key = 0 if color == MPI.UNDEFINED else list(groups[color]).index(self.rank)
+        comm = self._comm.Split(color, key)
+        if comm == MPI.COMM_NULL:
+            return None
+        return MpiCommunicator(comm, [self.ranks[member] for member in groups[color]])
+
+    def close(self) -> None:
+        from mpi4py import MPI
+
+        if self._comm != MPI.COMM_WORLD:  # the world is finalised by mpi4py when the process exits
+            self._comm.Free()
+
+
+def _summable(tensor: torch.Tensor) -> np.ndarray:
+    if tensor.dtype not in REDUCIBLE:
+        raise UnsupportedDtype(f"MPI cannot sum {tensor.dtype}: use float32, or a backend that can (gloo, nccl)")
+    return tensor.numpy()
+
+
+def _bytes(tensor: torch.Tensor) -> np.ndarray:
+    return tensor.view(torch.uint8).numpy()
+
+
+def _implementation() -> str:
+    from mpi4py import MPI
+
+    # "MPICH Version: 5.0.2 …" or "Open MPI v5.0.11, package: …": the first line's first words name the library.
+    line = MPI.Get_library_version().splitlines()[0].replace("Version:", "").replace("\t", " ")
+    return " ".join(line.split(",")[0].split()[:3]).strip("\x00 ")

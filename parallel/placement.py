@@ -1,0 +1,95 @@
+"""Which rank lives on which node, from what the ranks themselves report and never from a division."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from inferometer.parallel.mesh import RankMesh, powers_of_two
+
+
+@dataclass(frozen=True)
+class HostReport:
+    """What one rank knows of where it runs."""
+
+    hostname: str
+    boot_id: str
+    """Same boot id: same kernel, and so one CLOCK_MONOTONIC for all."""
+    network: str
+    """The network namespace: containers and emulated hosts share a kernel but not a network."""
+    pid: int
+
+    @property
+    def node(self) -> tuple[str, str, str]:
+        return (self.hostname, self.boot_id, self.network)
+
+
+def this_host() -> HostReport:
+    boot_id, network = "", ""
+    with contextlib.suppress(OSError):
+        boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    with contextlib.suppress(OSError):
+        network = str(Path("/proc/self/ns/net").readlink())
+    return HostReport(socket.gethostname(), boot_id or socket.gethostname(), network, os.getpid())
+
+
+@dataclass(frozen=True)
+class Placement:
+    """``node_of[rank]``: node index, in the order in which the nodes first appear among the ranks."""
+
+    node_of: tuple[int, ...]
+    one_clock: bool
+    """All ranks share a kernel, so their time stamps can be compared."""
+
+    @classmethod
+    def from_reports(cls, reports: Sequence[HostReport]) -> Placement:
+        seen: dict[tuple[str, str, str], int] = {}
+        node_of = tuple(seen.setdefault(report.node, len(seen)) for report in reports)
+        return cls(node_of, one_clock=len({report.boot_id for report in reports}) == 1)
+
+    @property
+    def world_size(self) -> int:
+        return len(self.node_of)
+
+    @property
+    def nodes(self) -> int:
+        return len(set(self.node_of))
+
+    def nodes_of(self, ranks: Sequence[int]) -> int:
+        """The number of nodes that ``ranks`` stand on."""
+        return len({self.node_of[rank] for rank in ranks})
+
+    def ranks_per_node(self, ranks: Sequence[int]) -> list[int]:
+        """How many of ``ranks`` each of their nodes holds, in node order."""
+        nodes = [self.node_of[rank] for rank in ranks]
+        return [nodes.count(node) for node in sorted(set(nodes))]
+
+    def group_meshes(self) -> list[RankMesh]:
+        """Meshes that cut the world into equal groups of k nodes × ρ ranks per node, k and ρ powers of two (and the world).
+
+        On one node of 8 ranks: groups of 2, 4 and 8. On 4 nodes of 8: also 1 rank on each of 2 or 4 nodes, 2 on each, …:
+        the designs that tell the cost per local rank from the cost per doubling of nodes. Each mesh has the axes
+        ``block`` (which group) and ``member`` (rank in the group); ranks that fill no whole group stay out of it.
+        """
+        on_node = [[r for r in range(self.world_size) if self.node_of[r] == node] for node in range(self.nodes)]
+        local = min(len(ranks) for ranks in on_node)
+        grid = np.array([ranks[:local] for ranks in on_node])
+        meshes = []
+        for k in powers_of_two(self.nodes):
+            for rho in powers_of_two(local):
+                if k * rho == 1:
+                    continue
+                node_blocks, local_blocks = self.nodes // k, local // rho
+                cut = grid[: node_blocks * k, : local_blocks * rho].reshape(node_blocks, k, local_blocks, rho)
+                blocks = cut.transpose(0, 2, 1, 3).reshape(node_blocks * local_blocks, k * rho)
+                meshes.append(RankMesh(blocks, ("block", "member")))
+        world = tuple(range(self.world_size))
+        if self.world_size > 1 and not any(sorted(g) == list(world) for m in meshes for g in m.groups("member")):
+            meshes.append(RankMesh(np.array([world]), ("block", "member")))
+        return meshes

@@ -1,0 +1,107 @@
+"""A communicator on torch's c10d: gloo where the tensors are on CPUs, NCCL where they are on GPUs.
+
+Plain c10d calls only: functional collectives and DTensor cost two to five times as much per call on small tensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+
+# torch 2.13 renames the single-tensor forms and warns about the old names; older versions know only those.
+_all_gather: Callable = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor
+_reduce_scatter: Callable = getattr(dist, "reduce_scatter_single", None) or dist.reduce_scatter_tensor
+
+
+class TorchCommunicator:
+    """See `communicator.Communicator`. Made by `world` and `split`, not directly."""
+
+    def __init__(self, group: dist.ProcessGroup, ranks: Sequence[int], device: torch.device, timeout_s: float) -> None:
+        self.group = group
+        self.ranks = tuple(ranks)
+        self.rank = dist.get_rank(group)
+        self.device = device
+        self.backend = dist.get_backend(group)
+        self.implementation = _implementation(self.backend)
+        self.launch_mode = "stream" if device.type == "cuda" else "host"
+        self._timeout_s = timeout_s
+
+    @classmethod
+    def world(
+        cls, backend: str, store: dist.Store, rank: int, world_size: int, device: torch.device, timeout_s: float
+    ) -> TorchCommunicator:
+        """Join the world of ``world_size`` ranks that meet in ``store``. Raises ``DistStoreError`` for missing ranks."""
+        # device_id connects NCCL at once, so that the first timed collective does not pay for it.
+        bound = {"device_id": device} if device.type == "cuda" else {}
+        dist.init_process_group(
+            backend, store=store, rank=rank, world_size=world_size, timeout=timedelta(seconds=timeout_s), **bound
+        )
+        assert dist.group.WORLD is not None
+        return cls(dist.group.WORLD, range(world_size), device, timeout_s)
+
+    @property
+    def size(self) -> int:
+        return len(self.ranks)
+
+    def all_reduce(self, tensor: torch.Tensor) -> None:
+        dist.all_reduce(tensor, group=self.group)
+
+    def all_gather(self, output: torch.Tensor, shard: torch.Tensor) -> None:
+        _all_gather(output, shard, group=self.group)
+
+    def reduce_scatter(self, shard: torch.Tensor, tensor: torch.Tensor) -> None:
+        _reduce_scatter(shard, tensor, group=self.group)
+
+    def all_to_all(
+        self,
+        output: torch.Tensor,
+        tensor: torch.Tensor,
+        output_splits: Sequence[int] | None = None,
+        input_splits: Sequence[int] | None = None,
+    ) -> None:
+        dist.all_to_all_single(output, tensor, output_splits, input_splits, group=self.group)
+
+    def broadcast(self, tensor: torch.Tensor, root: int) -> None:
+        dist.broadcast(tensor, self.ranks[root], group=self.group)
+
+    def send(self, tensor: torch.Tensor, to: int) -> None:
+        dist.send(tensor, self.ranks[to], group=self.group)
+
+    def recv(self, tensor: torch.Tensor, source: int) -> None:
+        dist.recv(tensor, self.ranks[source], group=self.group)
+
+    def exchange(self, tensor: torch.Tensor, to: int, output: torch.Tensor, source: int) -> None:
+        sends = dist.P2POp(dist.isend, tensor, self.ranks[to], group=self.group)
+        receives = dist.P2POp(dist.irecv, output, self.ranks[source], group=self.group)
+        for work in dist.batch_isend_irecv([sends, receives]):
+            work.wait()
+
+    def barrier(self) -> None:
+        dist.barrier(group=self.group)
+
+    def synchronize(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+    def split(self, groups: Sequence[Sequence[int]]) -> TorchCommunicator | None:
+        # new_group is collective over the *world*, so a communicator can only be split from there.
+        if len(self.ranks) != dist.get_world_size():
+            raise ValueError(f"split the world, not a group of {len(self.ranks)} of {dist.get_world_size()} ranks")
+        mine = None
+        for ranks in groups:
+            group = dist.new_group(list(ranks), timeout=timedelta(seconds=self._timeout_s))
+            if self.rank in ranks:
+                mine = TorchCommunicator(group, ranks, self.device, self._timeout_s)
+        return mine
+
+    def close(self) -> None:
+        dist.destroy_process_group(None if self.group is dist.group.WORLD else self.group)
+
+
+def _implementation(backend: str) -> str:
+    if backend == "nccl":
+        return "nccl " + ".".join(str(part) for part in torch.cuda.nccl.version())
+    return f"{backend} (torch {torch.__version__})"
