@@ -32,10 +32,12 @@ class NoProgress(Exception):
 
 
 def kind_of(error: BaseException) -> str:
-    """``lost`` where the error says that peers are gone or silent, ``raised`` where it is this rank's own."""
+    """``lost``: peers are gone or silent; ``terminated``: told to end; ``raised``: the error is this rank's own."""
     if isinstance(error, Disagreement):
         return "raised"
-    if isinstance(error, (ControlError, Terminated, NoProgress, dist.DistNetworkError, dist.DistBackendError)):
+    if isinstance(error, Terminated):
+        return "terminated"
+    if isinstance(error, (ControlError, NoProgress, dist.DistNetworkError, dist.DistBackendError)):
         return "lost"
     text = str(error).lower()
     return "lost" if isinstance(error, RuntimeError) and any(sign in text for sign in LOST_SIGNS) else "raised"
@@ -48,7 +50,7 @@ def report_failure(
     traceback.print_exception(error)
     kind = kind_of(error)
     control.post_fault(kind, f"{type(error).__name__}: {first_line(error)}", doing)
-    if kind == "lost":
+    if kind != "raised":
         _wait_for_words(control, hosts)
     if not control.claim("reporter"):
         return None
@@ -68,20 +70,26 @@ def explain(world_size: int, faults: Mapping[int, Fault], states: Mapping[int, s
     """One or two lines: which rank, how, in which collective and size, where its log is."""
     raised = {rank: fault for rank, fault in faults.items() if fault.kind == "raised"}
     silent = [rank for rank in range(world_size) if rank not in faults]
+    ended = [rank for rank, fault in faults.items() if fault.kind == "terminated"]
+    if ended:  # a launcher ends everybody when one has died; where nobody has, it was these that were told to go
+        silent = [rank for rank in silent if states.get(rank) in ("gone", "stopped")]
     doing = _common(fault.doing for fault in (raised or faults).values())
     if raised:
         blamed = min(raised)
-        words = f"rank {blamed} failed in {doing}: {raised[blamed].message}"
+        words = f"rank {blamed} failed {doing}: {raised[blamed].message}"
         if len(raised) > 1:
             words += f" (and so did rank {', '.join(str(r) for r in sorted(raised) if r != blamed)})"
     elif silent:
         blamed = silent[0]
         how = {"gone": "died", "stopped": "is stopped"}.get(states.get(blamed, ""), "does not answer")
         also = f" (and rank {', '.join(map(str, silent[1:]))})" if silent[1:] else ""
-        words = f"rank {blamed}{also} {how}; the others were at {doing}"
+        words = f"rank {blamed}{also} {how}; the others were {doing}"
+    elif ended:
+        blamed = min(ended)
+        words = f"rank {', '.join(map(str, sorted(ended)))} was terminated from outside; it was {faults[blamed].doing}"
     else:
         blamed = min(faults)
-        words = f"the ranks lost each other in {doing}: rank {blamed} says {faults[blamed].message}"
+        words = f"the ranks lost each other {doing}: rank {blamed} says {faults[blamed].message}"
     return f"{words}; its log: {logs[blamed]}" if blamed in logs else words
 
 
@@ -89,7 +97,7 @@ def _common(texts: Sequence[str] | object) -> str:
     listed = list(texts)  # type: ignore[call-overload]
     # Ranks that were only waiting know less than those in the middle of a collective.
     busy = [text for text in listed if not text.startswith("waiting")] or listed
-    return max(set(busy), key=busy.count) if busy else "start-up"
+    return max(set(busy), key=busy.count) if busy else "starting up"
 
 
 def process_state(host: HostReport) -> str:

@@ -21,7 +21,7 @@ from pathlib import Path
 from inferometer.emulator.errors import InputError
 from inferometer.launch.events import EventPipe, Listener
 from inferometer.launch.job import Job
-from inferometer.launch.rank_log import last_line
+from inferometer.launch.rank_log import last_line, remove_log
 from inferometer.launch.worker import EVENTS_VARIABLE, PARENT_VARIABLE
 
 RUN_VARIABLE = "INFEROMETER_RUN"
@@ -115,10 +115,7 @@ def _outcome(
     if faults:
         return Outcome("failed", faults[0])
     if ended and launcher.returncode == 0:
-        log.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):
-            log.parent.rmdir()
-            log.parent.parent.rmdir()
+        remove_log(log)
         return Outcome(ended[0])
     if interrupts:
         return Outcome("interrupted")

@@ -10,12 +10,11 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from inferometer.emulator.errors import InputError, RunFailed
-from inferometer.emulator.measure.environment import environment
+from inferometer.emulator.measure.header import comparable, first_difference, header_for
 from inferometer.emulator.measure.method import Method
 from inferometer.emulator.measure.samples import SamplesFile, read_header, read_records
 from inferometer.launch.job import Job
@@ -43,21 +42,13 @@ def logs_of(samples: Path) -> Path:
     return samples.with_name(samples.name.removesuffix(".jsonl").removesuffix(".samples") + ".logs")
 
 
-def header_for(method: Method) -> dict[str, Any]:
-    return {
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "environment": environment(rank_environment(os.environ, method.threads)),
-        "method": method.model_dump(mode="json"),
-    }
-
-
 def open_samples(path: Path, method: Method, mode: str) -> tuple[dict[int, Slot], Path | None]:
     """Make ``path`` ready to be appended to; returns what it holds and where an older file was moved to.
 
     ``mode``: ``new`` (an existing file is kept under another name), ``append`` or ``resume`` (which refuse a file of
     another machine or method, naming the field). Raises ``InputError``.
     """
-    header = header_for(method)
+    header = header_for(method, rank_environment(os.environ, method.threads))
     if mode == "new":
         kept = keep_aside(path)
         SamplesFile.create(path, header).close()
@@ -85,32 +76,6 @@ def keep_aside(path: Path) -> Path | None:
     except OSError as error:
         raise InputError(f"{path}: cannot be moved aside: {error.strerror}") from None
     return kept
-
-
-def comparable(header: dict[str, Any]) -> dict[str, Any]:
-    """What must be equal for two runs to be one measurement: the machine, the software, the method."""
-    known = header.get("environment", {})
-    try:
-        method = Method.model_validate(header["method"]).comparable()
-    except (KeyError, ValueError):
-        method = header.get("method", {})
-    return {
-        "hardware": known.get("hardware"),
-        "software": known.get("software"),
-        "variables": known.get("variables"),
-        "method": method,
-    }
-
-
-def first_difference(held: Any, now: Any, path: str = "") -> str | None:
-    """The first field in which two nested dicts differ, in words; None where they are equal."""
-    if isinstance(held, dict) and isinstance(now, dict):
-        for key in [*held, *(k for k in now if k not in held)]:
-            found = first_difference(held.get(key), now.get(key), f"{path}.{key}" if path else str(key))
-            if found:
-                return found
-        return None
-    return None if held == now else f"{path} is {held!r} in the file and {now!r} here"
 
 
 def slots_in(path: Path) -> dict[int, Slot]:

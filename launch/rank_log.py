@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -24,3 +25,11 @@ def last_line(path: Path) -> str | None:
     except OSError:
         return None
     return next((line for line in reversed(lines) if line), None)
+
+
+def remove_log(path: Path) -> None:
+    """Take a log away, and the folders that held nothing else: logs are kept for failures only."""
+    path.unlink(missing_ok=True)
+    for folder in (path.parent, path.parent.parent):
+        with contextlib.suppress(OSError):
+            folder.rmdir()

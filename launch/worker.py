@@ -17,7 +17,7 @@ from inferometer.emulator.errors import InputError
 from inferometer.launch.events import Event, Listener, pipe_writer
 from inferometer.launch.identity import Identity, identity_from
 from inferometer.launch.job import Job
-from inferometer.launch.rank_log import redirect_output
+from inferometer.launch.rank_log import redirect_output, remove_log
 
 EVENTS_VARIABLE = "INFEROMETER_EVENTS"
 """The named pipe of the process that started the ranks."""
@@ -53,10 +53,10 @@ def take_part(job: Job, identity: Identity, listener: Callable[[], Listener], pa
     logs = {rank: job.log_of(rank) for rank in range(identity.world_size)}
 
     def fail(plane: Control, error: BaseException) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the launcher may not end us before we have spoken
         text = None
         try:
-            text = failure.report_failure(plane, error, launch.doing if launch else "start-up", hosts, logs)
+            text = failure.report_failure(plane, error, launch.doing if launch else "starting up", hosts, logs)
         finally:
             if text:
                 listener()({"event": "fault", "text": text})
@@ -76,13 +76,17 @@ def take_part(job: Job, identity: Identity, listener: Callable[[], Listener], pa
         launch.connect()
         status = _visit(job, launch, hosts, listener() if identity.rank == 0 else None, interrupted)
         launch.doing = "leaving"
-        control.barrier("leaving")
+        control.barrier("closing")
         watch.stop()
         world.close()
+        control.leave()
     except BaseException as error:
-        fail(control, error)
+        try:
+            fail(control, error)
+        except failure.Terminated:  # it came before SIGTERM was put off
+            fail(control, error)
         raise
-    logs[identity.rank].unlink(missing_ok=True)
+    remove_log(logs[identity.rank])
     return status
 
 

@@ -44,7 +44,8 @@ class Disagreement(ControlError):
 
 @dataclass(frozen=True)
 class Fault:
-    """Why a rank gave up. ``kind``: ``raised`` (its own error), ``lost`` (its peers went away or fell silent)."""
+    """Why a rank gave up. ``kind``: ``raised`` (its own error), ``lost`` (its peers went away or fell silent) or
+    ``terminated`` (somebody told it to end)."""
 
     rank: int
     kind: str
@@ -114,6 +115,11 @@ class Control:
 
     def barrier(self, name: str) -> None:
         self.share(name, self.gather(name, None))
+
+    def leave(self) -> None:
+        """The last exchange: all ranks are done, and rank 0, which may house the store, goes last."""
+        self.barrier("leaving")
+        self.gather("left", None)
 
     def agree(self, name: str, value: Any, then: Any = None) -> Any:
         """Make sure that all ranks have the same ``value``; every rank gets rank 0's ``then``.

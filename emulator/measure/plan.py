@@ -44,13 +44,11 @@ def candidate_cells(method: Method, meshes: Sequence[GroupMesh]) -> list[Cell]:
     """Every cell that the sweep asks for and the groups allow, most important first, none twice."""
     cells: dict[str, Cell] = {}
     for index, tier in enumerate(method.sweep.tier):
-        sizes = method.sizes_bytes if tier.sizes == "sweep" else []
-        for size in coarse_to_fine(sizes) if tier.sizes == "sweep" else [0]:
-            for dtype in method.dtypes:
-                wanted = [size] if tier.sizes == "sweep" else decode_sizes(method, dtype)
-                for bytes_ in wanted:
-                    for cell in _cells_of(tier, index, bytes_, dtype, meshes):
-                        cells.setdefault(cell.id, cell)
+        sizes = {d: method.sizes_bytes if tier.sizes == "sweep" else decode_sizes(method, d) for d in method.dtypes}
+        for size in coarse_to_fine(sorted(set().union(*sizes.values()))):
+            for dtype in (d for d in method.dtypes if size in sizes[d]):
+                for cell in _cells_of(tier, index, size, dtype, meshes):
+                    cells.setdefault(cell.id, cell)
     return list(cells.values())
 
 
@@ -73,9 +71,10 @@ def _cells_of(tier: Tier, index: int, size: int, dtype: str, meshes: Sequence[Gr
 
 
 def decode_sizes(method: Method, dtype: str) -> list[int]:
-    """Bytes of the activations of one decode step: batch × d_model elements."""
+    """Bytes of the activations of one decode step, batch × d_model elements, within the sweep's range of sizes."""
     shapes = [(batch, d_model) for batch in method.sweep.decode.batches for d_model in method.sweep.decode.d_models]
-    return sorted({batch * d_model * ITEMSIZE[dtype] for batch, d_model in shapes})
+    sizes = {batch * d_model * ITEMSIZE[dtype] for batch, d_model in shapes}
+    return sorted(size for size in sizes if min(method.sizes_bytes) <= size <= max(method.sizes_bytes))
 
 
 def coarse_to_fine(sizes: Sequence[int]) -> list[int]:
@@ -100,12 +99,11 @@ def shuffled(cells: Sequence[Cell], seed: int, launch: int, by_tier: bool) -> li
     return sorted(mixed, key=lambda cell: cell.tier) if by_tier else mixed
 
 
-def buffer_bytes(record: Collective, cell_bytes: int, dtype: str, ranks: int) -> int:
-    """Memory of one rank for a cell: input, output, and the expected result with its copies while it is checked."""
+def buffer_bytes(record: Collective, size_bytes: int, dtype: str, ranks: int) -> int:
+    """Memory that the buffers of a cell take on the rank that holds most: see `runner.Work` for what they are."""
     width = ITEMSIZE[dtype]
-    call = Call(elements_for(record, cell_bytes, width, ranks), ranks, 0)
-    if record.name.startswith("all_to_all_v"):
-        elements = 2 * call.elements * ranks  # a skewed routing may send nearly everything to one rank
-    else:
-        elements = record.input_elements(call) + record.output_elements(call)
-    return elements * width + 3 * (record.output_elements(call) or record.input_elements(call)) * max(width, 2)
+    call = Call(elements_for(record, size_bytes, width, ranks), ranks, 0)
+    sent = call.elements if record.sized else 1
+    held = max(record.accounted_elements(call), record.output_elements(call), 1)
+    patterns = 2 * (sent + held)  # int16, while the tensors are made from them
+    return width * (2 * sent + 2 * held) + patterns

@@ -55,7 +55,7 @@ class Launch:
     meshes: list[GroupMesh] = field(default_factory=list)
     seats: list[Seat] = field(default_factory=list)
     solo: Communicator | None = None
-    doing: str = "start-up"
+    doing: str = "starting up"
     """What this rank is at, for whoever has to explain a failure."""
     busy_since: float | None = None
     """Since when (time.monotonic) this rank has been in its present batch of collectives; None: it waits or reckons."""
@@ -93,7 +93,7 @@ class Launch:
                     end = "interrupted"
                 elif deadline is not None and time.monotonic() > deadline:
                     end = "budget"
-            self.doing = f"waiting for cell {cell.id}"
+            self.doing = f"waiting for {describe(cell)}"
             end = self.control.agree(f"cell {index}", self._signature(cell), then=end)
             if end:
                 return end, list(cells[index:])
@@ -117,7 +117,7 @@ class Launch:
             return None
         everyone = seat.group if cell.groups == "alone" else seat.everyone
         assert everyone is not None and self.solo is not None
-        self.doing = describe(cell)
+        self.doing = f"in {describe(cell)}"
         self.busy_since = time.monotonic()
         work = Work(cell, collectives()[cell.collective], seat.group, self.solo)
         try:

@@ -202,7 +202,7 @@ def cell_table(*paths: str | Path) -> pandas.DataFrame:
 def _cells(*paths: str | Path) -> Iterator[dict[str, Any]]:
     for path in paths:
         for number, record in enumerate(read_records(path), 1):
-            if record["record"] == "cell":
+            if record["record"] == "cell" and "unmeasured" not in record:
                 missing = [key for key in ("cell", "launch", "collective", "bytes", "ranks") if key not in record]
                 if missing:
                     raise InputError(f"{path}: line {number} has no key {missing[0]!r}")

@@ -1,3 +1,39 @@
-"""stub"""
-def add_arguments(p): pass
-def run(a): return 0
+"""What this machine can run, and what would spoil a measurement.
+
+  inferometer doctor
+  inferometer doctor -n 8 --json -
+
+Exit status 1 where no measurement is possible.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import asdict
+
+from inferometer.emulator.errors import InputError
+from inferometer.emulator.measure.doctor import Question, examine
+from inferometer.launch.commands.measure import write_json
+from inferometer.launch.commands.sweep_flags import default_ranks
+
+MARK = {"ok": "ok  ", "care": "care", "stop": "STOP"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-n", "--ranks", type=int, metavar="N", help="local ranks you are about to start (default as measure's)")  # fmt: skip
+    parser.add_argument("--threads", type=int, default=1, help="threads per rank (default 1)")
+    parser.add_argument("-J", "--json", metavar="FILE|-", help="also write the findings as JSON; - for stdout")
+
+
+def run(args: argparse.Namespace) -> int:
+    ranks = default_ranks() if args.ranks is None else args.ranks
+    if ranks < 1 or args.threads < 1:
+        raise InputError(f"-n {ranks} --threads {args.threads}: both must be at least 1")
+    findings = examine(Question(ranks, args.threads, os.environ))
+    if args.json != "-":
+        for finding in findings:
+            print(f"{MARK[finding.level]}  {finding.subject:<10} {finding.text}")
+    if args.json:
+        write_json(args.json, {"findings": [asdict(finding) for finding in findings]})
+    return 1 if any(finding.level == "stop" for finding in findings) else 0

@@ -1,3 +1,62 @@
-"""stub"""
-def add_arguments(p): pass
-def run(a): return 0
+"""Turn samples into a calibration file.
+
+  inferometer fit calibration.samples.jsonl -o calibration.json
+  inferometer fit gloo.samples.jsonl mpi.samples.jsonl -o both.json --figure both.png
+
+Several files must come from one machine. The same samples and seed give the same bytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from inferometer.emulator.errors import InputError
+from inferometer.launch.commands.sweep_flags import output_path
+
+if TYPE_CHECKING:
+    from inferometer.emulator.calibrate.calibration import Calibration
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("samples", nargs="+", metavar="SAMPLES", help="samples files of one machine")
+    parser.add_argument("-o", "--output", default="calibration.json", metavar="FILE", help="calibration file (default calibration.json)")  # fmt: skip
+    parser.add_argument("--figure", metavar="FILE.png", help="also draw the points and the fitted lines")
+    parser.add_argument("--seed", type=int, default=0, help="of the resampling (default 0)")
+    parser.add_argument("-J", "--json", metavar="FILE|-", help="also write the calibration there; - for stdout")
+
+
+def run(args: argparse.Namespace) -> int:
+    path = output_path(args.output)
+    figure = output_path(args.figure) if args.figure else None
+    fit_and_show([Path(p) for p in args.samples], path, figure, args.seed, args.json)
+    return 0
+
+
+def fit_and_show(samples: list[Path], path: Path, figure: Path | None, seed: int, json_target: str | None) -> Calibration:
+    """Fit, write the calibration and the figure, print the summary (to stderr where stdout is for JSON)."""
+    from inferometer.emulator.calibrate.file import to_json, write_calibration
+    from inferometer.emulator.calibrate.from_samples import calibrate_samples
+    from inferometer.emulator.report.summary import summary_lines
+
+    calibration = calibrate_samples(samples, seed=seed)
+    write_calibration(calibration, path)
+    out = sys.stderr if json_target == "-" else sys.stdout
+    print("\n".join(["", *summary_lines(calibration), ""]), file=out)
+    print(f"calibration: {path}", file=out)
+    if figure:
+        from inferometer.emulator.report.figure import draw
+
+        try:
+            draw(calibration, figure)
+        except ValueError as error:  # matplotlib has no writer for this suffix
+            raise InputError(f"{figure}: {error}") from None
+        print(f"figure: {figure}", file=out)
+    print(f"samples: {', '.join(map(str, samples))}", file=out)
+    if json_target == "-":
+        print(to_json(calibration), end="")
+    elif json_target:
+        output_path(json_target).write_text(to_json(calibration))
+    return calibration

@@ -22,7 +22,7 @@ from inferometer.emulator.measure.method import (
     load_sweep,
     sizes_between,
 )
-from inferometer.emulator.measure.plan import buffer_bytes, decode_sizes
+from inferometer.emulator.measure.plan import buffer_bytes
 from inferometer.emulator.units import parse_bytes
 from inferometer.launch.identity import Identity
 from inferometer.parallel.mesh import powers_of_two
@@ -71,7 +71,7 @@ def add_sweep_flags(parser: argparse.ArgumentParser) -> None:
     sweep.add_argument("--budget", type=seconds_or_none, default=180.0, metavar="S|none", help="seconds for all launches together (default 180); what does not fit is dropped, least important first")  # fmt: skip
     sweep.add_argument("--seed", type=int, default=0, help="of the order of the cells (default 0)")
     for flag in ("-g", "-t", "-G"):  # nccl-tests has them; `_refuse` says what to use here
-        sweep.add_argument(flag, dest=f"refused{flag}", metavar="N", help=argparse.SUPPRESS)
+        sweep.add_argument(flag, dest=f"refused{flag}", nargs="?", const="", metavar="N", help=argparse.SUPPRESS)
 
 
 def method_from(args: argparse.Namespace, identity: Identity | None) -> tuple[Method, str]:
@@ -186,8 +186,7 @@ def check_memory(method: Method) -> None:
     records = collectives()
     names = {name for tier in method.sweep.tier for name in tier.collectives}
     for dtype in method.dtypes:
-        decode = decode_sizes(method, dtype) if any(tier.sizes == "decode" for tier in method.sweep.tier) else []
-        largest = max([*method.sizes_bytes, *decode])
+        largest = max(method.sizes_bytes)
         each, name = max((buffer_bytes(records[name], largest, dtype, method.world_size), name) for name in names)
         if each * local > free:
             raise InputError(

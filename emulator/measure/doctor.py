@@ -1,0 +1,162 @@
+"""What would spoil a measurement on this machine, said beforehand. Each check is a small function; none starts a rank."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from inferometer.emulator.measure import scheduler
+from inferometer.emulator.measure.environment import available_memory, cgroup_cpu_limit, environment, usable_cores
+
+BUSY_CARE = 0.15
+"""Busier than this before anything was started, and launches will differ by what the others do."""
+MEMORY_BYTES = 2 << 30
+"""Four ranks with 16 MiB messages need about 1 GiB, most of it torch's libraries."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """``level``: ``ok``, ``care`` (numbers will be worse) or ``stop`` (no measurement is possible)."""
+
+    level: str
+    subject: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Question:
+    """What the user is about to do."""
+
+    ranks: int
+    threads: int
+    variables: Mapping[str, str]
+
+
+def examine(question: Question) -> list[Finding]:
+    """All findings, in the order of the checks."""
+    return [finding for check in CHECKS for finding in check(question)]
+
+
+def cores(question: Question) -> Iterator[Finding]:
+    """Ranks that wait for a core measure the scheduler."""
+    usable, needed = usable_cores(), question.ranks * question.threads
+    limit = cgroup_cpu_limit()
+    where = f"{usable} usable cores" + (f" (cgroup limit {limit:g})" if limit is not None else "")
+    arithmetic = f"{question.ranks} ranks × {question.threads} threads = {needed}"
+    if needed > usable:
+        yield Finding("care", "cores", f"{arithmetic} > {where}: such cells hold for emulating here, not for extrapolating")
+    else:
+        yield Finding("ok", "cores", f"{arithmetic} within {where}")
+
+
+def load(question: Question) -> Iterator[Finding]:
+    """Other work on the machine."""
+    busy = scheduler.busy_fraction(0.5)
+    if busy is None:
+        yield Finding("care", "load", "the load of this machine cannot be read")
+        return
+    text = f"{busy:.0%} of the cores' time is taken right now, load {os.getloadavg()[0]:.2f}"
+    yield Finding("care" if busy > BUSY_CARE else "ok", "load", text)
+
+
+def scheduling(question: Question) -> Iterator[Finding]:
+    """Most of gloo's noise is the kernel's scheduler."""
+    chosen, why = scheduler.choose("gloo")
+    yield Finding("care" if chosen == "other" else "ok", "scheduler", f"auto means {chosen}: {why}")
+
+
+def memory(question: Question) -> Iterator[Finding]:
+    """Room for the ranks."""
+    free = available_memory()
+    if free is None:
+        yield Finding("care", "memory", "the free memory of this machine cannot be read")
+    elif free < MEMORY_BYTES:
+        yield Finding("care", "memory", f"{free / 2**30:.1f} GiB free: leave out the largest sizes (-e)")
+    else:
+        yield Finding("ok", "memory", f"{free / 2**30:.1f} GiB free")
+
+
+def torch_backends(question: Question) -> Iterator[Finding]:
+    """gloo comes with torch; NCCL needs a CUDA build and devices."""
+    here = environment(question.variables)
+    version = here["software"]["torch"]
+    if version is None:
+        yield Finding("stop", "torch", "not installed: pip install torch")
+        return
+    yield Finding("ok", "torch", f"{version}, backend gloo")
+    gpus = here["hardware"]["gpus"]
+    if not gpus:
+        yield Finding("ok", "nccl", "no NVIDIA GPU here: --backend auto means gloo")
+    elif "+cpu" in version:
+        yield Finding("care", "nccl", f"{len(gpus)} GPUs, but torch {version} was built without CUDA")
+    else:
+        yield Finding("ok", "nccl", f"{len(gpus)} × {gpus[0]}")
+
+
+def mpi(question: Question) -> Iterator[Finding]:
+    """--backend mpi needs mpi4py, an MPI library and mpiexec."""
+    import shutil
+    import sys
+
+    mpiexec = shutil.which("mpiexec", path=str(Path(sys.executable).parent)) or shutil.which("mpiexec")
+    if importlib.util.find_spec("mpi4py") is None:
+        yield Finding("ok", "mpi", "mpi4py is not installed: no --backend mpi (pip install mpi4py mpich)")
+    elif mpiexec is None:
+        yield Finding("care", "mpi", "mpi4py is installed but there is no mpiexec (pip install mpich)")
+    else:
+        yield Finding("ok", "mpi", f"mpi4py and {mpiexec}")
+
+
+def interface(question: Question) -> Iterator[Finding]:
+    """gloo binds to the address of the host's name unless GLOO_SOCKET_IFNAME names an interface; wrong ones cost 100 ×."""
+    wanted = question.variables.get("GLOO_SOCKET_IFNAME")
+    present = sorted(path.name for path in Path("/sys/class/net").glob("*"))
+    if wanted:
+        missing = [name for name in wanted.split(",") if present and name not in present]
+        if missing:
+            yield Finding("stop", "interface", f"GLOO_SOCKET_IFNAME={wanted}: {missing[0]} is none of {', '.join(present)}")
+        else:
+            yield Finding("ok", "interface", f"gloo uses {wanted} (GLOO_SOCKET_IFNAME)")
+        return
+    try:
+        address = socket.gethostbyname(socket.gethostname())
+    except OSError:
+        yield Finding("care", "interface", "the host's name has no address: set GLOO_SOCKET_IFNAME")
+        return
+    if address.startswith("127."):
+        text = f"the host's name means {address}: right on one machine; for several set GLOO_SOCKET_IFNAME"
+    else:
+        text = f"gloo uses the interface of {address}"
+    yield Finding("ok", "interface", text)
+
+
+def frequency(question: Question) -> Iterator[Finding]:
+    """A governor that saves power changes the clock while we measure."""
+    governors = {path.read_text().strip() for path in Path("/sys/devices/system/cpu").glob("cpu*/cpufreq/scaling_governor")}
+    if governors - {"performance"}:
+        yield Finding("care", "frequency", f"CPU frequency governor {', '.join(sorted(governors))}, not performance")
+
+
+def system(question: Question) -> Iterator[Finding]:
+    """Much of what is recorded and controlled here is Linux's."""
+    if platform.system() != "Linux":
+        text = f"{platform.system()}: scheduler classes, steal time and the clean-up of stopped ranks need Linux"
+        yield Finding("care", "system", text)
+
+
+CHECKS: tuple[Callable[[Question], Iterator[Finding]], ...] = (
+    system,
+    cores,
+    load,
+    scheduling,
+    memory,
+    frequency,
+    torch_backends,
+    mpi,
+    interface,
+)

@@ -1,0 +1,124 @@
+"""The figure of a calibration: measured points with their intervals and the fitted lines, one panel per collective."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from inferometer.emulator.report.summary import main_models, paper_time_us
+from inferometer.emulator.units import format_bytes
+
+if TYPE_CHECKING:
+    from inferometer.emulator.calibrate.calibration import Calibration
+    from inferometer.emulator.calibrate.records import Cell, Model
+
+COLUMNS = 3
+PANEL_INCHES = (4.6, 3.4)
+POINTS_ON_A_LINE = 200
+MARKERS = "osD^v<>P"
+LINES = ("-", "--", ":", "-.")
+PAPER_DASHES = (0, (4, 3))
+
+
+def draw(calibration: Calibration, path: str | Path) -> None:
+    """Write the figure (format by the suffix). Collectives without data sizes have no panel.
+
+    Colour: group of ranks and nodes. Line and marker: backend. The grey dashes are the paper's constants.
+    """
+    # The object-oriented interface: no global state, no display needed.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    models = [m for m in main_models(calibration) if m.domain.bytes[1] > 0]
+    names = list(dict.fromkeys(m.target.collective for m in models))
+    backends = sorted({str(m.target.backend) for m in models})
+    groups = sorted({(cell.ranks, cell.nodes) for m in models for cell in _cells_of(calibration, m)})
+    rows = max(1, -(-len(names) // COLUMNS))
+    columns = min(COLUMNS, max(1, len(names)))
+    figure = Figure(figsize=(PANEL_INCHES[0] * columns, PANEL_INCHES[1] * rows + 0.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(rows, columns, squeeze=False, sharex=True).ravel()
+    for panel, name in zip(panels, names):
+        for m in (m for m in models if m.target.collective == name):
+            _draw_model(panel, calibration, m, groups, backends)
+        _label(panel, name)
+        if name == "all_reduce":
+            _draw_paper(panel, groups)
+    for panel in panels[len(names) :]:
+        panel.set_visible(False)
+    _legend(figure, panels[0] if names else None, groups, backends)
+    figure.savefig(path, dpi=130)
+
+
+def _cells_of(calibration: Calibration, model: Model) -> list[Cell]:
+    return [cell for cell in calibration.cells if cell.target == model.target and cell.us.median is not None]
+
+
+def _draw_model(
+    panel: Any, calibration: Calibration, model: Model, groups: list[tuple[int, int]], backends: list[str]
+) -> None:
+    style = backends.index(str(model.target.backend))
+    key = model.target.model_dump(exclude={"collective"})
+    for ranks, nodes in groups:
+        cells = [c for c in _cells_of(calibration, model) if (c.ranks, c.nodes) == (ranks, nodes)]
+        if not cells:
+            continue
+        colour = f"C{groups.index((ranks, nodes))}"
+        sizes = np.array([cell.bytes for cell in cells], float)
+        medians = np.array([cell.us.median for cell in cells], float)
+        low, high = np.array([_interval(cell) for cell in cells]).T
+        fitted = [c.bytes for c in cells if "degenerate_size" not in c.flags] or [c.bytes for c in cells]
+        panel.errorbar(
+            sizes, medians, yerr=[np.maximum(medians - low, 0), np.maximum(high - medians, 0)],
+            fmt=MARKERS[style % len(MARKERS)], color=colour, markersize=4, capsize=2, linewidth=1,
+        )  # fmt: skip
+        line = np.geomspace(min(fitted), max(fitted), POINTS_ON_A_LINE)
+        times = 1e6 * np.asarray(calibration.time_s(model.target.collective, line, ranks, nodes, **key))
+        panel.plot(line, times, LINES[style % len(LINES)], color=colour, linewidth=1.2)
+
+
+def _interval(cell: Cell) -> tuple[float, float]:
+    """Of the median over launches; with fewer than three launches, the span of the launch medians."""
+    if cell.us.ci:
+        return cell.us.ci
+    medians = [us for us in cell.launch_medians if us is not None]
+    return min(medians), max(medians)
+
+
+def _draw_paper(panel: Any, groups: list[tuple[int, int]]) -> None:
+    line = np.geomspace(*panel.get_xlim(), POINTS_ON_A_LINE)
+    for ranks, nodes in groups:
+        panel.plot(line, paper_time_us("all_reduce", line, ranks, nodes), linestyle=PAPER_DASHES, color="0.6", linewidth=1, zorder=0)
+
+
+def _label(panel: Any, name: str) -> None:
+    from matplotlib.ticker import FuncFormatter, NullLocator
+
+    panel.set_xscale("log", base=2)
+    panel.set_yscale("log")
+    panel.set_title(name, fontsize=10)
+    panel.set_xlabel("bytes", fontsize=9)
+    panel.set_ylabel("µs", fontsize=9)
+    panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: format_bytes(value)))
+    panel.xaxis.set_minor_locator(NullLocator())
+    panel.tick_params(which="both", labelsize=8, labelbottom=True)
+    panel.grid(True, which="major", linewidth=0.4, alpha=0.5)
+
+
+def _legend(figure: Any, panel: Any, groups: list[tuple[int, int]], backends: list[str]) -> None:
+    from matplotlib.lines import Line2D
+
+    if panel is None:
+        return
+    handles = [
+        Line2D([], [], color=f"C{i}", label=f"{ranks} ranks" + (f" on {nodes} nodes" if nodes > 1 else ""))
+        for i, (ranks, nodes) in enumerate(groups)
+    ]
+    handles += [
+        Line2D([], [], color="0.2", marker=MARKERS[i % len(MARKERS)], linestyle=LINES[i % len(LINES)], label=f"{name}: median, 95 %; fit")
+        for i, name in enumerate(backends)
+    ]  # fmt: skip
+    handles.append(Line2D([], [], color="0.6", linestyle=PAPER_DASHES, label="the paper's constants"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=8, frameon=False)

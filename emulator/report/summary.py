@@ -1,0 +1,186 @@
+"""A calibration on one screen: what the collectives cost, how that compares with the paper's constants, what to trust."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from inferometer.emulator.calibrate.laws import affine
+from inferometer.emulator.calibrate.prior import paper_parameters
+from inferometer.emulator.units import format_bytes, format_us
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from inferometer.emulator.calibrate.calibration import Calibration
+    from inferometer.emulator.calibrate.records import Model, Parameter
+
+SMALL_BYTES = 4096
+"""The size at which the summary compares times with the paper: a small message, where latency is everything."""
+
+
+def summary_lines(calibration: Calibration) -> list[str]:
+    """The text that `inferometer calibrate` ends with."""
+    return [
+        *_machine(calibration),
+        "",
+        *_law(),
+        "",
+        *_table(calibration),
+        "",
+        *_comparison(calibration),
+        *_unknown(calibration),
+        *_also(calibration),
+        "",
+        *_verdict(calibration),
+    ]
+
+
+def main_models(calibration: Calibration) -> list[Model]:
+    """The laws that the summary shows: one operation at a time, one group, in the dtype that most cells have."""
+    isolated = [
+        m for m in calibration.models if m.target.timing in ("isolated", None) and m.target.concurrent_groups in (1, None)
+    ]
+    dtypes = [m.target.dtype for m in isolated]
+    first = "float32" if "float32" in dtypes else max(set(dtypes), key=dtypes.count, default=None)
+    return [m for m in isolated if m.target.dtype == first]
+
+
+def paper_time_us(collective: str, size_bytes: ArrayLike, ranks: ArrayLike, nodes: ArrayLike) -> np.ndarray:
+    """What the paper's constants say of a collective, µs [n]; the arguments broadcast to n values, at least one."""
+    law = affine(collective)
+    sizes, over, across = np.broadcast_arrays(*(np.atleast_1d(np.asarray(x, float)) for x in (size_bytes, ranks, nodes)))
+    return law.time_us(law.theta(paper_parameters(collective)), sizes, over, across)
+
+
+def _machine(calibration: Calibration) -> Iterator[str]:
+    place = calibration.provenance
+    hardware: dict[str, Any] = dict(place.hardware or {})
+    topology: dict[str, Any] = dict(place.topology or {})
+    backends = ", ".join(sorted({f"{m.target.implementation}" for m in calibration.models}))
+    gpus = hardware.get("gpus") or []
+    what = f"{len(gpus)} × {gpus[0]}" if gpus else f"{hardware.get('cpu_model')}, {hardware.get('cores_usable')} usable cores"
+    schedulers = ", ".join(sorted({str(m.target.scheduler) for m in calibration.models}))
+    yield f"Calibration of {what}"
+    yield (
+        f"{backends}; {topology.get('ranks')} ranks on {topology.get('nodes')} node(s), "
+        f"{calibration.method.get('launches')} launches, scheduler {schedulers}"
+    )
+
+
+def _law() -> Iterator[str]:
+    yield "t = a + b·(ranks/nodes − 1) + c·log2(nodes) + bus bytes / B        […, …]: 95 % interval over launches"
+    paper = paper_parameters("all_reduce")
+    yield (
+        f"The paper's t_reduce: a = {paper['a']:g} µs, b = {paper['b']:g} µs, c = {paper['c']:g} µs, "
+        f"B = {paper['B_intra']:g} GB/s (NCCL's low-latency protocol on H100)."
+    )
+
+
+def _table(calibration: Calibration) -> Iterator[str]:
+    yield (
+        f"{'collective':<21} {'backend':<7} {'ranks':>5}  {'a (µs)':<22} {'b (µs per rank)':<22} "
+        f"{'B (GB/s)':<30} {'error':>6} {'held out':>8}  law"
+    )
+    for m in main_models(calibration):
+        held = m.fit.cv.sizes.median
+        first, *further = _bandwidths(m)
+        yield (
+            f"{m.target.collective:<21} {m.target.backend or '':<7} {_span(m.domain.ranks):>5}  {_cell(m.params.get('a')):<22} "
+            f"{_cell(m.params.get('b')):<22} {first:<30} {m.fit.medape:>6.0%} "
+            f"{'–' if held is None else f'{held:.0%}':>8}  {m.form}"
+        )
+        yield from (f"{'':<83}{text}" for text in further)
+        for combination in m.identifiable_combinations:
+            interval = f" [{combination.ci95[0]:.3g}, {combination.ci95[1]:.3g}]" if combination.ci95 else ""
+            yield f"{'':<37}only {combination.expr} = {combination.value:.3g}{interval} {combination.unit} is determined"
+    for floor in sorted(calibration.launch_floor, key=lambda f: f.ranks):
+        if floor.target.timing == "isolated":
+            yield f"{'null (dispatch floor)':<21} {floor.target.backend or '':<7} {floor.ranks:>5}  {format_us(floor.us)}"
+
+
+def _cell(parameter: Parameter | None) -> str:
+    if parameter is None:
+        return "–"
+    if parameter.value is None:
+        return "not known"
+    text = f"{parameter.value:.3g}"
+    interval = parameter.ci95
+    if interval:
+        return f"{text} [{interval[0]:.3g}, {interval[1]:.3g}]"
+    return f"{text} [no interval]" if parameter.status == "fitted" else f"{text} ({parameter.status.replace('_', ' ')})"
+
+
+def _bandwidths(model: Model) -> list[str]:
+    """One entry per bandwidth of the law, the first for the law's own line."""
+    named = {name: p for name, p in model.params.items() if name.startswith("B_") and p.value is not None}
+    if len(named) <= 1:
+        return [_cell(p) for p in named.values()] or ["–"]
+    entries = []
+    for name, parameter in named.items():
+        kind, _, ranks = name.partition("@")
+        entries.append(f"{_cell(parameter)} {f'at {ranks} ranks' if ranks else kind}")
+    return entries
+
+
+def _span(ranks: list[int]) -> str:
+    return f"{min(ranks)}–{max(ranks)}" if len(ranks) > 1 else str(ranks[0])
+
+
+def _comparison(calibration: Calibration) -> Iterator[str]:
+    """One sentence a person remembers: this machine's small all_reduce against the paper's."""
+    for m in main_models(calibration):
+        if m.target.collective != "all_reduce" or not m.domain.bytes[0] <= SMALL_BYTES <= m.domain.bytes[1]:
+            continue
+        ranks, nodes = max(m.domain.ranks), min(m.domain.nodes)
+        here_us = 1e6 * float(
+            calibration.time_s("all_reduce", SMALL_BYTES, ranks, nodes, **m.target.model_dump(exclude={"collective"}))
+        )
+        paper_us = float(paper_time_us("all_reduce", SMALL_BYTES, ranks, nodes)[0])
+        projection = m.paper_projection
+        yield (
+            f"An all_reduce of {format_bytes(SMALL_BYTES)} over {ranks} ranks takes {format_us(here_us)} µs here "
+            f"({m.target.backend}); the paper's constants say {format_us(paper_us)} µs, {here_us / paper_us:.3g} times less."
+        )
+        yield (
+            f"In the paper's form this machine is {_projected(projection.t_reduce_us.model_dump())}, "
+            f"which misses the measured cells by {projection.medape:.0%} (median), {projection.maxape:.0%} at most."
+        )
+
+
+def _projected(values: dict[str, float | None]) -> str:
+    names = {"base": "a", "per_local_rank": "b", "per_log2_node": "c"}
+    return ", ".join(f"{names[k]} = {'not known' if v is None else f'{v:.3g} µs'}" for k, v in values.items())
+
+
+def _unknown(calibration: Calibration) -> Iterator[str]:
+    reasons: dict[str, list[str]] = {}
+    for m in main_models(calibration):
+        for name, parameter in m.params.items():
+            if parameter.status == "not_identified":
+                reasons.setdefault(f"{name}: {parameter.reason}", []).append(m.target.collective)
+    for reason, names in sorted(reasons.items()):
+        yield f"Not known: {reason}" + ("" if len(names) > 1 else f" ({names[0]})")
+
+
+def _also(calibration: Calibration) -> Iterator[str]:
+    shown = {id(m) for m in main_models(calibration)}
+    rest = [m for m in calibration.models if id(m) not in shown]
+    if rest:
+        kinds: dict[str, list[str]] = {}
+        for m in rest:
+            alone = "one group" if m.target.concurrent_groups == 1 else "all groups at once"
+            kinds.setdefault(f"{m.target.timing}, {alone}, {m.target.dtype}", []).append(m.target.collective)
+        for kind, names in sorted(kinds.items()):
+            yield f"Also in the file: {kind}: {', '.join(sorted(set(names)))}"
+    dropped = calibration.method.get("dropped") or []
+    if isinstance(dropped, list) and dropped:
+        yield f"The time budget left {len(dropped)} cells out (listed in the file under method.dropped)"
+
+
+def _verdict(calibration: Calibration) -> Iterator[str]:
+    yield f"Verdict: {calibration.quality.verdict}"
+    for reason in calibration.quality.reasons:
+        yield f"  - {reason}"
