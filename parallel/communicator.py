@@ -59,7 +59,8 @@ class Communicator(Protocol):
     def exchange(self, tensor: torch.Tensor, to: int, output: torch.Tensor, source: int) -> None:
         """Send ``tensor`` while receiving ``output``: neither direction waits for the other."""
 
-    def barrier(self) -> None: ...
+    def barrier(self) -> None:
+        """No rank's next operation begins before every rank has come here; on a GPU the streams wait, not the hosts."""
 
     def synchronize(self) -> None:
         """Wait until everything queued on ``device`` has finished."""

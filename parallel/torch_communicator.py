@@ -28,6 +28,7 @@ class TorchCommunicator:
         self.implementation = _implementation(self.backend)
         self.launch_mode = "stream" if device.type == "cuda" else "host"
         self._timeout_s = timeout_s
+        self._token = torch.zeros(1, device=device) if device.type == "cuda" else None
 
     @classmethod
     def world(
@@ -80,7 +81,12 @@ class TorchCommunicator:
             work.wait()
 
     def barrier(self) -> None:
-        dist.barrier(group=self.group)
+        if self._token is None:
+            dist.barrier(group=self.group)
+        else:
+            # dist.barrier would also hold up the host: the stream would run dry, and the next launch be timed with the
+            # operation. A tiny all_reduce aligns the streams and leaves the host free to queue what follows.
+            dist.all_reduce(self._token, group=self.group)
 
     def synchronize(self) -> None:
         if self.device.type == "cuda":

@@ -1,0 +1,46 @@
+# make run    set everything up and calibrate this machine
+# make test   set everything up and run the tests
+# make lint   ruff and mypy        make bench   timings side by side        make verify   long statistical studies
+
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: run test lint bench verify clean
+
+run: $(VENV)/run.stamp
+	$(BIN)/inferometer calibrate
+
+test: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest -m "not verify"
+
+lint: $(VENV)/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	mkdir -p build/typings/inferometer
+	for part in parallel emulator launch configs; do ln -sfn ../../../$$part build/typings/inferometer/$$part; done
+	$(BIN)/mypy
+
+bench: $(VENV)/dev.stamp
+	$(BIN)/python benchmarks/timing_loops.py
+
+verify: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest -m verify -s
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Inferometer needs Python 3.11 or newer (make PYTHON=/path/to/python3.11 …)"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+# What the commands need; MPI, tests and linters come with the second stamp.
+$(VENV)/run.stamp: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/dev.stamp: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) --editable ".[dev]"
+	@touch $@ $(VENV)/run.stamp
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

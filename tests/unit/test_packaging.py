@@ -1,0 +1,66 @@
+"""A built wheel, installed elsewhere, has every subpackage, config and schema."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PARTS = ("parallel", "emulator", "launch", "configs")
+DATA_SUFFIXES = (".toml", ".json")
+
+
+def test_the_list_of_packages_is_complete():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    on_disk = {
+        ".".join(("inferometer", *folder.relative_to(ROOT).parts))
+        for part in PARTS
+        for folder in [ROOT / part, *(ROOT / part).rglob("*")]
+        if folder.is_dir() and any(folder.glob("*.py"))
+    }
+    assert set(settings["packages"]) == on_disk
+    for name in settings["packages"]:
+        assert (ROOT.joinpath(*name.split(".")[1:]) / "__init__.py").exists(), f"{name} has no __init__.py"
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory) -> Path:
+    """The wheel unpacked into an empty folder, as pip would into site-packages."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--quiet", "-w", folder, ROOT]
+    built = subprocess.run(command, capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr
+    (wheel,) = folder.glob("inferometer-*.whl")
+    zipfile.ZipFile(wheel).extractall(folder / "site")
+    return folder / "site"
+
+
+def test_the_wheel_holds_every_module_and_data_file(elsewhere):
+    for part in PARTS:
+        for path in (ROOT / part).rglob("*"):
+            if path.suffix == ".py" or path.suffix in DATA_SUFFIXES:
+                assert (elsewhere / "inferometer" / path.relative_to(ROOT)).exists(), path
+    assert {path.name for path in elsewhere.iterdir() if path.suffix != ".dist-info"} == {"inferometer"}
+
+
+def test_the_wheel_runs_away_from_the_repository(elsewhere, tmp_path):
+    code = (
+        "from importlib.resources import files\n"
+        "import inferometer.launch.cli, inferometer.emulator.calibrate, inferometer.parallel.mesh\n"
+        "from inferometer.emulator.measure.method import load_sweep\n"
+        "assert load_sweep('default').tier\n"
+        "assert 'properties' in files('inferometer.emulator.calibrate').joinpath('calibration.schema.json').read_text()\n"
+        f"assert inferometer.parallel.mesh.__file__.startswith({str(elsewhere)!r})\n"
+    )
+    # -S would hide the dependencies; a path entry goes before the editable install's finder
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(elsewhere)!r}); "
+         f"sys.meta_path[:] = [f for f in sys.meta_path if 'Editable' not in repr(f)]\n{code}"],
+        cwd=tmp_path, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
