@@ -78,9 +78,9 @@ def rank_main(scheduler_class: str, answer: str) -> None:
         work.warm_up(10, 1)
         bare = torch.zeros(size // 4)
         loops = {
-            ("isolated", "ours"): lambda: timer.isolated(world.barrier, work.run, ITERATIONS),
+            ("isolated", "ours"): lambda work=work: timer.isolated(world.barrier, work.run, ITERATIONS),
             ("isolated", "bare"): lambda bare=bare: bare_isolated(dist, group, bare, ITERATIONS),
-            ("pipelined", "ours"): lambda: timer.pipelined(world.barrier, work.run, 1, OPERATIONS),
+            ("pipelined", "ours"): lambda work=work: timer.pipelined(world.barrier, work.run, 1, OPERATIONS),
             ("pipelined", "bare"): lambda bare=bare: bare_pipelined(dist, group, bare, 1, OPERATIONS),
         }
         taken = {key: [] for key in loops}

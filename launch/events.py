@@ -1,9 +1,10 @@
 """What a running launch tells whoever shows it: plain dicts, in the same process or through a named pipe.
 
-    {"event": "started", "pids": [...], "cells": 120}     the ranks have found each other
-    {"event": "cell", "number": 7, "of": 120, "row": …}   a cell is done and in the samples file
-    {"event": "ended", "reason": "complete"}              complete, budget or interrupted
-    {"event": "fault", "text": "rank 2 died …"}           the launch has failed
+{"event": "started", "pids": [...], "cells": 120}     the ranks have found each other
+{"event": "doing", "text": "in all_reduce of …"}      a cell begins
+{"event": "cell", "row": …}                           a cell is done and in the samples file
+{"event": "ended", "reason": "complete"}              complete, budget or interrupted
+{"event": "fault", "text": "rank 2 died …"}           the launch has failed
 """
 
 from __future__ import annotations

@@ -6,10 +6,12 @@ time limit, each writes down that it lost somebody, and whoever has written noth
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch.distributed as dist
@@ -20,7 +22,15 @@ from inferometer.parallel.placement import HostReport
 GRACE_S = 3.0
 """How long the ranks that are left wait for each other's word before they call a rank silent."""
 
-LOST_SIGNS = ("connection closed", "connection reset", "timed out", "timeout", "broken pipe", "socket", "closed by peer")
+LOST_SIGNS = (
+    "connection closed",
+    "connection reset",
+    "timed out",
+    "timeout",
+    "broken pipe",
+    "socket",
+    "closed by peer",
+)
 
 
 class Terminated(Exception):
@@ -54,7 +64,10 @@ def report_failure(
         _wait_for_words(control, hosts)
     if not control.claim("reporter"):
         return None
-    return explain(control.world_size, control.faults(), {r: process_state(h) for r, h in enumerate(hosts)}, logs)
+    faults, states = control.faults(), {rank: process_state(host) for rank, host in enumerate(hosts)}
+    text = explain(control.world_size, faults, states, logs)
+    _kill_silent(faults, states, hosts)
+    return text
 
 
 def _wait_for_words(control: Control, hosts: Sequence[HostReport]) -> None:
@@ -64,6 +77,14 @@ def _wait_for_words(control: Control, hosts: Sequence[HostReport]) -> None:
         if not silent or (hosts and all(process_state(hosts[rank]) in ("gone", "stopped") for rank in silent)):
             return
         time.sleep(0.1)
+
+
+def _kill_silent(faults: Mapping[int, Fault], states: Mapping[int, str], hosts: Sequence[HostReport]) -> None:
+    """End the stopped ranks of this machine: they take no other signal, and their launcher would wait for them."""
+    for rank, state in states.items():
+        if rank not in faults and state == "stopped":
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(hosts[rank].pid, signal.SIGKILL)
 
 
 def explain(world_size: int, faults: Mapping[int, Fault], states: Mapping[int, str], logs: Mapping[int, Path]) -> str:
@@ -93,8 +114,9 @@ def explain(world_size: int, faults: Mapping[int, Fault], states: Mapping[int, s
     return f"{words}; its log: {logs[blamed]}" if blamed in logs else words
 
 
-def _common(texts: Sequence[str] | object) -> str:
-    listed = list(texts)  # type: ignore[call-overload]
+def _common(texts: Iterable[str]) -> str:
+    """What most of the ranks were doing."""
+    listed = list(texts)
     # Ranks that were only waiting know less than those in the middle of a collective.
     busy = [text for text in listed if not text.startswith("waiting")] or listed
     return max(set(busy), key=busy.count) if busy else "starting up"

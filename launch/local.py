@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inferometer.emulator.errors import InputError
-from inferometer.launch.events import EventPipe, Listener
+from inferometer.launch.events import Event, EventPipe, Listener
 from inferometer.launch.job import Job
+from inferometer.launch.last_words import blamed_by_launcher
 from inferometer.launch.rank_log import last_line, remove_log
 from inferometer.launch.worker import EVENTS_VARIABLE, PARENT_VARIABLE
 
@@ -52,16 +53,14 @@ def run_ranks(job: Job, listener: Listener) -> Outcome:
 
     Raises ``InputError`` where the launcher (mpiexec) is missing.
     """
-    token = uuid.uuid4().hex
-    ended: list[str] = []
-    faults: list[str] = []
-    pids: list[int] = []
+    log = job.logs / f"launch-{job.launch}" / "launcher.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    course = Course(listener, job.method.timeout_s)
     with tempfile.TemporaryDirectory(prefix="inferometer-") as folder:
         job_file = Path(folder, "job.json")
         job_file.write_text(job.model_dump_json())
         pipe = EventPipe(Path(folder, "events"))
-        launcher_log = job.logs / f"launch-{job.launch}" / "launcher.log"
-        launcher_log.parent.mkdir(parents=True, exist_ok=True)
+        token = uuid.uuid4().hex
         variables = rank_environment(os.environ, job.method.threads) | {
             EVENTS_VARIABLE: str(pipe.path),
             PARENT_VARIABLE: str(os.getpid()),
@@ -69,61 +68,93 @@ def run_ranks(job: Job, listener: Listener) -> Outcome:
             "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": str(SHUTDOWN_S),
             "TORCH_CPP_LOG_LEVEL": "ERROR",
         }
-        with launcher_log.open("wb") as log:
+        with log.open("wb") as output, course.counting_interrupts():
+            # A session of its own: Ctrl-C reaches this process alone, which passes it on to rank 0.
             launcher = subprocess.Popen(
-                _command(job, job_file), env=variables, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                start_new_session=True,
+                _command(job, job_file), env=variables, start_new_session=True,
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output,
             )  # fmt: skip
-        interrupts = 0
-        heard = time.monotonic() + START_S
-        try:
-            while True:
-                try:
-                    for event in pipe.wait(0.2):
-                        heard = time.monotonic()
-                        if event["event"] == "started":
-                            pids = event["pids"]
-                        elif event["event"] == "ended":
-                            ended.append(event["reason"])
-                        elif event["event"] == "fault":
-                            faults.append(event["text"])
-                        listener(event)
-                    if launcher.poll() is not None:
-                        break
-                    limit_s = SHUTDOWN_S if faults or interrupts > 1 else 3 * job.method.timeout_s + START_S
-                    if time.monotonic() - heard > limit_s:
-                        break
-                except KeyboardInterrupt:
-                    interrupts += 1
-                    if interrupts > 1 or not pids:
-                        break
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(pids[0], signal.SIGINT)
-            for event in pipe.wait(0):
-                ended += [event["reason"]] if event["event"] == "ended" else []
-                faults += [event["text"]] if event["event"] == "fault" else []
-                listener(event)
-        finally:
-            kill_all(launcher, token)
-            pipe.close()
-    return _outcome(ended, faults, interrupts, launcher, launcher_log, job.method.timeout_s)
-
-
-def _outcome(
-    ended: list[str], faults: list[str], interrupts: int, launcher: subprocess.Popen, log: Path, timeout_s: float
-) -> Outcome:
-    if faults:
-        return Outcome("failed", faults[0])
-    if ended and launcher.returncode == 0:
+            try:
+                while launcher.poll() is None and not course.lost_patience():
+                    course.follow(pipe.wait(0.2))
+                course.follow(pipe.wait(0))
+            finally:
+                kill_all(launcher, token)
+                pipe.close()
+    outcome = course.outcome(launcher.returncode, log)
+    if outcome.reason in ("complete", "budget", "interrupted"):
         remove_log(log)
-        return Outcome(ended[0])
-    if interrupts:
-        return Outcome("interrupted")
-    if ended and launcher.returncode is not None and launcher.returncode > 0:
-        return Outcome("wrong_data")
-    said = last_line(log)
-    how = f"the launcher ended with status {launcher.returncode}" if launcher.returncode else "the ranks fell silent"
-    return Outcome("failed", f"{how}{f' ({said})' if said else ''}; logs: {log.parent}")
+    return outcome
+
+
+class Course:
+    """How a launch is going, as far as its events tell."""
+
+    def __init__(self, listener: Listener, timeout_s: float) -> None:
+        self._listener = listener
+        self._timeout_s = timeout_s
+        self._heard = time.monotonic() + START_S
+        self._pids: list[int] = []
+        self._doing = "starting up"
+        self._ended: str | None = None
+        self._fault: str | None = None
+        self._interrupts = 0
+
+    def follow(self, events: list[Event]) -> None:
+        for event in events:
+            self._heard = max(self._heard, time.monotonic())
+            kind = event["event"]
+            if kind == "started":
+                self._pids = event["pids"]
+            elif kind == "doing":
+                self._doing = event["text"]
+            elif kind == "ended":
+                self._ended = event["reason"]
+            elif kind == "fault":
+                self._fault = self._fault or event["text"]
+            self._listener(event)
+
+    def lost_patience(self) -> bool:
+        """Whether the ranks have to be killed: they were asked to go, or have been silent for too long."""
+        if self._interrupts > 1 or (self._interrupts and not self._pids):
+            return True
+        # Every cell ends within the time limit, give or take; ranks that say nothing for longer cannot speak any more.
+        limit_s = SHUTDOWN_S if self._fault else 3 * self._timeout_s
+        return time.monotonic() - self._heard > limit_s
+
+    @contextlib.contextmanager
+    def counting_interrupts(self) -> Iterator[None]:
+        """Ctrl-C is passed on to rank 0, which ends the cell and with it the launch; it does not tear up this process."""
+
+        def count(signum: int, frame: object) -> None:
+            self._interrupts += 1
+            if self._pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self._pids[0], signal.SIGINT)
+
+        before = signal.signal(signal.SIGINT, count)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def outcome(self, status: int, log: Path) -> Outcome:
+        """``status``: of the launcher; ``log``: what it printed."""
+        if self._fault:
+            return Outcome("failed", self._fault)
+        if self._ended and status == 0:
+            return Outcome(self._ended)
+        if self._interrupts:
+            return Outcome("interrupted")
+        if self._ended and status > 0:
+            return Outcome("wrong_data")
+        said = log.read_text(errors="replace")
+        blamed = blamed_by_launcher(said, self._pids)
+        if blamed:
+            return Outcome("failed", f"{blamed}; the ranks were {self._doing}; logs: {log.parent}")
+        last = last_line(log)
+        how = f"the launcher ended with status {status} while the ranks were {self._doing}"
+        return Outcome("failed", f"{how}{f' ({last})' if last else ''}; logs: {log.parent}")
 
 
 def _command(job: Job, job_file: Path) -> list[str]:
@@ -142,7 +173,9 @@ def mpiexec() -> str:
     """
     found = shutil.which("mpiexec", path=str(Path(sys.executable).parent)) or shutil.which("mpiexec")
     if found is None:
-        raise InputError("--backend mpi: no mpiexec found; install an MPI (pip install mpich mpi4py) or start the ranks with it")
+        raise InputError(
+            "--backend mpi: no mpiexec found; install an MPI (pip install mpich mpi4py) or start the ranks with it"
+        )
     return found
 
 

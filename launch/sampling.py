@@ -21,6 +21,20 @@ from inferometer.launch.rank_log import redirect_output
 from inferometer.launch.worker import take_part
 
 
+def sample(method: Method, path: Path, mode: str, identity: Identity | None, out: TextIO, words: str) -> bool | None:
+    """Take the samples in the way this process was started. True if all data were right; None on ranks other than 0.
+
+    ``mode``: new, append or resume. ``out``: where the table goes. ``words``: about the scheduler, for the first line.
+    """
+    if identity is None:
+        right: bool | None = sample_here(method, path, mode, out, words)
+    else:
+        right = sample_as_rank(method, path, mode, identity, out, words)
+    if right is False:
+        print("inferometer: wrong data: some results differ from what they must be (column #wrong)", file=sys.stderr)
+    return right
+
+
 def sample_here(method: Method, path: Path, mode: str, out: TextIO, words: str) -> bool:
     """Start local ranks, launch after launch, until the file is complete. True if all data were right.
 

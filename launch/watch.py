@@ -20,7 +20,11 @@ class Watch:
     """Calls ``expired(seconds)`` from its thread when ``busy_since()`` lies further back than the limit."""
 
     def __init__(
-        self, busy_since: Callable[[], float | None], timeout_s: float, expired: Callable[[float], None], parent: int | None
+        self,
+        busy_since: Callable[[], float | None],
+        timeout_s: float,
+        expired: Callable[[float], None],
+        parent: int | None,
     ) -> None:
         self._busy_since = busy_since
         self._limit_s = timeout_s + MARGIN_S

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -53,7 +54,8 @@ def take_part(job: Job, identity: Identity, listener: Callable[[], Listener], pa
     logs = {rank: job.log_of(rank) for rank in range(identity.world_size)}
 
     def fail(plane: Control, error: BaseException) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the launcher may not end us before we have spoken
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the launcher may not end us before we have spoken
         text = None
         try:
             text = failure.report_failure(plane, error, launch.doing if launch else "starting up", hosts, logs)
@@ -151,7 +153,7 @@ def _visit(job: Job, launch: Any, hosts: list, listener: Listener | None, interr
         outcome["wrong"] += record.get("wrong") or 0
         listener(_cell_event(record))
 
-    reason, dropped = launch.visit(order, job.deadline, interrupted, done)
+    reason, dropped = launch.visit(order, job.deadline, interrupted, done, began=lambda doing: listener(_doing(doing)))
     usage = control.gather("usage", rank_usage())
     after = conditions()
     samples.append(
@@ -168,6 +170,10 @@ def _visit(job: Job, launch: Any, hosts: list, listener: Listener | None, interr
     samples.close()
     listener({"event": "ended", "reason": reason, "dropped": len(dropped)})
     return int(control.share("status", int(outcome["wrong"] > 0)))
+
+
+def _doing(text: str) -> Event:
+    return {"event": "doing", "text": text}
 
 
 def _cell_event(record: dict[str, Any]) -> Event:

@@ -45,7 +45,7 @@ class Collective:
     input_elements: Callable[[Call], int]
     """Elements of this rank's input buffer."""
     output_elements: Callable[[Call], int]
-    """Elements of this rank's output buffer; 0: the operation works in place."""
+    """Elements of this rank's output buffer; 0 where the operation works in place."""
     data: Callable[[Call], np.ndarray]
     """This rank's input, int16."""
     expected: Callable[[Call], np.ndarray]
@@ -59,6 +59,8 @@ class Collective:
     accounted_elements: Callable[[Call], int] = field(default=lambda call: call.elements)
     granularity: Callable[[int], int] = field(default=lambda size: 1)
     """``elements`` is rounded down to a multiple of this."""
+    in_place: bool = False
+    """The result replaces the input: there is no output buffer."""
     sums: bool = False
     """The operation adds numbers, which not every backend can do in every dtype."""
     sized: bool = True
@@ -95,7 +97,7 @@ def _summand_table(rank: int, size: int) -> np.ndarray:
 
 
 def _sum_table(size: int) -> np.ndarray:
-    return np.sum([_summand_table(rank, size) for rank in range(size)], axis=0, dtype=np.int16)
+    return np.stack([_summand_table(rank, size) for rank in range(size)]).sum(axis=0, dtype=np.int16)
 
 
 def _moved(rank: int, count: int, start: int = 0) -> np.ndarray:
@@ -172,6 +174,7 @@ def _records() -> list[Collective]:
             expected=lambda call: _tile(_sum_table(call.size), call.elements),
             run=lambda comm, tensor, output, _: comm.all_reduce(tensor),
             bus_factor=_two_way_share,
+            in_place=True,
             sums=True,
         ),
         Collective(
@@ -202,9 +205,7 @@ def _records() -> list[Collective]:
             input_elements=lambda call: call.elements,
             output_elements=lambda call: call.elements,
             data=lambda call: _moved(call.rank, call.elements),
-            expected=lambda call: _received_blocks(
-                np.full((call.size, call.size), call.elements // call.size), call.rank
-            ),
+            expected=lambda call: _received_blocks(np.full((call.size, call.size), call.elements // call.size), call.rank),
             run=lambda comm, tensor, output, _: comm.all_to_all(output, tensor),
             bus_factor=_one_way_share,
             granularity=_shards,
@@ -241,6 +242,7 @@ def _records() -> list[Collective]:
             expected=lambda call: _moved(0, call.elements),
             run=lambda comm, tensor, output, _: comm.broadcast(tensor, 0),
             bus_factor=_whole,
+            in_place=True,
         ),
         Collective(
             "barrier",
@@ -250,6 +252,7 @@ def _records() -> list[Collective]:
             expected=lambda call: np.zeros(0, np.int16),
             run=lambda comm, tensor, output, _: comm.barrier(),
             bus_factor=_whole,
+            in_place=True,
             sized=False,
         ),
         Collective(
@@ -260,6 +263,7 @@ def _records() -> list[Collective]:
             expected=lambda call: np.ones(1, np.int16),
             run=lambda comm, tensor, output, _: comm.all_reduce(tensor),
             bus_factor=_whole,
+            in_place=True,
             sized=False,
             solo=True,
         ),

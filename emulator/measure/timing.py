@@ -76,9 +76,7 @@ class CudaTimer:
     def pipelined(self, barrier: Run, run: Run, iterations: int, operations: int) -> Readings:
         import torch
 
-        pairs = [
-            (torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)) for _ in range(iterations)
-        ]
+        pairs = [(torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)) for _ in range(iterations)]
         starts = [0] * iterations
         with collector_off():
             for i, (start, stop) in enumerate(pairs):

@@ -88,9 +88,17 @@ def _interval(cell: Cell) -> tuple[float, float]:
 
 
 def _draw_paper(panel: Any, groups: list[tuple[int, int]]) -> None:
-    line = np.geomspace(*panel.get_xlim(), POINTS_ON_A_LINE)
+    first, last = panel.get_xlim()
+    line = np.geomspace(first, last, POINTS_ON_A_LINE)
     for ranks, nodes in groups:
-        panel.plot(line, paper_time_us("all_reduce", line, ranks, nodes), linestyle=PAPER_DASHES, color="0.6", linewidth=1, zorder=0)
+        panel.plot(
+            line,
+            paper_time_us("all_reduce", line, ranks, nodes),
+            linestyle=PAPER_DASHES,
+            color="0.6",
+            linewidth=1,
+            zorder=0,
+        )
 
 
 def _label(panel: Any, name: str) -> None:
@@ -116,9 +124,9 @@ def _legend(figure: Any, panel: Any, groups: list[tuple[int, int]], backends: li
         Line2D([], [], color=f"C{i}", label=f"{ranks} ranks" + (f" on {nodes} nodes" if nodes > 1 else ""))
         for i, (ranks, nodes) in enumerate(groups)
     ]
-    handles += [
-        Line2D([], [], color="0.2", marker=MARKERS[i % len(MARKERS)], linestyle=LINES[i % len(LINES)], label=f"{name}: median, 95 %; fit")
-        for i, name in enumerate(backends)
-    ]  # fmt: skip
+    for i, name in enumerate(backends):
+        handle = Line2D([], [], color="0.2", marker=MARKERS[i % len(MARKERS)], label=f"{name}: median, 95 %; fit")
+        handle.set_linestyle(LINES[i % len(LINES)])
+        handles.append(handle)
     handles.append(Line2D([], [], color="0.6", linestyle=PAPER_DASHES, label="the paper's constants"))
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=8, frameon=False)

@@ -61,7 +61,9 @@ def _machine(calibration: Calibration) -> Iterator[str]:
     topology: dict[str, Any] = dict(place.topology or {})
     backends = ", ".join(sorted({f"{m.target.implementation}" for m in calibration.models}))
     gpus = hardware.get("gpus") or []
-    what = f"{len(gpus)} × {gpus[0]}" if gpus else f"{hardware.get('cpu_model')}, {hardware.get('cores_usable')} usable cores"
+    what = (
+        f"{len(gpus)} × {gpus[0]}" if gpus else f"{hardware.get('cpu_model')}, {hardware.get('cores_usable')} usable cores"
+    )
     schedulers = ", ".join(sorted({str(m.target.scheduler) for m in calibration.models}))
     yield f"Calibration of {what}"
     yield (
@@ -88,8 +90,8 @@ def _table(calibration: Calibration) -> Iterator[str]:
         held = m.fit.cv.sizes.median
         first, *further = _bandwidths(m)
         yield (
-            f"{m.target.collective:<21} {m.target.backend or '':<7} {_span(m.domain.ranks):>5}  {_cell(m.params.get('a')):<22} "
-            f"{_cell(m.params.get('b')):<22} {first:<30} {m.fit.medape:>6.0%} "
+            f"{m.target.collective:<21} {m.target.backend or '':<7} {_span(m.domain.ranks):>5}  "
+            f"{_cell(m.params.get('a')):<22} {_cell(m.params.get('b')):<22} {first:<30} {m.fit.medape:>6.0%} "
             f"{'–' if held is None else f'{held:.0%}':>8}  {m.form}"
         )
         yield from (f"{'':<83}{text}" for text in further)

@@ -16,8 +16,8 @@ HEADER = (
 )
 
 LEGEND = (
-    "# time: mean over the iterations, as nccl-tests has it; median, p95: over the iterations, each the time of the slowest\n"
-    "# rank from when all were there; algbw, busbw: from the median; ±95%: half width of the median's 95 % interval."
+    "# time: mean over the iterations, as nccl-tests has it; median, p95: over the iterations, each the time from when all\n"
+    "# ranks were there to when the last was done; algbw, busbw: from the median; ±95%: half width of its 95 % interval."
 )
 
 

@@ -20,14 +20,16 @@ from inferometer.launch.identity import identity_from
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-o", "--output", default="calibration.json", metavar="FILE", help="calibration file (default calibration.json)")  # fmt: skip
+    parser.add_argument(
+        "-o", "--output", default="calibration.json", metavar="FILE", help="calibration file (default calibration.json)"
+    )
     parser.add_argument("--resume", action="store_true", help="complete an interrupted FILE.samples.jsonl, then fit")
     parser.add_argument("-J", "--json", metavar="FILE|-", help="also write the calibration there; - for stdout")
     add_sweep_flags(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    from inferometer.launch.sampling import sample_as_rank, sample_here
+    from inferometer.launch.sampling import sample
 
     identity = identity_from(os.environ)
     method, words = method_from(args, identity)
@@ -35,14 +37,8 @@ def run(args: argparse.Namespace) -> int:
     samples = output_path(str(path.with_suffix(".samples.jsonl")))
     mode = "resume" if args.resume else "new"
     out = sys.stderr if args.json == "-" else sys.stdout
-    if identity is None:
-        right = sample_here(method, samples, mode, out, words)
-    else:
-        verdict = sample_as_rank(method, samples, mode, identity, out, words)
-        if verdict is None:
-            return 0
-        right = verdict
+    right = sample(method, samples, mode, identity, out, words)
+    if right is None:
+        return 0
     fit_and_show([samples], path, path.with_suffix(".png"), args.seed, args.json)
-    if not right:
-        print("inferometer: wrong data: some results differ from what they must be (column #wrong)", file=sys.stderr)
     return 0 if right else 1

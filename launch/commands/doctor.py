@@ -21,7 +21,9 @@ MARK = {"ok": "ok  ", "care": "care", "stop": "STOP"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-n", "--ranks", type=int, metavar="N", help="local ranks you are about to start (default as measure's)")  # fmt: skip
+    parser.add_argument(
+        "-n", "--ranks", type=int, metavar="N", help="local ranks you are about to start (default as measure's)"
+    )
     parser.add_argument("--threads", type=int, default=1, help="threads per rank (default 1)")
     parser.add_argument("-J", "--json", metavar="FILE|-", help="also write the findings as JSON; - for stdout")
 

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("samples", nargs="+", metavar="SAMPLES", help="samples files of one machine")
-    parser.add_argument("-o", "--output", default="calibration.json", metavar="FILE", help="calibration file (default calibration.json)")  # fmt: skip
+    parser.add_argument(
+        "-o", "--output", default="calibration.json", metavar="FILE", help="calibration file (default calibration.json)"
+    )
     parser.add_argument("--figure", metavar="FILE.png", help="also draw the points and the fitted lines")
     parser.add_argument("--seed", type=int, default=0, help="of the resampling (default 0)")
     parser.add_argument("-J", "--json", metavar="FILE|-", help="also write the calibration there; - for stdout")

@@ -15,6 +15,7 @@ from inferometer.emulator.measure.environment import available_memory, environme
 from inferometer.emulator.measure.method import (
     DTYPE_ALIASES,
     ITEMSIZE,
+    Backend,
     Method,
     Sweep,
     Tier,
@@ -49,15 +50,43 @@ def seconds_or_none(text: str) -> float | None:
 
 def add_sweep_flags(parser: argparse.ArgumentParser) -> None:
     ranks = parser.add_argument_group("ranks")
-    ranks.add_argument("-n", "--ranks", type=int, metavar="N", help="local ranks (default: the largest power of two within the cores, at least 4)")  # fmt: skip
-    ranks.add_argument("--backend", choices=["auto", "gloo", "nccl", "mpi"], default="auto", help="auto: nccl where there is a GPU per rank, else gloo")  # fmt: skip
-    ranks.add_argument("--scheduler", choices=["auto", "rr", "batch", "other"], default="auto", help="scheduler class of the ranks (auto: the least noisy that is permitted)")  # fmt: skip
+    ranks.add_argument(
+        "-n",
+        "--ranks",
+        type=int,
+        metavar="N",
+        help="local ranks (default: the largest power of two within the cores, at least 4)",
+    )
+    ranks.add_argument(
+        "--backend",
+        choices=["auto", "gloo", "nccl", "mpi"],
+        default="auto",
+        help="auto: nccl where there is a GPU per rank, else gloo",
+    )
+    ranks.add_argument(
+        "--scheduler",
+        choices=["auto", "rr", "batch", "other"],
+        default="auto",
+        help="scheduler class of the ranks (auto: the least noisy that is permitted)",
+    )
     ranks.add_argument("--threads", type=int, default=1, help="OpenMP and torch threads per rank (default 1)")
     ranks.add_argument("--launches", type=int, help="times to start the ranks anew (default 3; intervals need 3)")
-    ranks.add_argument("-T", "--timeout", type=float, default=60.0, metavar="S", help="time limit of every wait for other ranks (default 60)")  # fmt: skip
+    ranks.add_argument(
+        "-T",
+        "--timeout",
+        type=float,
+        default=60.0,
+        metavar="S",
+        help="time limit of every wait for other ranks (default 60)",
+    )
 
     sweep = parser.add_argument_group("sweep (nccl-tests' flags)")
-    sweep.add_argument("--sweep", default="default", metavar="NAME|FILE.toml", help="what to visit, in the order of importance (default: default)")  # fmt: skip
+    sweep.add_argument(
+        "--sweep",
+        default="default",
+        metavar="NAME|FILE.toml",
+        help="what to visit, in the order of importance (default: default)",
+    )
     sweep.add_argument("--collectives", metavar="A,B", help="only these")
     sweep.add_argument("--timings", metavar="A,B", help="only these: isolated, pipelined")
     sweep.add_argument("-b", "--minbytes", type=size, default=64, help="first size (default 64)")
@@ -67,8 +96,14 @@ def add_sweep_flags(parser: argparse.ArgumentParser) -> None:
     sweep.add_argument("-d", "--datatype", default="float32", metavar="A,B", help="float32, bfloat16, float16")
     sweep.add_argument("-w", "--warmup-iters", type=int, default=3, help="untimed calls before each cell (default 3)")
     sweep.add_argument("--iters", type=int, help="most iterations of a cell (default: the sweep's)")
-    sweep.add_argument("-c", "--check", type=int, default=1, help="calls whose result is compared before timing (default 1)")  # fmt: skip
-    sweep.add_argument("--budget", type=seconds_or_none, default=180.0, metavar="S|none", help="seconds for all launches together (default 180); what does not fit is dropped, least important first")  # fmt: skip
+    sweep.add_argument("-c", "--check", type=int, default=1, help="calls whose result is compared before timing (default 1)")
+    sweep.add_argument(
+        "--budget",
+        type=seconds_or_none,
+        default=180.0,
+        metavar="S|none",
+        help="seconds for all launches together (default 180); what does not fit is dropped, least important first",
+    )
     sweep.add_argument("--seed", type=int, default=0, help="of the order of the cells (default 0)")
     for flag in ("-g", "-t", "-G"):  # nccl-tests has them; `_refuse` says what to use here
         sweep.add_argument(flag, dest=f"refused{flag}", nargs="?", const="", metavar="N", help=argparse.SUPPRESS)
@@ -120,13 +155,19 @@ def method_from(args: argparse.Namespace, identity: Identity | None) -> tuple[Me
 def _refuse(args: argparse.Namespace, identity: Identity | None) -> None:
     for flag in ("-g", "-t"):
         if getattr(args, f"refused{flag}") is not None:
-            raise InputError(f"{flag}: one rank drives one device here; say how many with -n, or torchrun's --nproc-per-node")
+            raise InputError(
+                f"{flag}: one rank drives one device here; say how many with -n, or torchrun's --nproc-per-node"
+            )
     if getattr(args, "refused-G") is not None:
         raise InputError("-G: CUDA graph launches are not measured yet; without it GPU collectives are timed on the stream")
     if identity and args.ranks is not None:
-        raise InputError(f"-n {args.ranks}: {identity.launcher} has already started {identity.world_size} ranks; leave -n out")
+        raise InputError(
+            f"-n {args.ranks}: {identity.launcher} has already started {identity.world_size} ranks; leave -n out"
+        )
     if identity and args.launches is not None:
-        raise InputError(f"--launches {args.launches}: one {identity.launcher} run is one launch; add others with measure --append")
+        raise InputError(
+            f"--launches {args.launches}: one {identity.launcher} run is one launch; add others with measure --append"
+        )
 
 
 def _filtered(sweep: Sweep, args: argparse.Namespace) -> Sweep:
@@ -167,7 +208,7 @@ def default_ranks() -> int:
     return max(4, max(powers_of_two(usable_cores())))
 
 
-def auto_backend(world: int) -> str:
+def auto_backend(world: int) -> Backend:
     """nccl where every local rank gets a GPU and torch can use it, else gloo. Reads no more than package metadata."""
     here = environment(os.environ)
     torch_version = here["software"]["torch"] or ""

@@ -70,7 +70,8 @@ def test_every_record_on_mpi_yields_its_expected_result(mpiexec):
 
 @pytest.mark.parametrize("started_by", ["mpiexec", "the command itself"])
 def test_measure_over_mpi(mpiexec, command, tmp_path, started_by):
-    sweep = "measure --backend mpi --collectives all_reduce,all_to_all -f 64 --timings isolated --budget none -o m.samples.jsonl".split()  # fmt: skip
+    sweep = "measure --backend mpi --collectives all_reduce,all_to_all -f 64 --timings isolated --budget none".split()
+    sweep += ["-o", "m.samples.jsonl"]
     if started_by == "mpiexec":
         process = command(*sweep, prefix=(mpiexec, "-n", "3"))
     else:

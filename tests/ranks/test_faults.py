@@ -18,7 +18,10 @@ from inferometer.launch.local import processes_with
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds the ranks through /proc (Linux)")
 
-SWEEP = "measure -n 3 --collectives all_reduce --timings isolated -b 64 -e 64K -i 64 --budget none --launches 1 --timeout 4 -o s.samples.jsonl".split()  # fmt: skip
+SWEEP = (
+    "measure -n 3 --collectives all_reduce --timings isolated -b 64 -e 64K -i 64 --budget none --launches 1 --timeout 4 "
+    "-o s.samples.jsonl"
+).split()
 
 
 def wait_for_cells(process: subprocess.Popen[str], count: int) -> None:
@@ -85,7 +88,10 @@ def test_ctrl_c_keeps_the_cells_and_resume_completes_them(command, tmp_path):
     with path.open("a") as file:  # as if the machine had gone down in the middle of a line
         file.write('{"record":"cell","launch":0,"ce')
     other = subprocess.run(
-        [sys.executable, "-m", "inferometer.launch", *sweep, "--resume", "-w", "7"], cwd=tmp_path, text=True, capture_output=True
+        [sys.executable, "-m", "inferometer.launch", *sweep, "--resume", "-w", "7"],
+        cwd=tmp_path,
+        text=True,
+        capture_output=True,
     )
     assert other.returncode == 2 and "method.warmup is 3 in the file and 7 here" in other.stderr
 

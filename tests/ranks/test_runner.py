@@ -15,7 +15,10 @@ from inferometer.emulator.measure.samples import times_us
 from inferometer.parallel.control import Disagreement
 from inferometer.parallel.placement import HostReport, Placement
 
-ALL = "all_reduce all_gather reduce_scatter all_to_all all_to_all_v_uniform all_to_all_v_skewed send_recv send_recv_ring broadcast barrier null".split()  # fmt: skip
+ALL = (
+    "all_reduce all_gather reduce_scatter all_to_all all_to_all_v_uniform all_to_all_v_skewed send_recv send_recv_ring "
+    "broadcast barrier null"
+).split()
 QUICK = Stop(min_iterations=6, max_iterations=12, cell_seconds=0.05)
 
 
@@ -79,7 +82,10 @@ def test_more_ranks_than_cores_is_flagged_and_so_is_a_degenerate_size(ranks):
     tiers = Tier(collectives=["all_reduce"])
     (_, _, records, _), *_ = ranks(2, _run, method(2, tiers, sizes_bytes=[8, 16]), [0, 0], 1)
     flags = {r["bytes"]: set(r["flags"]) & {"oversubscribed", "degenerate_size"} for r in records}
-    assert flags == {8: {"oversubscribed", "degenerate_size"}, 16: {"oversubscribed"}}  # 2 × ranks = 4 elements = 16 bytes
+    assert flags == {
+        8: {"oversubscribed", "degenerate_size"},
+        16: {"oversubscribed"},
+    }  # 2 × ranks = 4 elements = 16 bytes
 
 
 def _with_a_wrong_rank(world, control):
@@ -154,7 +160,5 @@ def test_the_stop_rule_is_one_decision_for_all_ranks(ranks, timing):
 def test_describe_names_collective_size_and_ranks():
     cells = candidate_cells(method(2, Tier(collectives=["all_reduce"])), [])
     assert cells == []
-    launch_cell = runner_module.describe(
-        runner_module.Cell("all_reduce", "float32", 65536, "isolated", "alone", 0, 4, 1, 0)
-    )
+    launch_cell = runner_module.describe(runner_module.Cell("all_reduce", "float32", 65536, "isolated", "alone", 0, 4, 1, 0))
     assert launch_cell == "all_reduce of 65536 bytes (float32, 4 ranks, isolated, alone)"

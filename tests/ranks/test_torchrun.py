@@ -12,7 +12,10 @@ from inferometer.emulator import load_calibration, load_samples
 from inferometer.emulator.measure.samples import read_records
 
 SMALL = "--collectives all_reduce,send_recv -b 64 -e 64K -f 8 --timings isolated --iters 20 --budget none".split()
-TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "inferometer.launch")  # fmt: skip
+TORCHRUN = (
+    *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"),
+    *("-m", "inferometer.launch"),
+)
 
 
 def test_torchrun_and_the_own_launcher_write_the_same_kind_of_samples(command, tmp_path):

@@ -1,0 +1,154 @@
+"""From measured cells to a calibration."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from inferometer.emulator.calibrate.calibration import Calibration
+from inferometer.emulator.calibrate.cellstats import summarise_cells
+from inferometer.emulator.calibrate.choose import FULL_STARTS, choose_law
+from inferometer.emulator.calibrate.file import canonical, content_id
+from inferometer.emulator.calibrate.fit import fit_law
+from inferometer.emulator.calibrate.intervals import (
+    MIN_LAUNCHES,
+    Spread,
+    fits_without_each_launch,
+    over_launches,
+    within_launches,
+)
+from inferometer.emulator.calibrate.keys import COLUMNS, KEY_FIELDS, Key, flags_of, keys_of, rows_of_key, usable_rows
+from inferometer.emulator.calibrate.laws import affine
+from inferometer.emulator.calibrate.modelrecord import (
+    combination_records,
+    covariance_record,
+    domain_record,
+    fit_record,
+    parameter_records,
+)
+from inferometer.emulator.calibrate.points import points_of
+from inferometer.emulator.calibrate.projection import paper_projection
+from inferometer.emulator.calibrate.quality import Evidence, assess
+from inferometer.emulator.calibrate.records import SCHEMA
+from inferometer.emulator.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Document = dict[str, Any]
+
+NOT_MEASURED = {
+    "compute": "compute terms are not measured yet",
+    "skew": "the skew a real step pays is not measured yet",
+}
+
+
+def calibrate(cells: pd.DataFrame, *, seed: int, provenance: Document, method: Document, created: str) -> Calibration:
+    """Fit every key of the measured cells and put the calibration together.
+
+    cells: one row per cell and launch with the columns of inferometer.emulator.calibrate.keys.COLUMNS (bytes in
+    nccl-tests' convention, us the launch's median in µs, iterations_us its iterations or None). provenance needs
+    "kind"; created is RFC 3339 and given, so that the same samples and seed give the same bytes. seed drives the
+    resampling of iterations where there are too few launches for an interval over them.
+
+    Raises InputError for missing columns or a provenance of the wrong form.
+    """
+    if missing := [name for name in COLUMNS if name not in cells.columns]:
+        raise InputError(f"cells: missing columns {', '.join(missing)}")
+    measured = summarise_cells(cells)
+    models: list[Document] = []
+    not_fitted: list[Document] = []
+    for key in keys_of(cells):
+        if key["collective"] == "null":
+            continue
+        rows, excluded = usable_rows(rows_of_key(cells, key))
+        if len(rows):
+            models.append(fit_key(key, rows, excluded, seed))
+        else:
+            not_fitted.append({"target": key, "reason": "no usable rows", "n_excluded": excluded})
+    conditions = provenance.get("conditions")
+    evidence = Evidence(
+        measured,
+        int(cells["launch"].nunique()),
+        [(m["target"]["collective"], m["fit"]["cv"]["sizes"]["median"]) for m in models],
+        conditions if isinstance(conditions, dict) else {},
+    )
+    document = canonical(
+        {
+            "schema": SCHEMA,
+            "id": "",
+            "created": created,
+            "generator": {"name": "inferometer", "version": _version()},
+            "provenance": provenance,
+            "method": method,
+            "quality": assess(evidence),
+            "models": models,
+            "not_fitted": not_fitted,
+            "compute": [],
+            "skew": [],
+            "not_measured": NOT_MEASURED,
+            "launch_floor": launch_floors(measured),
+            "cells": measured,
+        }
+    )
+    return _validated(document)
+
+
+def fit_key(key: Key, rows: pd.DataFrame, excluded: dict[str, int], seed: int) -> Document:
+    """The Model record of one key from its usable rows."""
+    points = points_of(rows)
+    collective = key["collective"]
+    choice = choose_law(collective, points)
+    fit = choice.chosen.fit
+    without = fits_without_each_launch(fit, points)
+    over, within = over_launches(fit, without), Spread(None)
+    if len(points.launches) < MIN_LAUNCHES:
+        within = within_launches(fit, points, list(rows["iterations_us"]), seed)
+    projected, projected_over = fit, over
+    if fit.law.name != "affine":
+        projected = fit_law(affine(collective), points, starts=FULL_STARTS)
+        projected_over = over_launches(projected, fits_without_each_launch(projected, points))
+    return {
+        "target": {name: key[name] for name in KEY_FIELDS},
+        "form": fit.law.name,
+        "equation": fit.law.equation,
+        "params": parameter_records(fit, points, over, within),
+        "identifiable_combinations": combination_records(fit, points, over, within),
+        "cov": covariance_record(fit, points, over),
+        "domain": domain_record(points),
+        "fit": fit_record(choice, points, excluded, without),
+        "paper_projection": paper_projection(projected, fit, points, projected_over),
+        "flags": sorted({flag for flags in rows["flags"] for flag in flags_of(flags)}),
+    }
+
+
+def launch_floors(measured: list[Document]) -> list[Document]:
+    """LaunchFloor records: the median time of the null operation for each key and layout that has it."""
+    floors = []
+    for cell in measured:
+        medians = [us for us in cell["launch_medians"] if us is not None]
+        if cell["target"]["collective"] == "null" and medians:
+            place = {name: cell[name] for name in ("target", "ranks", "nodes")}
+            floors.append(place | {"us": float(np.median(medians)), "launch_medians": medians})
+    return floors
+
+
+def _validated(document: Document) -> Calibration:
+    from pydantic import ValidationError
+
+    try:
+        unnamed = Calibration.model_validate(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InputError(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg'].lower()}") from error
+    content = unnamed.model_dump(mode="json", by_alias=True)
+    return unnamed.model_copy(update={"id": content_id(content)})
+
+
+def _version() -> str | None:
+    try:
+        return version("inferometer")
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,161 @@
+"""The calibration: what a machine's collectives cost, ready to be asked."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from pydantic import ConfigDict, Field
+
+from inferometer.emulator.calibrate.predict import ExtrapolationWarning, NotIdentifiedWarning, outside, predict_us
+from inferometer.emulator.calibrate.records import (
+    SCHEMA,
+    Cell,
+    Free,
+    Generator,
+    LaunchFloor,
+    Model,
+    NotFitted,
+    Provenance,
+    Quality,
+    Record,
+    Target,
+)
+from inferometer.emulator.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Taken when several models match and the caller did not say: what a law is, undisturbed and in full precision.
+PREFERRED: dict[str, Any] = {"timing": "isolated", "concurrent_groups": 1, "dtype": "float32"}
+
+
+class Calibration(Record):
+    """A calibration file. compute and skew stay empty, with the reason in not_measured, until they are measured."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True)
+
+    schema_: Literal["inferometer/calibration/1"] = Field(default=SCHEMA, alias="schema")
+    id: str
+    created: str
+    generator: Generator
+    provenance: Provenance
+    method: Free
+    quality: Quality
+    models: list[Model]
+    not_fitted: list[NotFitted]
+    compute: list[Free]
+    skew: list[Free]
+    not_measured: dict[str, str]
+    launch_floor: list[LaunchFloor]
+    cells: list[Cell]
+
+    def model(self, collective: str, **key: Any) -> Model:
+        """The one model of a collective that matches key (dtype, timing, backend, …; None means any).
+
+        Where several match, timing "isolated", concurrent_groups 1 and dtype "float32" are preferred, in this order.
+
+        Raises InputError if none matches (it lists what there is), if several still do (it names the choices), or for
+        a name that is no field of a key.
+        """
+        if unknown := sorted(set(key) - set(Target.model_fields)):
+            raise InputError(f"no such key field: {', '.join(unknown)}")
+        asked = {name: value for name, value in key.items() if value is not None}
+        of_collective = [m for m in self.models if m.target.collective == collective]
+        found = [m for m in of_collective if all(getattr(m.target, k) == v for k, v in asked.items())]
+        if not of_collective:
+            have = ", ".join(sorted({m.target.collective for m in self.models})) or "nothing"
+            raise InputError(f"no model of '{collective}' in this calibration: it has {have}")
+        if not found:
+            wanted = ", ".join(f"{k}={v}" for k, v in asked.items())
+            raise InputError(f"no model of '{collective}' with {wanted}: there is {_differences(of_collective)}")
+        for name, value in PREFERRED.items():
+            found = [m for m in found if getattr(m.target, name) == value] or found
+        if len(found) > 1:
+            raise InputError(f"several models of '{collective}' match: choose among {_differences(found)}")
+        return found[0]
+
+    def time_s(
+        self,
+        collective: str,
+        bytes: ArrayLike,
+        ranks: ArrayLike,
+        nodes: ArrayLike = 1,
+        *,
+        dtype: str | None = None,
+        timing: str | None = None,
+        backend: str | None = None,
+        concurrent_groups: int | str | None = None,
+        launch_mode: str | None = None,
+        implementation: str | None = None,
+        scheduler: str | None = None,
+    ) -> NDArray[np.float64] | float:
+        """Seconds one collective takes for bytes (nccl-tests' convention) on ranks spread evenly over nodes.
+
+        bytes, ranks and nodes broadcast; scalars give a float. The model is chosen as `model` says. One rank costs 0.
+        A time the calibration does not determine is NaN, with one NotIdentifiedWarning; one outside the measured
+        domain is given, with one ExtrapolationWarning that names what was exceeded.
+
+        Raises InputError for negative sizes, ranks or nodes below 1, fewer ranks than nodes, and as `model` does.
+        """
+        model = self.model(
+            collective,
+            dtype=dtype,
+            timing=timing,
+            backend=backend,
+            concurrent_groups=concurrent_groups,
+            launch_mode=launch_mode,
+            implementation=implementation,
+            scheduler=scheduler,
+        )
+        n, r, N = np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in (bytes, ranks, nodes)))
+        _check_query(n, r, N)
+        if collective == "barrier":
+            n = np.zeros_like(n)
+        several = r > 1
+        us = np.where(several, predict_us(model, n, r, N), 0.0)
+        missing = np.isnan(us)
+        if missing.any():
+            why = [f"{k}: {p.reason}" for k, p in model.params.items() if p.status == "not_identified"]
+            why = why or ["this law says nothing about rank counts it was not fitted to"]
+            text = f"{collective}: {int(missing.sum())} of {us.size} times are not determined ({'; '.join(why)})"
+            warnings.warn(text, NotIdentifiedWarning, stacklevel=2)
+        given = several & ~missing
+        if beyond := outside(model.domain, n[given], r[given], N[given]):
+            warnings.warn(f"{collective}: {'; '.join(beyond)}", ExtrapolationWarning, stacklevel=2)
+        return us * 1e-6 if us.ndim else float(us) * 1e-6
+
+    def table(self) -> pd.DataFrame:
+        """The parameters as a table: a row per model and parameter, with the key, value, unit, interval and status."""
+        import pandas as pd
+
+        rows = []
+        for m in self.models:
+            for name, p in m.params.items():
+                low, high = p.ci95 or (None, None)
+                rows.append(
+                    m.target.model_dump()
+                    | {"form": m.form, "param": name, "value": p.value, "unit": p.unit, "low": low, "high": high}
+                    | {"status": p.status, "reason": p.reason, "medape": m.fit.medape}
+                    | {"held_out_sizes": m.fit.cv.sizes.median}
+                )
+        return pd.DataFrame(rows)
+
+
+def _check_query(n: NDArray[np.float64], r: NDArray[np.float64], N: NDArray[np.float64]) -> None:
+    """Raise InputError for a query that means nothing."""
+    for name, values, low in (("bytes", n, 0), ("ranks", r, 1), ("nodes", N, 1)):
+        if not (np.isfinite(values) & (values >= low)).all():
+            raise InputError(f"{name} must be finite and at least {low}, got {values[~(values >= low)].ravel()[:1]}")
+    if (r < N).any():
+        raise InputError(f"fewer ranks than nodes: {r[r < N].ravel()[0]:g} < {N[r < N].ravel()[0]:g}")
+
+
+def _differences(models: list[Model]) -> str:
+    """The key fields in which models differ, with the values to choose from; all of them if they differ in none."""
+    targets = [m.target.model_dump() for m in models]
+    values = {name: sorted({str(t[name]) for t in targets}) for name in targets[0] if name != "collective"}
+    varying = {name: v for name, v in values.items() if len(v) > 1} or values
+    return ", ".join(f"{name}={'|'.join(v)}" for name, v in varying.items())

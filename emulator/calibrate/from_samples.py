@@ -1,0 +1,116 @@
+"""From samples files to a calibration: what the files say of machine and method goes along with the fit."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from inferometer.emulator.calibrate.build import calibrate
+from inferometer.emulator.errors import InputError
+from inferometer.emulator.measure.header import first_difference
+from inferometer.emulator.measure.samples import cell_table, read_records
+
+if TYPE_CHECKING:
+    from inferometer.emulator.calibrate.calibration import Calibration
+
+Document = dict[str, Any]
+
+
+def calibrate_samples(paths: Sequence[str | Path], seed: int = 0) -> Calibration:
+    """Fit everything in one or several samples files of one machine.
+
+    The result depends on the files' contents and the seed alone. Raises ``InputError`` where a file cannot be read, holds
+    no cells, or comes from another machine than the first (naming the field).
+    """
+    files = [_about(Path(path)) for path in paths]
+    if not files:
+        raise InputError("no samples file given")
+    first = files[0]["header"]
+    for path, file in zip(paths, files):
+        for part in ("hardware", "software"):
+            held = first.get("environment", {}).get(part)
+            difference = first_difference(held, file["header"].get("environment", {}).get(part), part)
+            if difference:
+                raise InputError(f"{path}: not from the machine of {paths[0]}: {difference}")
+        if file["rows"] == 0:
+            raise InputError(f"{path}: holds no cells")
+    cells = cell_table(*paths)
+    return calibrate(
+        cells,
+        seed=seed,
+        provenance=_provenance(files),
+        method=_method(files, seed),
+        created=max(file["header"].get("created", "") for file in files),
+    )
+
+
+def _about(path: Path) -> Document:
+    """One pass over a file: its header, its launches, and how many cells it holds."""
+    header: Document = {}
+    launches: list[Document] = []
+    ends: list[Document] = []
+    rows = 0
+    one_clock: set[str] = set()
+    for record in read_records(path):
+        kind = record["record"]
+        if kind == "header":
+            header = record
+        elif kind == "launch":
+            launches.append(record)
+        elif kind == "launch_end":
+            ends.append(record)
+        elif kind == "cell" and "unmeasured" not in record:
+            rows += 1
+            one_clock.add(record.get("time_definition") or "imported")
+    return {
+        "header": header,
+        "launches": launches,
+        "ends": ends,
+        "rows": rows,
+        "time_definitions": sorted(one_clock),
+        "raw": {"path": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "rows": rows},
+    }
+
+
+def _provenance(files: list[Document]) -> Document:
+    environment = files[0]["header"].get("environment", {})
+    launches = [launch for file in files for launch in file["launches"]]
+    ends = [end for file in files for end in file["ends"]]
+    node_of: list[int] = max((launch["node_of"] for launch in launches), key=len, default=[])
+    return {
+        "kind": "measured" if launches else "imported",
+        "raw": [file["raw"] for file in files],
+        "hardware": environment.get("hardware"),
+        "topology": {
+            "ranks": len(node_of) or None,
+            "nodes": len(set(node_of)) or None,
+            "ranks_per_node": [node_of.count(node) for node in sorted(set(node_of))],
+        },
+        "software": environment.get("software"),
+        "env": environment.get("variables"),
+        "conditions": {
+            "load_1m": max((launch["conditions"]["load_1m"] for launch in launches), default=None),
+            "steal_frac": max(
+                (end["steal_fraction"] for end in ends if end.get("steal_fraction") is not None), default=None
+            ),
+            "involuntary_switches": sum(rank["involuntary_switches"] for end in ends for rank in end.get("ranks") or []),
+        },
+    }
+
+
+def _method(files: list[Document], seed: int) -> Document:
+    dropped = sorted({cell for file in files for end in file["ends"] for cell in end.get("dropped", [])})
+    return {
+        "settings": [file["header"].get("method") for file in files],
+        "launches": sum(len({launch["launch"] for launch in file["launches"]}) for file in files),
+        "launch_ends": [end["reason"] for file in files for end in file["ends"]],
+        "order": "shuffled",
+        "sync": "barrier",
+        "time_definitions": sorted({name for file in files for name in file["time_definitions"]}),
+        "statistic": "median_of_launch_medians",
+        "bytes_def": "nccl_tests",
+        "fit_seed": seed,
+        "dropped": dropped,
+    }

@@ -1,0 +1,271 @@
+"""The records of a calibration file, schema inferometer/calibration/1. Unknown is null, never 0.
+
+Times are in µs, sizes in bytes (nccl-tests' convention), bandwidths in GB/s = 1e9 bytes/s of bus bandwidth, errors
+are fractions.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, FiniteFloat, JsonValue
+
+SCHEMA: Literal["inferometer/calibration/1"] = "inferometer/calibration/1"
+
+Status = Literal["fitted", "fixed_prior", "tied", "not_identified", "at_bound"]
+Verdict = Literal["ok", "usable_with_care", "unsuitable_for_calibration"]
+Pair = tuple[FiniteFloat, FiniteFloat]
+#: What the measuring side writes is kept as it came.
+Free = dict[str, JsonValue]
+
+
+class Record(BaseModel):
+    """A part of the file: no unknown fields, no changes after it was made."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Target(Record):
+    """The key a law or a cell belongs to."""
+
+    collective: str
+    implementation: str | None
+    backend: str | None
+    launch_mode: str | None
+    timing: str | None
+    dtype: str | None
+    concurrent_groups: int | str | None
+    scheduler: str | None
+
+
+class RawFile(Record):
+    """One file of samples the calibration was made from."""
+
+    path: str
+    sha256: str | None = None
+    rows: int | None = None
+
+
+class Provenance(BaseModel):
+    """Where the numbers come from. Further fields of the measuring side are kept."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
+    kind: Literal["measured", "imported", "published", "synthetic"]
+    raw: list[RawFile] = []
+    hardware: Free | None = None
+    topology: Free | None = None
+    software: Free | None = None
+    env: Free | None = None
+    conditions: Free | None = None
+
+
+class Generator(Record):
+    """The program that wrote the file; version is null when it ran without being installed."""
+
+    name: str
+    version: str | None
+
+
+class Times(Record):
+    """Distribution of a cell's iteration times, µs; median is the median of the launch medians, ci its 95 % interval
+    over launches (null with fewer than 3), the rest over all iterations (null when imported without them)."""
+
+    median: FiniteFloat | None
+    ci: Pair | None = None
+    min: FiniteFloat | None = None
+    p5: FiniteFloat | None = None
+    p25: FiniteFloat | None = None
+    p75: FiniteFloat | None = None
+    p95: FiniteFloat | None = None
+    p99: FiniteFloat | None = None
+    mean: FiniteFloat | None = None
+    mad: FiniteFloat | None = None
+
+
+class Cell(Record):
+    """One measured cell over all launches. n_eff: iterations corrected for lag-1 autocorrelation."""
+
+    target: Target
+    bytes: int
+    ranks: int
+    nodes: int
+    launch_medians: list[FiniteFloat | None]
+    us: Times
+    n: int
+    n_eff: FiniteFloat | None
+    between_launch_rsd: FiniteFloat | None
+    wrong: int | None
+    flags: list[str]
+
+
+class Parameter(Record):
+    """One parameter. value is null with a reason unless it was determined; unit is us, GB/s or 1."""
+
+    value: FiniteFloat | None
+    unit: str
+    ci95: Pair | None
+    ci95_reason: str | None = None
+    within_launch_ci95: Pair | None = None
+    status: Status
+    reason: str | None = None
+    source: str
+
+
+class Combination(Record):
+    """What a design does determine of parameters it cannot tell apart.
+
+    value is Σ coefficient·θ with θ the latencies in µs and 1/B in ns/byte; unit is us or ns/byte.
+    """
+
+    expr: str
+    coefficients: dict[str, FiniteFloat]
+    value: FiniteFloat
+    unit: str
+    ci95: Pair | None
+    ci95_reason: str | None = None
+    within_launch_ci95: Pair | None = None
+
+
+class Covariance(Record):
+    """Covariance of the estimated quantities, of ln q (scale ln) or q (scale linear); dof for the t-quantile."""
+
+    order: list[str]
+    matrix: list[list[FiniteFloat]]
+    dof: int
+    scale: list[Literal["ln", "linear"]]
+
+
+class Domain(Record):
+    """Where the law was measured; bytes is [smallest, largest]."""
+
+    bytes: tuple[int, int]
+    ranks: list[int]
+    nodes: list[int]
+    ranks_per_node: list[FiniteFloat]
+
+
+class HeldOutError(Record):
+    """Relative errors |predicted/measured − 1| at n held-out points; null with a reason where there are none."""
+
+    median: FiniteFloat | None
+    p90: FiniteFloat | None
+    n: int
+    reason: str | None = None
+
+
+class CrossValidation(Record):
+    """Held-out errors by what was held out."""
+
+    sizes: HeldOutError
+    leave_rank_out: HeldOutError
+    leave_node_out: HeldOutError
+    leave_launch_out: HeldOutError
+
+
+class Alternative(Record):
+    """A law that was tried. score: mean |ln| held-out error by which laws compete, score_se its standard error."""
+
+    form: str
+    free_parameters: int
+    score: FiniteFloat | None
+    score_se: FiniteFloat | None
+    medape: FiniteFloat | None
+    sizes: HeldOutError
+    leave_rank_out: HeldOutError
+    chosen: bool
+    coincides_with: str | None = None
+
+
+class FitReport(Record):
+    """How well a law fits: relative errors of the points (one per cell and launch), held-out errors, other laws."""
+
+    residual: str
+    loss: str
+    f_scale: FiniteFloat
+    n_points: int
+    n_cells: int
+    n_excluded: dict[str, int]
+    condition: FiniteFloat | None
+    medape: FiniteFloat
+    p90ape: FiniteFloat
+    maxape: FiniteFloat
+    bias_by_decade: dict[str, FiniteFloat]
+    cv: CrossValidation
+    choice: str
+    alternatives: list[Alternative]
+
+
+class PaperLatency(Record):
+    """t_reduce's latency, µs: base + per_local_rank·(r/N − 1) + per_log2_node·log2 N."""
+
+    base: FiniteFloat | None
+    per_local_rank: FiniteFloat | None
+    per_log2_node: FiniteFloat | None
+
+
+class PaperProjection(Record):
+    """The paper's form fitted to the same points, and the error that form makes.
+
+    ci95 and reasons go by the names of the other fields. medape, p90ape and maxape are against the measured cells;
+    max_rel_dev_vs_full_model is the largest |projection/law − 1| over them.
+    """
+
+    t_reduce_us: PaperLatency
+    intra_bw_GBs: FiniteFloat | None  # noqa: N815
+    inter_bw_GBs: FiniteFloat | None  # noqa: N815
+    ci95: dict[str, Pair | None]
+    reasons: dict[str, str]
+    identifiable_combinations: list[Combination]
+    medape: FiniteFloat
+    p90ape: FiniteFloat
+    maxape: FiniteFloat
+    max_rel_dev_vs_full_model: FiniteFloat
+
+
+class Model(Record):
+    """A fitted law of one key."""
+
+    target: Target
+    form: str
+    equation: str
+    params: dict[str, Parameter]
+    identifiable_combinations: list[Combination]
+    cov: Covariance | None
+    domain: Domain
+    fit: FitReport
+    paper_projection: PaperProjection
+    flags: list[str]
+
+
+class NotFitted(Record):
+    """A key whose rows could not be fitted, and why."""
+
+    target: Target
+    reason: str
+    n_excluded: dict[str, int]
+
+
+class LaunchFloor(Record):
+    """The time of the null operation: what dispatching anything costs, µs. launch_medians are those of one cell."""
+
+    target: Target
+    ranks: int
+    nodes: int
+    us: FiniteFloat
+    launch_medians: list[FiniteFloat]
+
+
+class Quality(Record):
+    """Whether to rely on the calibration, in plain words."""
+
+    verdict: Verdict
+    reasons: list[str]
+
+
+def schema_document(model: type[BaseModel]) -> dict[str, Any]:
+    """The JSON Schema (2020-12) of a file whose top record is model."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"https://inferometer.invalid/{SCHEMA}",
+        **model.model_json_schema(by_alias=True),
+    }
