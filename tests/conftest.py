@@ -36,7 +36,9 @@ def ranks(tmp_path: Path) -> Callable[..., list[Any]]:
     fails the test with its traceback; a rank that does not answer within ``limit_s`` is named.
     """
 
-    def run(size: int, function: Callable[..., Any], *args: Any, timeout_s: float = 20.0, limit_s: float = 60.0) -> list[Any]:
+    def run(
+        size: int, function: Callable[..., Any], *args: Any, timeout_s: float = 20.0, limit_s: float = 60.0
+    ) -> list[Any]:
         import torch  # noqa: F401 (before forking)
 
         meeting = tmp_path / f"port-{time.monotonic_ns()}"

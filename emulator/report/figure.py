@@ -18,7 +18,7 @@ COLUMNS = 3
 PANEL_INCHES = (4.6, 3.4)
 POINTS_ON_A_LINE = 200
 MARKERS = "osD^v<>P"
-LINES = ("-", "--", ":", "-.")
+LINES: tuple[Any, ...] = ("-", "--", ":", "-.")
 PAPER_DASHES = (0, (4, 3))
 
 
