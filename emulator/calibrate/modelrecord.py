@@ -158,12 +158,14 @@ def _estimate(
     missing: str | None,
 ) -> Document:
     """Value and intervals; inverse turns θ = 1/B [ns/byte] into B [GB/s], whose upper limit 1/0 does not exist."""
+    if over == (0.0, 0.0):  # no spread is not certainty: the true value may be anything too small to be seen
+        over, missing = None, "it is 0 whichever launch is left out, so launches say nothing of how large it may be"
     record: Document = {"value": theta, "ci95": over, "ci95_reason": missing if over is None else None}
-    record["within_launch_ci95"] = within
+    record["within_launch_ci95"] = None if within == (0.0, 0.0) else within
     if not inverse:
         return record
     record["value"] = 1.0 / theta if theta > 0 else None
-    for name, pair in (("ci95", over), ("within_launch_ci95", within)):
+    for name, pair in (("ci95", over), ("within_launch_ci95", record["within_launch_ci95"])):
         if pair is not None:
             low, high = pair
             record[name] = (1.0 / high, 1.0 / low) if low > 0 else None

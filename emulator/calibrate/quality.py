@@ -48,11 +48,15 @@ def wrong_data(e: Evidence) -> Iterator[Finding]:
 
 def oversubscribed(e: Evidence) -> Iterator[Finding]:
     """Ranks that wait for a core measure the scheduler."""
-    counts = sorted({c["ranks"] for c in e.cells if "oversubscribed" in c["flags"]})
-    if counts:
-        which = f"with {', '.join(str(c) for c in counts)} ranks there were more ranks x threads than usable cores"
+    flagged = [c for c in e.cells if "oversubscribed" in c["flags"]]
+    alone = sorted({c["ranks"] for c in flagged if c["target"]["concurrent_groups"] != "all"})
+    at_once = sorted({c["ranks"] for c in flagged} - set(alone))
+    if flagged:
+        groups = [f"{', '.join(map(str, alone))} ranks"] if alone else []
+        groups += [f"all groups of {', '.join(map(str, at_once))} at once"] if at_once else []
+        which = f"with {' and with '.join(groups)} there were more ranks × threads than usable cores"
     elif e.conditions.get("oversubscribed") is True:
-        which = "there were more ranks x threads than usable cores"
+        which = "there were more ranks × threads than usable cores"
     else:
         return
     yield CARE, f"{which}: holds for emulating here, not for extrapolating ranks"

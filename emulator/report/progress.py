@@ -78,5 +78,6 @@ class Display:
             print(line, file=self._out, flush=True)
 
     def close(self) -> None:
-        self._bar.stop()
+        if self._live:
+            self._bar.stop()
         self._print(self._footer.lines())

@@ -74,11 +74,6 @@ def _machine(calibration: Calibration) -> Iterator[str]:
 
 def _law() -> Iterator[str]:
     yield "t = a + b·(ranks/nodes − 1) + c·log2(nodes) + bus bytes / B        […, …]: 95 % interval over launches"
-    paper = paper_parameters("all_reduce")
-    yield (
-        f"The paper's t_reduce: a = {paper['a']:g} µs, b = {paper['b']:g} µs, c = {paper['c']:g} µs, "
-        f"B = {paper['B_intra']:g} GB/s (NCCL's low-latency protocol on H100)."
-    )
 
 
 def _table(calibration: Calibration) -> Iterator[str]:
@@ -98,6 +93,11 @@ def _table(calibration: Calibration) -> Iterator[str]:
         for combination in m.identifiable_combinations:
             interval = f" [{combination.ci95[0]:.3g}, {combination.ci95[1]:.3g}]" if combination.ci95 else ""
             yield f"{'':<37}only {combination.expr} = {combination.value:.3g}{interval} {combination.unit} is determined"
+    paper = paper_parameters("all_reduce")
+    yield (
+        f"{'the paper, all_reduce':<21} {'nccl':<7} {'':>5}  {paper['a']:<22g} {paper['b']:<22g} {paper['B_intra']:<30g} "
+        f"{'–':>6} {'–':>8}  its constants (H100, low-latency protocol), c = {paper['c']:g} µs"
+    )
     for floor in sorted(calibration.launch_floor, key=lambda f: f.ranks):
         if floor.target.timing == "isolated":
             yield f"{'null (dispatch floor)':<21} {floor.target.backend or '':<7} {floor.ranks:>5}  {format_us(floor.us)}"

@@ -13,9 +13,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from pathlib import Path
 
+from inferometer.emulator.errors import InputError
 from inferometer.launch.commands.fit import fit_and_show
-from inferometer.launch.commands.sweep_flags import add_sweep_flags, method_from, output_path
+from inferometer.launch.commands.sweep_flags import add_sweep_flags, json_target, method_from, output_path
 from inferometer.launch.identity import identity_from
 
 
@@ -24,7 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o", "--output", default="calibration.json", metavar="FILE", help="calibration file (default calibration.json)"
     )
     parser.add_argument("--resume", action="store_true", help="complete an interrupted FILE.samples.jsonl, then fit")
-    parser.add_argument("-J", "--json", metavar="FILE|-", help="also write the calibration there; - for stdout")
+    parser.add_argument(
+        "-J", "--json", type=json_target, metavar="FILE|-", help="also write the calibration there; - for stdout"
+    )
     add_sweep_flags(parser)
 
 
@@ -34,11 +38,15 @@ def run(args: argparse.Namespace) -> int:
     identity = identity_from(os.environ)
     method, words = method_from(args, identity)
     path = output_path(args.output)
-    samples = output_path(str(path.with_suffix(".samples.jsonl")))
+    samples, figure = output_path(str(path.with_suffix(".samples.jsonl"))), output_path(str(path.with_suffix(".png")))
+    if figure == path:
+        raise InputError(f"-o {path}: the figure goes there; name the calibration FILE.json")
+    if args.json and Path(args.json).resolve() in (samples.resolve(), figure.resolve()):
+        raise InputError(f"--json {args.json}: the samples or the figure go there")
     mode = "resume" if args.resume else "new"
     out = sys.stderr if args.json == "-" else sys.stdout
     right = sample(method, samples, mode, identity, out, words)
     if right is None:
         return 0
-    fit_and_show([samples], path, path.with_suffix(".png"), args.seed, args.json)
+    fit_and_show([samples], path, figure, args.seed, args.json)
     return 0 if right else 1

@@ -15,7 +15,7 @@ from dataclasses import asdict
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.measure.doctor import Question, examine
 from inferometer.launch.commands.measure import write_json
-from inferometer.launch.commands.sweep_flags import default_ranks
+from inferometer.launch.commands.sweep_flags import default_ranks, json_target
 
 MARK = {"ok": "ok  ", "care": "care", "stop": "STOP"}
 
@@ -25,7 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-n", "--ranks", type=int, metavar="N", help="local ranks you are about to start (default as measure's)"
     )
     parser.add_argument("--threads", type=int, default=1, help="threads per rank (default 1)")
-    parser.add_argument("-J", "--json", metavar="FILE|-", help="also write the findings as JSON; - for stdout")
+    parser.add_argument(
+        "-J", "--json", type=json_target, metavar="FILE|-", help="also write the findings as JSON; - for stdout"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

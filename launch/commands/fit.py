@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from inferometer.emulator.errors import InputError
-from inferometer.launch.commands.sweep_flags import output_path
+from inferometer.launch.commands.sweep_flags import json_target, output_path
 
 if TYPE_CHECKING:
     from inferometer.emulator.calibrate.calibration import Calibration
@@ -27,13 +27,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--figure", metavar="FILE.png", help="also draw the points and the fitted lines")
     parser.add_argument("--seed", type=int, default=0, help="of the resampling (default 0)")
-    parser.add_argument("-J", "--json", metavar="FILE|-", help="also write the calibration there; - for stdout")
+    parser.add_argument(
+        "-J", "--json", type=json_target, metavar="FILE|-", help="also write the calibration there; - for stdout"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     path = output_path(args.output)
     figure = output_path(args.figure) if args.figure else None
-    fit_and_show([Path(p) for p in args.samples], path, figure, args.seed, args.json)
+    samples = [Path(name) for name in args.samples]
+    written = {target.resolve() for target in (path, figure, args.json and Path(args.json)) if target}
+    for raw in samples:
+        if raw.resolve() in written:
+            raise InputError(f"{raw}: is read as samples, and samples are never overwritten")
+    fit_and_show(samples, path, figure, args.seed, args.json)
     return 0
 
 

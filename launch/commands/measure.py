@@ -18,7 +18,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from inferometer.launch.commands.sweep_flags import add_sweep_flags, method_from, output_path
+from inferometer.emulator.errors import InputError
+from inferometer.launch.commands.sweep_flags import add_sweep_flags, json_target, method_from, output_path
 from inferometer.launch.identity import identity_from
 
 
@@ -35,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--append", action="store_true", help="add launches to the file, made on the same machine by the same method"
     )
     what.add_argument("--resume", action="store_true", help="complete an interrupted file")
-    parser.add_argument("-J", "--json", metavar="FILE|-", help="also write a summary as one JSON document")
+    parser.add_argument("-J", "--json", type=json_target, metavar="FILE|-", help="also write a summary as one JSON document")
     add_sweep_flags(parser)
 
 
@@ -45,6 +46,8 @@ def run(args: argparse.Namespace) -> int:
     identity = identity_from(os.environ)
     method, words = method_from(args, identity)
     path = output_path(args.output)
+    if args.json and Path(args.json).resolve() == path.resolve():
+        raise InputError(f"--json {args.json}: the samples go there")
     mode = "append" if args.append else "resume" if args.resume else "new"
     out = sys.stderr if args.json == "-" else sys.stdout
     right = sample(method, path, mode, identity, out, words)

@@ -236,6 +236,13 @@ def check_memory(method: Method) -> None:
             )
 
 
+def json_target(text: str) -> str:
+    """The argument of --json: - for stdout, or a path that can be written to, looked at before anything is measured."""
+    if text != "-":
+        output_path(text)
+    return text
+
+
 def output_path(text: str) -> Path:
     """A path that can be written to. Raises ``InputError`` before anything is measured."""
     path = Path(text)

@@ -6,7 +6,7 @@ from inferometer.emulator.calibrate.quality import Evidence, assess
 
 
 def cell(**changes):
-    target = {"collective": "all_reduce", "backend": "gloo", "scheduler": "batch"}
+    target = {"collective": "all_reduce", "backend": "gloo", "scheduler": "batch", "concurrent_groups": 1}
     target |= {k: changes.pop(k) for k in list(changes) if k in target}
     us = {"median": 100.0, "p95": changes.pop("p95", 150.0)}
     return {"target": target, "us": us, "ranks": 4, "flags": [], "wrong": 0, "between_launch_rsd": 0.05} | changes
@@ -58,7 +58,7 @@ def test_rules_on_cells(changes, expected, reason):
         ({"steal_frac": 0.04}, "ok", None),
         ({"steal_frac": 0.06}, CARE, "6% of the time to others"),
         ({"steal_frac": None}, "ok", None),
-        ({"oversubscribed": True}, CARE, "more ranks x threads than usable cores"),
+        ({"oversubscribed": True}, CARE, "more ranks × threads than usable cores"),
         ({"oversubscribed": False}, "ok", None),
     ],
 )
@@ -82,3 +82,14 @@ def test_the_worst_rule_decides_and_comes_first():
 
 def test_nothing_measured_is_not_ok():
     assert assess(Evidence([], 0))["verdict"] == BAD
+
+
+def test_groups_that_ran_all_at_once_are_told_from_one_group_alone():
+    """On 2 cores, 2 ranks alone fit; two groups of 2 do not."""
+    cells = [
+        cell(ranks=2),
+        cell(ranks=2, concurrent_groups="all", flags=["oversubscribed"]),
+        cell(ranks=4, flags=["oversubscribed"]),
+    ]
+    (reason,) = verdict(*cells)["reasons"]
+    assert reason.startswith("with 4 ranks and with all groups of 2 at once there were more ranks × threads than")
