@@ -71,7 +71,7 @@ def calibrate(cells: pd.DataFrame, *, seed: int, provenance: Document, method: D
     conditions = provenance.get("conditions")
     evidence = Evidence(
         measured,
-        int(cells["launch"].nunique()),
+        fewest_launches(cells),
         [(m["target"]["collective"], m["fit"]["cv"]["sizes"]["median"]) for m in models],
         conditions if isinstance(conditions, dict) else {},
     )
@@ -122,6 +122,12 @@ def fit_key(key: Key, rows: pd.DataFrame, excluded: dict[str, int], seed: int) -
         "paper_projection": paper_projection(projected, fit, points, projected_over),
         "flags": sorted({flag for flags in rows["flags"] for flag in flags_of(flags)}),
     }
+
+
+def fewest_launches(cells: pd.DataFrame) -> int:
+    """The launches behind the backend that has fewest of them."""
+    counts = cells.groupby(["implementation", "backend", "launch_mode", "scheduler"], dropna=False)["launch"].nunique()
+    return int(counts.min()) if len(counts) else 0
 
 
 def launch_floors(measured: list[Document]) -> list[Document]:

@@ -59,17 +59,20 @@ def _machine(calibration: Calibration) -> Iterator[str]:
     place = calibration.provenance
     hardware: dict[str, Any] = dict(place.hardware or {})
     topology: dict[str, Any] = dict(place.topology or {})
-    backends = ", ".join(sorted({f"{m.target.implementation}" for m in calibration.models}))
     gpus = hardware.get("gpus") or []
-    what = (
-        f"{len(gpus)} × {gpus[0]}" if gpus else f"{hardware.get('cpu_model')}, {hardware.get('cores_usable')} usable cores"
-    )
-    schedulers = ", ".join(sorted({str(m.target.scheduler) for m in calibration.models}))
-    yield f"Calibration of {what}"
-    yield (
-        f"{backends}; {topology.get('ranks')} ranks on {topology.get('nodes')} node(s), "
-        f"{calibration.method.get('launches')} launches, scheduler {schedulers}"
-    )
+    processor = f"{hardware.get('cpu_model')}, {hardware.get('cores_usable')} usable cores"
+    what = f"{len(gpus)} × {gpus[0]}" if gpus else processor
+    yield f"Calibration of {what}; {topology.get('ranks')} ranks on {_nodes(topology.get('nodes'))}"
+    launches: dict[str, int] = {}
+    for cell in calibration.cells:
+        how = f"{cell.target.implementation}, scheduler {cell.target.scheduler}"
+        launches[how] = max(launches.get(how, 0), len(cell.launch_medians))
+    for how, count in sorted(launches.items()):
+        yield f"{how}: {count} launch{'' if count == 1 else 'es'}"
+
+
+def _nodes(count: int | None) -> str:
+    return "an unknown number of nodes" if count is None else f"{count} node{'' if count == 1 else 's'}"
 
 
 def _law() -> Iterator[str]:
