@@ -184,13 +184,15 @@ def kill_all(launcher: subprocess.Popen, token: str) -> None:
     if launcher.poll() is None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(launcher.pid, signal.SIGKILL)
-    for pid in processes_with(RUN_VARIABLE, token):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, signal.SIGKILL)
-    launcher.wait()
     deadline = time.monotonic() + 5
-    while time.monotonic() < deadline and any(True for _ in processes_with(RUN_VARIABLE, token)):
+    # Again and again: a process that is just being started shows its environment a moment later.
+    while time.monotonic() < deadline and (left := list(processes_with(RUN_VARIABLE, token))):
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        launcher.poll()
         time.sleep(0.02)
+    launcher.wait()
 
 
 def processes_with(variable: str, value: str) -> Iterator[int]:

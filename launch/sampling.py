@@ -49,7 +49,8 @@ def sample_here(method: Method, path: Path, mode: str, out: TextIO, words: str) 
     if kept:
         display.say(f"the older {path} is kept as {kept}")
     budget = "no time budget" if method.budget_s is None else f"at most {method.budget_s:g} s"
-    display.say(f"measuring {method.backend} on {method.world_size} ranks, {of - first} launches, {budget}; {words}")
+    launches = "1 launch" if of - first == 1 else f"{of - first} launches"
+    display.say(f"measuring {method.backend} on {method.world_size} ranks, {launches}, {budget}; {words}")
     display.open()
     try:
         return run_launches(path, method, held, lambda job: run_ranks(job, display), display, first, of)

@@ -1,0 +1,77 @@
+"""The figure of a calibration, looked at as matplotlib objects."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from inferometer.emulator.report.figure import draw
+from inferometer.emulator.report.summary import main_models
+
+
+@pytest.fixture(scope="module")
+def figure(small_calibration, tmp_path_factory):
+    """The Figure object, caught when it is saved, and the file."""
+    from matplotlib.figure import Figure
+
+    caught, path = [], tmp_path_factory.mktemp("figure") / "x.png"
+    save = Figure.savefig
+
+    def saving(self, *args, **kwargs):
+        caught.append(self)
+        save(self, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "savefig", saving)
+        draw(small_calibration, path)
+    return caught[0], path
+
+
+def visible(figure):
+    return [axes for axes in figure.axes if axes.get_visible()]
+
+
+def test_the_figure_is_a_png(figure):
+    content = figure[1].read_bytes()
+    assert content.startswith(b"\x89PNG\r\n\x1a\n")
+    assert len(content) > 10_000
+
+
+def test_there_is_one_panel_for_each_collective_with_sizes(figure):
+    titles = [axes.get_title() for axes in visible(figure[0])]
+    assert sorted(titles) == ["all_gather", "all_reduce", "all_to_all", "broadcast"]  # no barrier, no null
+    for axes in visible(figure[0]):
+        assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
+
+
+def test_points_are_the_measured_cells_and_lines_the_fit(figure, small_calibration):
+    (model,) = [m for m in main_models(small_calibration) if m.target.collective == "all_to_all"]
+    (panel,) = [axes for axes in visible(figure[0]) if axes.get_title() == "all_to_all"]
+    cells = [cell for cell in small_calibration.cells if cell.target == model.target]
+    drawn = [container.lines[0].get_xydata() for container in panel.containers]
+    assert len(drawn) == 2  # groups of 2 and 4 ranks
+    points = sorted((x, y) for line in drawn for x, y in line)
+    np.testing.assert_allclose(points, sorted((cell.bytes, cell.us.median) for cell in cells))
+    key = model.target.model_dump(exclude={"collective"})
+    fits = [line for line in panel.lines if len(line.get_xdata()) == 200]
+    for line, ranks in zip(fits, (2, 4), strict=True):
+        times = small_calibration.time_s("all_to_all", line.get_xdata(), ranks, 1, **key)
+        np.testing.assert_allclose(line.get_ydata(), 1e6 * np.asarray(times))
+
+
+def test_the_paper_is_drawn_for_all_reduce_only(figure):
+    dashed = {axes.get_title(): sum(line.get_color() == "0.6" for line in axes.lines) for axes in visible(figure[0])}
+    assert dashed == {"all_reduce": 2, "all_to_all": 0, "all_gather": 0, "broadcast": 0}
+
+
+def test_the_legend_names_groups_backends_and_the_paper(figure):
+    (legend,) = figure[0].legends
+    texts = [text.get_text() for text in legend.get_texts()]
+    assert texts == ["2 ranks", "4 ranks", "gloo: median, 95 %; fit", "the paper's constants"]
+
+
+def test_another_suffix_is_another_format_and_an_unknown_one_an_error(small_calibration, tmp_path):
+    draw(small_calibration, tmp_path / "x.svg")
+    assert b"<svg" in (tmp_path / "x.svg").read_bytes()
+    with pytest.raises(ValueError, match="odd"):
+        draw(small_calibration, tmp_path / "x.odd")
