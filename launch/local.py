@@ -82,7 +82,7 @@ def run_ranks(job: Job, listener: Listener) -> Outcome:
                 kill_all(launcher, token)
                 pipe.close()
     outcome = course.outcome(launcher.returncode, log)
-    if outcome.reason in ("complete", "budget", "interrupted"):
+    if outcome.reason != "failed":
         remove_log(log)
     return outcome
 
@@ -97,6 +97,7 @@ class Course:
         self._pids: list[int] = []
         self._doing = "starting up"
         self._ended: str | None = None
+        self._wrong = 0
         self._fault: str | None = None
         self._interrupts = 0
 
@@ -109,7 +110,7 @@ class Course:
             elif kind == "doing":
                 self._doing = event["text"]
             elif kind == "ended":
-                self._ended = event["reason"]
+                self._ended, self._wrong = event["reason"], event["wrong"]
             elif kind == "fault":
                 self._fault = self._fault or event["text"]
             self._listener(event)
@@ -142,12 +143,12 @@ class Course:
         """``status``: of the launcher; ``log``: what it printed."""
         if self._fault:
             return Outcome("failed", self._fault)
-        if self._ended and status == 0:
-            return Outcome(self._ended)
         if self._interrupts:
             return Outcome("interrupted")
-        if self._ended and status > 0:
+        if self._ended and self._wrong:
             return Outcome("wrong_data")
+        if self._ended and status == 0:
+            return Outcome(self._ended)
         said = log.read_text(errors="replace")
         blamed = blamed_by_launcher(said, self._pids)
         if blamed:

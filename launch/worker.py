@@ -168,7 +168,7 @@ def _visit(job: Job, launch: Any, hosts: list, listener: Listener | None, interr
         }
     )
     samples.close()
-    listener({"event": "ended", "reason": reason, "dropped": len(dropped)})
+    listener({"event": "ended", "reason": reason, "dropped": len(dropped), "wrong": outcome["wrong"]})
     return int(control.share("status", int(outcome["wrong"] > 0)))
 
 

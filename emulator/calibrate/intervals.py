@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,7 +96,7 @@ def within_launches(fit: Fit, points: Points, iterations_us: list[Array | None],
     keep = np.isfinite(medians).all(axis=1) & (medians > 0).all(axis=1)
     drawn = []
     for us in medians[keep]:
-        redrawn = Points(points.n, points.r, points.N, points.launch, points.cell, us)
+        redrawn = replace(points, us=us)
         drawn.append(quantities(fit_law(fit.law, redrawn, near=fit.free)))
     tail = (1 - CONFIDENCE) / 2
     return Spread(np.quantile(np.array(drawn), [tail, 1 - tail], axis=0).T)

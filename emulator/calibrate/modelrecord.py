@@ -91,6 +91,7 @@ def fit_record(choice: Choice, points: Points, excluded: dict[str, int], without
         "f_scale": F_SCALE,
         "n_points": len(points),
         "n_cells": len(np.unique(points.cell)),
+        "n_outlying": int((points.trust < 1).sum()),
         "n_excluded": excluded,
         "condition": fit.design.condition,
         "medape": float(np.median(errors)),

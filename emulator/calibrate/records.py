@@ -177,13 +177,17 @@ class Alternative(Record):
 
 
 class FitReport(Record):
-    """How well a law fits: relative errors of the points (one per cell and launch), held-out errors, other laws."""
+    """How well a law fits: relative errors of the points (one per cell and launch), held-out errors, other laws.
+
+    n_outlying: points far from the other launches of their cell, which count less (nothing is left out for that).
+    """
 
     residual: str
     loss: str
     f_scale: FiniteFloat
     n_points: int
     n_cells: int
+    n_outlying: int
     n_excluded: dict[str, int]
     condition: FiniteFloat | None
     medape: FiniteFloat

@@ -21,8 +21,10 @@ def split_matrix(kind: str, elements: int, size: int) -> np.ndarray:
         raise ValueError(f"routing {kind!r} is neither uniform nor skewed")
     unit = max(1, elements // MAX_TOKENS)
     tokens = elements // unit
-    random = np.random.default_rng([size, elements, kind == "skewed"])
     experts = EXPERTS_PER_RANK * size
-    popularity = np.ones(experts) if kind == "uniform" else 1.0 / (1 + random.permutation(experts))
+    # The same experts are popular at every size: one law has to describe them all.
+    order = np.random.default_rng(size).permutation(experts)
+    popularity = np.ones(experts) if kind == "uniform" else 1.0 / (1 + order)
     to_rank = popularity.reshape(size, EXPERTS_PER_RANK).sum(axis=1)
+    random = np.random.default_rng([size, elements, kind == "skewed"])
     return random.multinomial(tokens, to_rank / to_rank.sum(), size=size).astype(np.int64) * unit

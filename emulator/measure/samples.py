@@ -32,6 +32,10 @@ CELL_COLUMNS = (
     "collective implementation backend launch_mode timing dtype concurrent_groups scheduler bytes requested_bytes count "
     "ranks nodes ranks_per_node groups launch operations time_definition warmup wrong stop_reason"
 ).split()
+ALWAYS = ("cell", "launch", "collective", "timing", "dtype", "bytes", "ranks", "nodes")
+RAW = ("participants", "groups_ranks", "operations", "time_definition", "origin_ns", "start_ns", "stop_ns")
+IMPORTED = ("us", "statistic")
+"""Keys that a cell record must have: any, a measured one, an imported one."""
 
 
 class SamplesFile:
@@ -203,7 +207,9 @@ def _cells(*paths: str | Path) -> Iterator[dict[str, Any]]:
     for path in paths:
         for number, record in enumerate(read_records(path), 1):
             if record["record"] == "cell" and "unmeasured" not in record:
-                missing = [key for key in ("cell", "launch", "collective", "bytes", "ranks") if key not in record]
+                measured = record.get("start_ns") is not None
+                needed = (*ALWAYS, *(RAW if measured else IMPORTED))
+                missing = [key for key in needed if key not in record]
                 if missing:
                     raise InputError(f"{path}: line {number} has no key {missing[0]!r}")
                 yield record

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from inferometer.emulator.errors import InputError
-from inferometer.launch.commands.sweep_flags import json_target, output_path
+from inferometer.launch.commands.sweep_flags import figure_path, json_target, output_path
 
 if TYPE_CHECKING:
     from inferometer.emulator.calibrate.calibration import Calibration
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     path = output_path(args.output)
-    figure = output_path(args.figure) if args.figure else None
+    figure = figure_path(args.figure) if args.figure else None
     samples = [Path(name) for name in args.samples]
     written = {target.resolve() for target in (path, figure, args.json and Path(args.json)) if target}
     for raw in samples:
@@ -58,10 +58,7 @@ def fit_and_show(samples: list[Path], path: Path, figure: Path | None, seed: int
     if figure:
         from inferometer.emulator.report.figure import draw
 
-        try:
-            draw(calibration, figure)
-        except ValueError as error:  # matplotlib has no writer for this suffix
-            raise InputError(f"{figure}: {error}") from None
+        draw(calibration, figure)
         print(f"figure: {figure}", file=out)
     print(f"samples: {', '.join(map(str, samples))}", file=out)
     if json_target == "-":

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.measure import scheduler
-from inferometer.emulator.measure.collectives import collectives
+from inferometer.emulator.measure.collectives import collectives, elements_for
 from inferometer.emulator.measure.environment import available_memory, environment, usable_cores
 from inferometer.emulator.measure.method import (
     DTYPE_ALIASES,
@@ -27,6 +27,8 @@ from inferometer.emulator.measure.plan import buffer_bytes
 from inferometer.emulator.units import parse_bytes
 from inferometer.launch.identity import Identity
 from inferometer.parallel.mesh import powers_of_two
+
+FIGURE_SUFFIXES = (".png", ".pdf", ".svg")
 
 
 def size(text: str) -> int:
@@ -148,6 +150,7 @@ def method_from(args: argparse.Namespace, identity: Identity | None) -> tuple[Me
         )
     except ValidationError as error:
         raise InputError(first_error(error)) from None
+    check_sizes(method)
     check_memory(method)
     return method, f"scheduler {chosen}: {why}"
 
@@ -216,6 +219,17 @@ def auto_backend(world: int) -> Backend:
     return "nccl" if len(here["hardware"]["gpus"]) >= local and "+cpu" not in torch_version else "gloo"
 
 
+def check_sizes(method: Method) -> None:
+    """Raise ``InputError`` where every size is too small for every collective, before ranks start for nothing."""
+    records = collectives()
+    names = sorted({name for tier in method.sweep.tier for name in tier.collectives})
+    widest = max(method.sizes_bytes)
+    fits = [elements_for(records[name], widest, ITEMSIZE[dtype], 2) > 0 for name in names for dtype in method.dtypes]
+    if not any(fits):
+        each = " or ".join(f"{ITEMSIZE[dtype]} bytes of {dtype}" for dtype in method.dtypes)
+        raise InputError(f"-e {widest}: no size holds one element ({each}) for each of 2 ranks in {', '.join(names)}")
+
+
 def check_memory(method: Method) -> None:
     """Raise ``InputError`` where the largest cell's buffers, on all local ranks together, exceed what is free."""
     if method.backend == "nccl":
@@ -241,6 +255,14 @@ def json_target(text: str) -> str:
     if text != "-":
         output_path(text)
     return text
+
+
+def figure_path(text: str) -> Path:
+    """The argument of --figure: a path that can be written to, in a format that is drawn."""
+    path = output_path(text)
+    if path.suffix not in FIGURE_SUFFIXES:
+        raise InputError(f"{path}: a figure is one of {', '.join(FIGURE_SUFFIXES)}")
+    return path
 
 
 def output_path(text: str) -> Path:

@@ -53,14 +53,7 @@ def test_modules_keep_the_rules(path):
     for node in tree.body:  # no work at import: only definitions, constants and the main guard
         assert isinstance(
             node,
-            ast.Import
-            | ast.ImportFrom
-            | ast.ClassDef
-            | ast.FunctionDef
-            | ast.Assign
-            | ast.AnnAssign
-            | ast.Expr
-            | ast.If,
+            ast.Import | ast.ImportFrom | ast.ClassDef | ast.FunctionDef | ast.Assign | ast.AnnAssign | ast.Expr | ast.If,
         ), f"line {node.lineno}: a statement at import"
         if isinstance(node, ast.Expr):
             assert isinstance(node.value, ast.Constant), f"line {node.lineno}: a call at import"

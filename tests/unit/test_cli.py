@@ -174,9 +174,9 @@ def test_files_of_different_versions_or_machines_are_not_fitted_together(capsys,
 
 @pytest.mark.parametrize("flag", ["-o", "--figure", "--json"])
 def test_samples_are_never_overwritten_by_a_fit(capsys, tmp_path, flag):
-    (tmp_path / "x").write_text(json.dumps(HEADER) + "\n")
-    line = one_line(capsys, 2, "fit", "x", flag, str(tmp_path / "x"))
-    assert line == "x: is read as samples, and samples are never overwritten"
+    (tmp_path / "x.png").write_text(json.dumps(HEADER) + "\n")
+    line = one_line(capsys, 2, "fit", "x.png", flag, str(tmp_path / "x.png"))
+    assert line == "x.png: is read as samples, and samples are never overwritten"
 
 
 @pytest.mark.parametrize(

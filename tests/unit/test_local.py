@@ -47,7 +47,7 @@ def launch(job, monkeypatch):
 
 @pytest.mark.parametrize("reason", ["complete", "budget"])
 def test_an_orderly_launch_ends_with_its_reason_and_leaves_no_log(launch, job, reason):
-    outcome, events = launch(f"started(); say('cell', row=1); say('ended', reason='{reason}', dropped=0); print('chatter')")
+    outcome, events = launch(f"started(); say('cell', row=1); say('ended', reason='{reason}', dropped=0, wrong=0); print('chatter')")
     assert outcome == Outcome(reason)
     assert [event["event"] for event in events] == ["started", "cell", "ended"]
     assert not job.logs.exists()
@@ -66,8 +66,11 @@ def test_a_launcher_that_fails_without_a_word_is_quoted(launch, job):
     assert str(job.logs / "launch-2") in outcome.text
 
 
-def test_status_1_after_an_orderly_end_means_wrong_data(launch):
-    assert launch("started(); say('ended', reason='complete'); sys.exit(1)")[0] == Outcome("wrong_data")
+def test_wrong_data_are_told_from_a_rank_that_crashes_while_leaving(launch):
+    wrong, _ = launch("started(); say('ended', reason='complete', wrong=3); sys.exit(1)")
+    assert wrong == Outcome("wrong_data")
+    crashed, _ = launch("started(); say('ended', reason='complete', wrong=0); sys.exit(1)")
+    assert crashed.reason == "failed" and "status 1" in crashed.text
 
 
 def test_ranks_that_fall_silent_are_killed_within_the_limit(launch, job, method, monkeypatch):
@@ -85,7 +88,7 @@ def test_ranks_that_fall_silent_are_killed_within_the_limit(launch, job, method,
 
 INTERRUPTIBLE = """
 def end(signum, frame):
-    say('ended', reason='interrupted'); sys.exit(0)
+    say('ended', reason='interrupted', wrong=0); sys.exit(0)
 signal.signal(signal.SIGINT, end)
 started()
 time.sleep(60)
@@ -101,7 +104,7 @@ def test_ctrl_c_goes_to_rank_0_which_ends_in_order(launch):
 
     outcome, events = launch(INTERRUPTIBLE, press)
     assert outcome == Outcome("interrupted")
-    assert events[-1] == {"event": "ended", "reason": "interrupted"}
+    assert events[-1] == {"event": "ended", "reason": "interrupted", "wrong": 0}
     assert signal.getsignal(signal.SIGINT) is before
 
 
@@ -118,7 +121,10 @@ def test_ranks_get_the_job_the_pipe_and_their_parent(launch, job, monkeypatch):
     seen = []
     names = ("INFEROMETER_PARENT", "OMP_NUM_THREADS", "INFEROMETER_RUN")
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    launch(f"say('seen', values=[os.environ[name] for name in {names!r}]); say('ended', reason='complete')", seen.append)
+    launch(
+        f"say('seen', values=[os.environ[name] for name in {names!r}]); say('ended', reason='complete', wrong=0)",
+        seen.append,
+    )
     parent, threads, token = seen[0]["values"]
     assert (parent, threads) == (str(os.getpid()), "1")
     assert len(token) >= 16

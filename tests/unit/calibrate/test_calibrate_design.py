@@ -16,7 +16,7 @@ SIZES = (1024, 65536, 2**22)
 def points(layouts, sizes=SIZES):
     cells = np.array([(n, r, N) for r, N in layouts for n in sizes], dtype=float)
     index = np.arange(len(cells))
-    return Points(*cells.T, np.zeros_like(index), index, np.ones(len(cells)))
+    return Points(*cells.T, np.zeros_like(index), index, np.ones(len(cells)), np.ones(len(cells)))
 
 
 def examine(law, layouts, sizes=SIZES):

@@ -122,9 +122,7 @@ def test_cells_say_what_was_measured(calibration, cells):
 
 def test_missing_columns_are_named(cells, make):
     with pytest.raises(InputError, match="missing columns us, flags"):
-        calibrate(
-            cells.drop(columns=["us", "flags"]), seed=0, provenance={"kind": "measured"}, method={}, created=CREATED
-        )
+        calibrate(cells.drop(columns=["us", "flags"]), seed=0, provenance={"kind": "measured"}, method={}, created=CREATED)
     with pytest.raises(InputError, match=r"provenance\.kind"):
         make(cells.head(3), kind="guessed")
 

@@ -1,5 +1,7 @@
 """The robust fit: exact on clean data, steady under outliers, honest at its bounds."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -46,7 +48,7 @@ def test_one_cell_in_ten_gone_wrong_hardly_moves_the_fit():
     spoiled = np.random.default_rng(3).random(len(points)) < 0.1
     assert 15 < spoiled.sum() < 35
     us = np.where(spoiled, points.us * 6, points.us)
-    bad = type(points)(points.n, points.r, points.N, points.launch, points.cell, us)
+    bad = replace(points, us=us)
     fit = fit_law(affine("all_reduce"), bad)
     assert np.abs(fit.combinations / affine("all_reduce").theta(TRUTH) - 1).max() < 0.05
 
@@ -54,9 +56,7 @@ def test_one_cell_in_ten_gone_wrong_hardly_moves_the_fit():
 def test_a_launch_common_factor_is_taken_out_and_its_mean_kept():
     points = made(launches=4)
     factors = np.array([0.7, 1.0, 1.1, 1.6])
-    shifted = type(points)(
-        *(getattr(points, k) for k in ("n", "r", "N", "launch", "cell")), points.us * factors[points.launch]
-    )
+    shifted = replace(points, us=points.us * factors[points.launch])
     assert without_launch_effect(shifted) == pytest.approx(points.us * np.exp(np.log(factors).mean()))
 
 
@@ -64,7 +64,7 @@ def test_a_launch_that_lacks_cells_is_still_aligned():
     points = made(launches=3)
     factors = np.array([1.0, 2.0, 4.0])
     us = points.us * factors[points.launch]
-    shifted = type(points)(*(getattr(points, k) for k in ("n", "r", "N", "launch", "cell")), us)
+    shifted = replace(points, us=us)
     part = shifted.take((shifted.launch != 2) | (shifted.cell % 2 == 0))
     assert without_launch_effect(part) == pytest.approx(part.us / factors[part.launch] * 2)
 
@@ -122,7 +122,7 @@ def test_interval_over_launches_by_hand():
     points = made(launches=3)
     factors = np.array([0.9, 1.0, 1.2])
     us = points.us * factors[points.launch]
-    shifted = type(points)(*(getattr(points, k) for k in ("n", "r", "N", "launch", "cell")), us)
+    shifted = replace(points, us=us)
     fit = fit_law(affine("all_reduce"), shifted)
     spread = over_launches(fit, fits_without_each_launch(fit, shifted))
     logs = np.log(factors)
@@ -134,9 +134,7 @@ def test_interval_over_launches_by_hand():
 
 
 def test_within_launch_interval_is_seeded_and_narrower_than_the_launches_differ():
-    cells = synthetic_cells(
-        "all_reduce", affine("all_reduce"), TRUTH, FULL, seed=5, launches=2, noise=Noise(launch=0.3)
-    )
+    cells = synthetic_cells("all_reduce", affine("all_reduce"), TRUTH, FULL, seed=5, launches=2, noise=Noise(launch=0.3))
     points = points_of(cells)
     fit = fit_law(affine("all_reduce"), points)
     times = list(cells["iterations_us"])
@@ -159,3 +157,27 @@ def test_a_parameter_that_is_zero_lies_in_its_own_interval():
         reached.append(spread.intervals[1, 0] == 0)
         assert spread.intervals[1, 1] < 10
     assert sum(reached) >= 26
+
+
+def test_a_point_far_from_the_other_launches_of_its_cell_counts_less():
+    """Reference: the same cells without the outliers. One cell in ten has one launch that is 5 times too long."""
+    law, truth = affine("all_reduce"), TRUTH
+    layouts = [(2, 1), (4, 1), (8, 1)]
+    noise = Noise(launch=0.05, outliers=0.0, cell_outliers=0.0)
+    cells = synthetic_cells("all_reduce", law, truth, layouts, seed=1, noise=noise)
+    spoilt = cells.copy()
+    at = spoilt.index[::10]
+    spoilt.loc[at, "us"] *= 5
+    points = points_of(spoilt)
+    assert set(np.flatnonzero(points.trust < 0.1)) == set(at)
+    assert (np.delete(points.trust, at) > 0.2).all() and np.median(points.trust) == 1
+    clean, robust = (fit_law(law, points_of(c)).combinations for c in (cells, spoilt))
+    naive = fit_law(law, replace(points, trust=np.ones(len(points)))).combinations
+    assert np.abs(robust / clean - 1).max() < 0.5 * np.abs(naive / clean - 1).max()
+
+
+def test_two_launches_cannot_say_which_of_them_is_wrong():
+    law = affine("all_reduce")
+    cells = synthetic_cells("all_reduce", law, TRUTH, [(2, 1), (4, 1)], seed=1, launches=2)
+    cells.loc[cells.index[::7], "us"] *= 5
+    assert (points_of(cells).trust == 1).all()

@@ -18,9 +18,7 @@ TRUTH = {"a": 120.0, "b": 35.0, "c": 80.0, "B_intra": 2.5, "B_inter": 0.9}
 
 @pytest.fixture(scope="module")
 def exact(make):
-    cells = synthetic_cells(
-        "all_reduce", affine("all_reduce"), TRUTH, [(4, 1), (8, 2), (16, 4)], seed=0, noise=NO_NOISE
-    )
+    cells = synthetic_cells("all_reduce", affine("all_reduce"), TRUTH, [(4, 1), (8, 2), (16, 4)], seed=0, noise=NO_NOISE)
     return make(cells)
 
 
@@ -53,9 +51,7 @@ def test_an_unmeasured_direction_is_nan_with_one_warning(exact):
 
 
 def test_beyond_the_domain_is_given_with_a_warning(exact):
-    with pytest.warns(
-        ExtrapolationWarning, match="ranks 32 is outside the measured 4 to 16.*nodes 8 is outside"
-    ) as caught:
+    with pytest.warns(ExtrapolationWarning, match="ranks 32 is outside the measured 4 to 16.*nodes 8 is outside") as caught:
         time = exact.time_s("all_reduce", 4096, 32, 8)
     assert len(caught) == 1 and time > exact.time_s("all_reduce", 4096, 16, 4)
     with pytest.warns(ExtrapolationWarning, match="bytes 1 is outside the measured 256 to"):
@@ -94,9 +90,7 @@ def test_preferences_and_ambiguity(cells, calibration, make):
 
 
 def test_what_is_not_there_is_answered_by_what_is(calibration):
-    with pytest.raises(
-        InputError, match=r"no model of 'all_gather'.*it has all_reduce, all_to_all, barrier, broadcast"
-    ):
+    with pytest.raises(InputError, match=r"no model of 'all_gather'.*it has all_reduce, all_to_all, barrier, broadcast"):
         calibration.time_s("all_gather", 1024, 2)
     with pytest.raises(InputError, match=r"with dtype=float16: there is timing=isolated\|pipelined"):
         calibration.time_s("all_reduce", 1024, 2, dtype="float16")
