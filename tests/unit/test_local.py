@@ -47,7 +47,9 @@ def launch(job, monkeypatch):
 
 @pytest.mark.parametrize("reason", ["complete", "budget"])
 def test_an_orderly_launch_ends_with_its_reason_and_leaves_no_log(launch, job, reason):
-    outcome, events = launch(f"started(); say('cell', row=1); say('ended', reason='{reason}', dropped=0, wrong=0); print('chatter')")
+    outcome, events = launch(
+        f"started(); say('cell', row=1); say('ended', reason='{reason}', dropped=0, wrong=0); print('chatter')"
+    )
     assert outcome == Outcome(reason)
     assert [event["event"] for event in events] == ["started", "cell", "ended"]
     assert not job.logs.exists()
