@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from inferometer.emulator.calibrate.records import Model, Parameter
 
 SMALL_BYTES = 4096
-"""The size at which the summary compares times with the paper: a small message, where latency is everything."""
+"""The summary compares with the paper near this size: a small message, where latency is everything."""
 
 
 def summary_lines(calibration: Calibration) -> list[str]:
@@ -26,7 +26,7 @@ def summary_lines(calibration: Calibration) -> list[str]:
     return [
         *_machine(calibration),
         "",
-        *_law(),
+        *_law(calibration),
         "",
         *_table(calibration),
         "",
@@ -75,35 +75,46 @@ def _nodes(count: int | None) -> str:
     return "an unknown number of nodes" if count is None else f"{count} node{'' if count == 1 else 's'}"
 
 
-def _law() -> Iterator[str]:
+def _law(calibration: Calibration) -> Iterator[str]:
     yield "t = a + b·(ranks/nodes − 1) + c·log2(nodes) + bus bytes / B        […, …]: 95 % interval over launches"
+    if any(m.form == "flat_ring" for m in main_models(calibration)):
+        yield "law flat_ring: a + b·(ranks − 1), a ring that does not know of nodes"
+
+
+COLUMNS = (
+    *(("collective", 21), ("backend", 7), ("ranks", 5), ("nodes", 5)),
+    *(("a (µs)", 20), ("b (µs per rank)", 20), ("c (µs per log2 N)", 20), ("B (GB/s)", 32), ("error", 6), ("held out", 8)),
+)
+"""Heads and widths of the table; the law's name follows."""
+
+
+def _row(*texts: str) -> str:
+    """The texts in the table's columns, the last one behind them."""
+    *columns, rest = texts
+    return "  ".join([*(f"{text:<{width}}" for text, (_, width) in zip(columns, COLUMNS)), rest]).rstrip()
 
 
 def _table(calibration: Calibration) -> Iterator[str]:
-    yield (
-        f"{'collective':<21} {'backend':<7} {'ranks':>5}  {'a (µs)':<22} {'b (µs per rank)':<22} "
-        f"{'B (GB/s)':<30} {'error':>6} {'held out':>8}  law"
-    )
+    yield _row(*(head for head, _ in COLUMNS), "law")
     for m in main_models(calibration):
         held = m.fit.cv.sizes.median
         first, *further = _bandwidths(m)
-        yield (
-            f"{m.target.collective:<21} {m.target.backend or '':<7} {_span(m.domain.ranks):>5}  "
-            f"{_cell(m.params.get('a')):<22} {_cell(m.params.get('b')):<22} {first:<30} {m.fit.medape:>6.0%} "
-            f"{'–' if held is None else f'{held:.0%}':>8}  {m.form}"
-        )
-        yield from (f"{'':<83}{text}" for text in further)
+        where = (m.target.collective, m.target.backend or "", _span(m.domain.ranks), _span(m.domain.nodes))
+        latency = (_cell(m.params.get(name)) for name in ("a", "b", "c"))
+        errors = (f"{m.fit.medape:.0%}", "–" if held is None else f"{held:.0%}")
+        yield _row(*where, *latency, first, *errors, m.form)
+        yield from (_row(*[""] * 7, text, "", "", "") for text in further)
         for combination in m.identifiable_combinations:
             interval = f" [{combination.ci95[0]:.3g}, {combination.ci95[1]:.3g}]" if combination.ci95 else ""
-            yield f"{'':<37}only {combination.expr} = {combination.value:.3g}{interval} {combination.unit} is determined"
+            what = f"only {combination.expr} = {combination.value:.3g}{interval} {combination.unit} is determined"
+            yield _row(*[""] * 4, what)
     paper = paper_parameters("all_reduce")
-    yield (
-        f"{'the paper, all_reduce':<21} {'nccl':<7} {'':>5}  {paper['a']:<22g} {paper['b']:<22g} {paper['B_intra']:<30g} "
-        f"{'–':>6} {'–':>8}  its constants (H100, low-latency protocol), c = {paper['c']:g} µs"
-    )
-    for floor in sorted(calibration.launch_floor, key=lambda f: f.ranks):
+    constants = (f"{paper[name]:g}" for name in ("a", "b", "c", "B_intra"))
+    yield _row("the paper, all_reduce", "nccl", "", "", *constants, "", "", "its constants: low-latency protocol, H100")
+    for floor in sorted(calibration.launch_floor, key=lambda f: (f.ranks, f.nodes)):
         if floor.target.timing == "isolated":
-            yield f"{'null (dispatch floor)':<21} {floor.target.backend or '':<7} {floor.ranks:>5}  {format_us(floor.us)}"
+            ranks, nodes = str(floor.ranks), str(floor.nodes)
+            yield _row("null (dispatch floor)", floor.target.backend or "", ranks, nodes, format_us(floor.us), "")
 
 
 def _cell(parameter: Parameter | None) -> str:
@@ -137,22 +148,28 @@ def _span(ranks: list[int]) -> str:
 def _comparison(calibration: Calibration) -> Iterator[str]:
     """One sentence a person remembers: this machine's small all_reduce against the paper's."""
     for m in main_models(calibration):
-        if m.target.collective != "all_reduce" or not m.domain.bytes[0] <= SMALL_BYTES <= m.domain.bytes[1]:
+        if m.target.collective != "all_reduce":
             continue
-        ranks, nodes = max(m.domain.ranks), min(m.domain.nodes)
-        here_us = 1e6 * float(
-            calibration.time_s("all_reduce", SMALL_BYTES, ranks, nodes, **m.target.model_dump(exclude={"collective"}))
-        )
-        paper_us = float(paper_time_us("all_reduce", SMALL_BYTES, ranks, nodes)[0])
+        measured = [cell for cell in calibration.cells if cell.target == m.target and cell.us.median and cell.bytes]
+        ranks, nodes = max((cell.ranks, cell.nodes) for cell in measured)
+        there = [cell for cell in measured if (cell.ranks, cell.nodes) == (ranks, nodes)]
+        nearest = min(there, key=lambda cell: abs(np.log(cell.bytes / SMALL_BYTES)))
+        size, here_us = nearest.bytes, nearest.us.median or 0.0
+        paper_us = float(paper_time_us("all_reduce", size, ranks, nodes)[0])
         projection = m.paper_projection
         yield (
-            f"An all_reduce of {format_bytes(SMALL_BYTES)} over {ranks} ranks takes {format_us(here_us)} µs here "
-            f"({m.target.backend}); the paper's constants say {format_us(paper_us)} µs, {here_us / paper_us:.3g} times less."
+            f"An all_reduce of {format_bytes(size)} over {ranks} ranks on {_nodes(nodes)} takes "
+            f"{format_us(here_us)} µs ({m.target.backend}); "
+            f"the paper's constants say {format_us(paper_us)} µs, {_times(here_us / paper_us)}."
         )
         yield (
             f"In the paper's form this machine is {_projected(projection.t_reduce_us.model_dump())}, "
             f"which misses the measured cells by {projection.medape:.0%} (median), {projection.maxape:.0%} at most."
         )
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.3g} times less" if ratio >= 1 else f"{1 / ratio:.3g} times more"
 
 
 def _projected(values: dict[str, float | None]) -> str:
