@@ -81,40 +81,35 @@ def _law(calibration: Calibration) -> Iterator[str]:
         yield "law flat_ring: a + b·(ranks − 1), a ring that does not know of nodes"
 
 
-COLUMNS = (
-    *(("collective", 21), ("backend", 7), ("ranks", 5), ("nodes", 5)),
-    *(("a (µs)", 20), ("b (µs per rank)", 20), ("c (µs per log2 N)", 20), ("B (GB/s)", 32), ("error", 6), ("held out", 8)),
-)
-"""Heads and widths of the table; the law's name follows."""
-
-
-def _row(*texts: str) -> str:
-    """The texts in the table's columns, the last one behind them."""
-    *columns, rest = texts
-    return "  ".join([*(f"{text:<{width}}" for text, (_, width) in zip(columns, COLUMNS)), rest]).rstrip()
-
-
-def _table(calibration: Calibration) -> Iterator[str]:
-    yield _row(*(head for head, _ in COLUMNS), "law")
+def _table(calibration: Calibration) -> list[str]:
+    """A line per law, the paper's constants, the dispatch floor. A column that would say nothing is left out."""
+    head = ["collective", "backend", "ranks", "nodes", "a (µs)", "b (µs per rank)", "c (µs per log2 N)", "B (GB/s)"]
+    rows = [[*head, "error", "held out", "law"]]
     for m in main_models(calibration):
         held = m.fit.cv.sizes.median
         first, *further = _bandwidths(m)
-        where = (m.target.collective, m.target.backend or "", _span(m.domain.ranks), _span(m.domain.nodes))
-        latency = (_cell(m.params.get(name)) for name in ("a", "b", "c"))
-        errors = (f"{m.fit.medape:.0%}", "–" if held is None else f"{held:.0%}")
-        yield _row(*where, *latency, first, *errors, m.form)
-        yield from (_row(*[""] * 7, text, "", "", "") for text in further)
+        where = [m.target.collective, m.target.backend or "", _span(m.domain.ranks), _span(m.domain.nodes)]
+        latency = [_cell(m.params.get(name)) for name in ("a", "b", "c")]
+        rows.append([*where, *latency, first, f"{m.fit.medape:.0%}", "–" if held is None else f"{held:.0%}", m.form])
+        rows += [[*[""] * 7, text, "", "", ""] for text in further]
         for combination in m.identifiable_combinations:
             interval = f" [{combination.ci95[0]:.3g}, {combination.ci95[1]:.3g}]" if combination.ci95 else ""
-            what = f"only {combination.expr} = {combination.value:.3g}{interval} {combination.unit} is determined"
-            yield _row(*[""] * 4, what)
+            what = f"(only {combination.expr} = {combination.value:.3g}{interval} {combination.unit})"
+            rows.append([*[""] * 10, what])
+    one_node = all(m.domain.nodes == [1] for m in main_models(calibration))
     paper = paper_parameters("all_reduce")
-    constants = (f"{paper[name]:g}" for name in ("a", "b", "c", "B_intra"))
-    yield _row("the paper, all_reduce", "nccl", "", "", *constants, "", "", "its constants: low-latency protocol, H100")
+    constants = [f"{paper[name]:g}" for name in ("a", "b", "c", "B_intra")]
+    note = "constants, H100" + (f"; c = {paper['c']:g} µs" if one_node else "")
+    rows.append(["the paper, all_reduce", "nccl", "", "", *constants, "", "", note])
     for floor in sorted(calibration.launch_floor, key=lambda f: (f.ranks, f.nodes)):
         if floor.target.timing == "isolated":
-            ranks, nodes = str(floor.ranks), str(floor.nodes)
-            yield _row("null (dispatch floor)", floor.target.backend or "", ranks, nodes, format_us(floor.us), "")
+            where = [floor.target.backend or "", str(floor.ranks), str(floor.nodes)]
+            rows.append(["null (dispatch floor)", *where, format_us(floor.us), *[""] * 6])
+    if one_node:  # one node says nothing of nodes
+        silent = (head.index("nodes"), head.index("c (µs per log2 N)"))
+        rows = [[text for column, text in enumerate(row) if column not in silent] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return ["  ".join(f"{text:<{width}}" for text, width in zip(row, widths)).rstrip() for row in rows]
 
 
 def _cell(parameter: Parameter | None) -> str:

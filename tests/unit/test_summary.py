@@ -47,7 +47,8 @@ def test_the_summary_names_the_machine_and_the_dispatch_floor(lines):
 def test_the_paper_stands_beside(lines):
     """6.8, 1.2 and 10 µs are the constants of t_reduce."""
     (paper,) = [line for line in lines if line.startswith("the paper, all_reduce")]
-    assert [float(field) for field in paper.split()[4:8]] == [6.8, 1.2, 10, 225]
+    assert [float(field) for field in paper.split()[4:7]] == [6.8, 1.2, 225]
+    assert paper.endswith("c = 10 µs")  # one node: no column for c
     (compared,) = [line for line in lines if "the paper's constants say" in line]
     assert re.match(r"An all_reduce of \d+K? over 4 ranks on 1 node takes ", compared)
     here, paper, times = (
