@@ -35,6 +35,7 @@ CELL_COLUMNS = (
 ALWAYS = ("cell", "launch", "collective", "timing", "dtype", "bytes", "ranks", "nodes")
 RAW = ("participants", "groups_ranks", "operations", "time_definition", "origin_ns", "start_ns", "stop_ns")
 IMPORTED = ("us", "statistic")
+WHOLE = ("launch", "bytes", "ranks", "nodes")
 """Keys that a cell record must have: any, a measured one, an imported one."""
 
 
@@ -154,9 +155,8 @@ def load_samples(*paths: str | Path, per_rank: bool = False) -> pandas.DataFrame
     import pandas as pd
 
     frames = []
-    for cell in _cells(*paths):
+    for cell, times in _cells(*paths):
         columns = {name: cell.get(name) for name in CELL_COLUMNS}
-        times = times_us(cell)
         if times is None:
             body: dict[str, Any] = {"us": [cell["us"]], "statistic": [cell["statistic"]]}
         else:
@@ -190,8 +190,7 @@ def cell_table(*paths: str | Path) -> pandas.DataFrame:
     launch_base = 0
     for path in paths:
         highest = -1
-        for cell in _cells(path):
-            times = times_us(cell)
+        for cell, times in _cells(path):
             numbers = summary(times) if times is not None else {"median": cell["us"], "n": cell.get("n")}
             row = {name: cell.get(name) for name in CELL_COLUMNS}
             highest = max(highest, cell["launch"])
@@ -203,13 +202,20 @@ def cell_table(*paths: str | Path) -> pandas.DataFrame:
     return pd.DataFrame(list(rows.values()))
 
 
-def _cells(*paths: str | Path) -> Iterator[dict[str, Any]]:
+def _cells(*paths: str | Path) -> Iterator[tuple[dict[str, Any], np.ndarray | None]]:
+    """Each cell record that was measured or imported, with the times of its iterations."""
     for path in paths:
         for number, record in enumerate(read_records(path), 1):
-            if record["record"] == "cell" and "unmeasured" not in record:
-                measured = record.get("start_ns") is not None
-                needed = (*ALWAYS, *(RAW if measured else IMPORTED))
-                missing = [key for key in needed if key not in record]
-                if missing:
-                    raise InputError(f"{path}: line {number} has no key {missing[0]!r}")
-                yield record
+            if record["record"] != "cell" or "unmeasured" in record:
+                continue
+            measured = record.get("start_ns") is not None
+            missing = [key for key in (*ALWAYS, *(RAW if measured else IMPORTED)) if key not in record]
+            if missing:
+                raise InputError(f"{path}: line {number} has no key {missing[0]!r}")
+            odd = [key for key in WHOLE if not isinstance(record[key], int) or record[key] < 0]
+            if odd:
+                raise InputError(f"{path}: line {number}: {odd[0]} is {record[odd[0]]!r}, not a whole number")
+            try:
+                yield record, times_us(record)
+            except (ValueError, TypeError, KeyError, IndexError) as error:
+                raise InputError(f"{path}: line {number}: start_ns and stop_ns do not fit together: {error}") from None

@@ -28,6 +28,8 @@ from inferometer.emulator.units import parse_bytes
 from inferometer.launch.identity import Identity
 from inferometer.parallel.mesh import powers_of_two
 
+RANK_BYTES = 100 << 20
+"""What a process with torch loaded takes for itself; libraries that all ranks share not counted."""
 FIGURE_SUFFIXES = (".png", ".pdf", ".svg")
 
 
@@ -238,6 +240,11 @@ def check_memory(method: Method) -> None:
     if free is None:
         return
     local = int(os.environ.get("LOCAL_WORLD_SIZE", method.world_size))
+    if local * RANK_BYTES > free:
+        raise InputError(
+            f"-n {local}: {RANK_BYTES / 2**20:.0f} MiB for each process × {local} ranks = "
+            f"{local * RANK_BYTES / 2**30:.1f} GiB, but {free / 2**30:.1f} GiB are free"
+        )
     records = collectives()
     names = {name for tier in method.sweep.tier for name in tier.collectives}
     for dtype in method.dtypes:

@@ -103,3 +103,29 @@ def test_a_cell_without_its_name_is_refused_by_line_and_key(cell, write_samples,
     for read in (load_samples, cell_table):
         with pytest.raises(InputError, match=f"line 3 has no key '{key}'"):
             read(path)
+
+
+MEASURED = {
+    "record": "cell", "cell": "c", "launch": 0, "collective": "all_reduce", "timing": "isolated", "dtype": "float32",
+    "bytes": 64, "ranks": 2, "nodes": 1, "participants": [0, 1], "groups_ranks": [[0, 1]], "operations": 1,
+    "time_definition": "longest_duration", "origin_ns": 0, "start_ns": [[0], [0]], "stop_ns": [[5], [7]],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"ranks": "x"}, "line 2: ranks is 'x', not a whole number"),
+        ({"bytes": -4}, "line 2: bytes is -4, not a whole number"),
+        ({"start_ns": [["a"], [0]]}, "line 2: start_ns and stop_ns do not fit together"),
+        ({"start_ns": [[0, 1], [0]]}, "line 2: start_ns and stop_ns do not fit together"),
+        ({"participants": [4, 5]}, "line 2: start_ns and stop_ns do not fit together"),
+        ({"time_definition": "guess"}, "line 2: start_ns and stop_ns do not fit together: unknown time definition"),
+    ],
+)
+def test_a_hostile_cell_is_refused_with_its_line(write_samples, change, words):
+    assert cell_table(write_samples(MEASURED))["us"].tolist() == [7e-3]  # as it stands, the cell is a good one
+    path = write_samples(MEASURED | change)
+    for read in (cell_table, load_samples):
+        with pytest.raises(InputError, match=f"x.samples.jsonl: {words}"):
+            read(path)
