@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from inferometer.emulator.calibrate.build import calibrate
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.measure.header import first_difference
-from inferometer.emulator.measure.samples import cell_table, read_records
+from inferometer.emulator.measure.samples import cell_table, checked_records
 
 if TYPE_CHECKING:
     from inferometer.emulator.calibrate.calibration import Calibration
@@ -53,7 +53,7 @@ def _about(path: Path) -> Document:
     ends: list[Document] = []
     rows = 0
     one_clock: set[str] = set()
-    for record in read_records(path):
+    for _, record in checked_records(path):
         kind = record["record"]
         if kind == "header":
             header = record

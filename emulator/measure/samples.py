@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import numpy as np
 
 from inferometer.emulator.errors import InputError
+from inferometer.emulator.measure.records import complaint
 from inferometer.emulator.measure.statistics import summary
 from inferometer.emulator.measure.timing import iteration_times_us
 
@@ -32,11 +33,6 @@ CELL_COLUMNS = (
     "collective implementation backend launch_mode timing dtype concurrent_groups scheduler bytes requested_bytes count "
     "ranks nodes ranks_per_node groups launch operations time_definition warmup wrong stop_reason"
 ).split()
-ALWAYS = ("cell", "launch", "collective", "timing", "dtype", "bytes", "ranks", "nodes")
-RAW = ("participants", "groups_ranks", "operations", "time_definition", "origin_ns", "start_ns", "stop_ns")
-IMPORTED = ("us", "statistic")
-WHOLE = ("launch", "bytes", "ranks", "nodes")
-"""Keys that a cell record must have: any, a measured one, an imported one."""
 
 
 class SamplesFile:
@@ -119,6 +115,15 @@ def _parse(path: Path, number: int, line: str) -> dict[str, Any]:
     if number == 1 and record.get("schema") != SCHEMA:
         raise InputError(f"{path}: schema is {record.get('schema')!r}, this version reads {SCHEMA!r}")
     return record
+
+
+def checked_records(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The records with their line numbers, each looked at key by key. Raises ``InputError`` as `read_records` does."""
+    for number, record in enumerate(read_records(path), 1):
+        wrong = complaint(record)
+        if wrong:
+            raise InputError(f"{path}: line {number}: {wrong}")
+        yield number, record
 
 
 def read_header(path: str | Path) -> dict[str, Any]:
@@ -205,17 +210,11 @@ def cell_table(*paths: str | Path) -> pandas.DataFrame:
 def _cells(*paths: str | Path) -> Iterator[tuple[dict[str, Any], np.ndarray | None]]:
     """Each cell record that was measured or imported, with the times of its iterations."""
     for path in paths:
-        for number, record in enumerate(read_records(path), 1):
+        for number, record in checked_records(path):
             if record["record"] != "cell" or "unmeasured" in record:
                 continue
-            measured = record.get("start_ns") is not None
-            missing = [key for key in (*ALWAYS, *(RAW if measured else IMPORTED)) if key not in record]
-            if missing:
-                raise InputError(f"{path}: line {number} has no key {missing[0]!r}")
-            odd = [key for key in WHOLE if not isinstance(record[key], int) or record[key] < 0]
-            if odd:
-                raise InputError(f"{path}: line {number}: {odd[0]} is {record[odd[0]]!r}, not a whole number")
             try:
-                yield record, times_us(record)
-            except (ValueError, TypeError, KeyError, IndexError) as error:
-                raise InputError(f"{path}: line {number}: start_ns and stop_ns do not fit together: {error}") from None
+                times = times_us(record)
+            except (ValueError, OverflowError) as error:  # an unknown time definition, numbers beyond 64 bits
+                raise InputError(f"{path}: line {number}: {error}") from None
+            yield record, times

@@ -143,7 +143,7 @@ def test_a_file_of_another_method_is_not_resumed(capsys, tmp_path, method):
 
 
 HEADER = {"record": "header", "schema": "inferometer/samples/1"}
-LAUNCH = {"record": "launch", "launch": 0}
+LAUNCH = {"record": "launch", "launch": 0, "node_of": [0, 0], "conditions": {"load_1m": 0.0}}
 BAD_SAMPLES = {
     "cut in a line": ([HEADER, LAUNCH], '{"record": "ce', "line 3 is cut off"),
     "two versions in one": ([HEADER, {**HEADER, "schema": "inferometer/samples/2"}], "", "line 2 is a second header"),

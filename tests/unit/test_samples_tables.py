@@ -10,7 +10,7 @@ from inferometer.emulator import load_samples
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.measure.samples import CELL_COLUMNS, cell_table, times_us
 
-LAUNCH = {"record": "launch", "launch": 0}
+LAUNCH = {"record": "launch", "launch": 0, "node_of": [0, 0], "conditions": {"load_1m": 0.0}}
 
 
 def test_times_of_a_cell_are_those_of_its_definition(cell):
@@ -101,7 +101,7 @@ def test_a_cell_without_its_name_is_refused_by_line_and_key(cell, write_samples,
     del record[key]
     path = write_samples(LAUNCH, record)
     for read in (load_samples, cell_table):
-        with pytest.raises(InputError, match=f"line 3 has no key '{key}'"):
+        with pytest.raises(InputError, match=f"line 3: {key}: Field required"):
             read(path)
 
 
@@ -115,12 +115,21 @@ MEASURED = {
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"ranks": "x"}, "line 2: ranks is 'x', not a whole number"),
-        ({"bytes": -4}, "line 2: bytes is -4, not a whole number"),
-        ({"start_ns": [["a"], [0]]}, "line 2: start_ns and stop_ns do not fit together"),
-        ({"start_ns": [[0, 1], [0]]}, "line 2: start_ns and stop_ns do not fit together"),
-        ({"participants": [4, 5]}, "line 2: start_ns and stop_ns do not fit together"),
-        ({"time_definition": "guess"}, "line 2: start_ns and stop_ns do not fit together: unknown time definition"),
+        ({"ranks": "x"}, "line 2: ranks: Input should be a valid integer"),
+        ({"ranks": 0}, "line 2: ranks: "),
+        ({"bytes": -4}, "line 2: bytes: "),
+        ({"launch": 1.5}, "line 2: launch: "),
+        ({"collective": ["a"]}, "line 2: collective: "),
+        ({"flags": 3}, "line 2: flags: "),
+        ({"start_ns": [["a"], [0]]}, "line 2: start_ns.0.0: "),
+        ({"start_ns": [[0, 1], [0]]}, "line 2: start_ns and stop_ns need a row for each of 2 participants"),
+        ({"start_ns": [[], []], "stop_ns": [[], []]}, "line 2: start_ns and stop_ns need a row"),
+        ({"participants": [4, 5]}, "line 2: groups_ranks holds no rank, or one that is not among"),
+        ({"start_ns": [[0], [10**40]]}, "line 2: "),
+        ({"time_definition": "guess"}, "line 2: unknown time definition"),
+        ({"start_ns": None}, "line 2: a cell without start_ns needs us and statistic"),
+        ({"record": "sell"}, "line 2: record: 'sell' is none of header, launch, launch_end, cell"),
+        ({"record": ["cell"]}, "line 2: record: "),
     ],
 )
 def test_a_hostile_cell_is_refused_with_its_line(write_samples, change, words):

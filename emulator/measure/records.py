@@ -1,0 +1,112 @@
+"""What the records of a samples file must look like, checked when a file is read: it may come from anywhere."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, FiniteFloat, NonNegativeInt, PositiveInt, ValidationError, model_validator
+
+from inferometer.emulator.measure.method import first_error
+
+
+class Record(BaseModel):
+    """Further keys are kept: only what the reader relies on is named, with its type, no conversions."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+
+class Header(Record):
+    record: Literal["header"]
+    created: str = ""
+    environment: dict[str, Any] = {}
+    method: dict[str, Any] = {}
+
+
+class Conditions(Record):
+    load_1m: FiniteFloat | None = None
+
+
+class Rank(Record):
+    involuntary_switches: NonNegativeInt
+
+
+class LaunchStart(Record):
+    record: Literal["launch"]
+    launch: NonNegativeInt
+    node_of: list[NonNegativeInt]
+    conditions: Conditions
+
+
+class LaunchEnd(Record):
+    record: Literal["launch_end"]
+    launch: NonNegativeInt
+    reason: str
+    dropped: list[str] = []
+    steal_fraction: FiniteFloat | None = None
+    ranks: list[Rank] | None = None
+
+
+class Cell(Record):
+    """``start_ns`` and ``stop_ns``: [ranks][iterations]; null for an imported cell, which has ``us`` and ``statistic``."""
+
+    record: Literal["cell"]
+    cell: str
+    launch: NonNegativeInt
+    collective: str
+    implementation: str | None = None
+    backend: str | None = None
+    launch_mode: str | None = None
+    timing: str | None
+    dtype: str | None
+    concurrent_groups: int | str | None = None
+    scheduler: str | None = None
+    bytes: NonNegativeInt
+    ranks: PositiveInt
+    nodes: PositiveInt
+    wrong: NonNegativeInt | None = None
+    flags: list[str] = []
+    participants: list[NonNegativeInt] = []
+    groups_ranks: list[list[NonNegativeInt]] = []
+    operations: PositiveInt = 1
+    time_definition: str = ""
+    origin_ns: int = 0
+    start_ns: list[list[int]] | None = None
+    stop_ns: list[list[int]] | None = None
+    us: FiniteFloat | None = None
+    statistic: str | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Cell:
+        if self.start_ns is None:
+            if self.us is None or self.statistic is None:
+                raise ValueError("a cell without start_ns needs us and statistic")
+            return self
+        shapes = {len(row) for row in [*self.start_ns, *(self.stop_ns or [])]}
+        rows = len(self.participants)
+        if len(self.start_ns) != rows or len(self.stop_ns or []) != rows or len(shapes) != 1 or 0 in shapes:
+            raise ValueError(f"start_ns and stop_ns need a row for each of {rows} participants, all of one length")
+        if not self.groups_ranks or not {r for group in self.groups_ranks for r in group} <= set(self.participants):
+            raise ValueError("groups_ranks holds no rank, or one that is not among the participants")
+        return self
+
+
+class UnmeasuredCell(Record):
+    record: Literal["cell"]
+    cell: str
+    launch: NonNegativeInt
+    unmeasured: str
+
+
+KINDS: dict[str, type[Record]] = {"header": Header, "launch": LaunchStart, "launch_end": LaunchEnd, "cell": Cell}
+
+
+def complaint(record: dict[str, Any]) -> str | None:
+    """The first thing wrong with a record, as ``key: what``; None for a good one."""
+    kind = KINDS.get(record["record"]) if isinstance(record["record"], str) else None
+    if kind is None:
+        return f"record: {record['record']!r} is none of {', '.join(KINDS)}"
+    try:
+        (UnmeasuredCell if "unmeasured" in record else kind).model_validate(record)
+    except ValidationError as error:
+        return first_error(error)
+    return None
