@@ -61,8 +61,8 @@ def rank_main(scheduler_class: str, answer: str) -> None:
 
     from inferometer.emulator.measure.collectives import collectives
     from inferometer.emulator.measure.plan import Cell
-    from inferometer.emulator.measure.runner import Work
     from inferometer.emulator.measure.timing import HostTimer, iteration_times_us
+    from inferometer.emulator.measure.work import Work
     from inferometer.parallel.torch_communicator import TorchCommunicator
 
     torch.set_num_threads(1)

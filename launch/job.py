@@ -24,6 +24,7 @@ class Job(BaseModel):
     deadline: float | None
     """Of time.monotonic() on rank 0's machine."""
     logs: Path
+    """The folder of this launch's logs."""
 
     def log_of(self, rank: int) -> Path:
-        return self.logs / f"launch-{self.launch}" / f"rank-{rank}.log"
+        return self.logs / f"rank-{rank}.log"

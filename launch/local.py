@@ -53,7 +53,7 @@ def run_ranks(job: Job, listener: Listener) -> Outcome:
 
     Raises ``InputError`` where the launcher (mpiexec) is missing.
     """
-    log = job.logs / f"launch-{job.launch}" / "launcher.log"
+    log = job.logs / "launcher.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     course = Course(listener, job.method.timeout_s)
     with tempfile.TemporaryDirectory(prefix="inferometer-") as folder:
@@ -133,11 +133,15 @@ class Course:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(self._pids[0], signal.SIGINT)
 
-        before = signal.signal(signal.SIGINT, count)
+        def kill(signum: int, frame: object) -> None:
+            self._interrupts += 2  # as two Ctrl-C: whoever sends SIGTERM will not wait long
+
+        before = signal.signal(signal.SIGINT, count), signal.signal(signal.SIGTERM, kill)
         try:
             yield
         finally:
-            signal.signal(signal.SIGINT, before)
+            signal.signal(signal.SIGINT, before[0])
+            signal.signal(signal.SIGTERM, before[1])
 
     def outcome(self, status: int, log: Path) -> Outcome:
         """``status``: of the launcher; ``log``: what it printed."""

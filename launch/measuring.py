@@ -114,7 +114,7 @@ def run_launches(
         showing.launch(number, of, deadline)
         job = Job(
             method=method, samples=path.resolve(), launch=number, cells=plan.done if plan else None, skip=slot.done,
-            deadline=deadline, logs=logs_of(path.resolve()),
+            deadline=deadline, logs=logs_of(path.resolve()) / f"launch-{number}",
         )  # fmt: skip
         outcome = run_ranks(job)
         held.update(slots_in(path))

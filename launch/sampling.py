@@ -65,7 +65,9 @@ def sample_as_rank(method: Method, path: Path, mode: str, identity: Identity, ou
     """Be one rank of one launch. On rank 0 True if all data were right; None on the others."""
     if method.backend == "mpi" and not identity.by_mpiexec:
         raise InputError(f"--backend mpi: start the ranks with mpiexec, not {identity.launcher}")
-    job = Job(method=method, samples=path.resolve(), launch=0, cells=None, deadline=None, logs=logs_of(path.resolve()))
+    job = Job(
+        method=method, samples=path.resolve(), launch=0, cells=None, deadline=None, logs=logs_of(path.resolve()) / "ranks"
+    )
     if method.budget_s is not None:
         job = job.model_copy(update={"deadline": time.monotonic() + method.budget_s})
     if identity.rank != 0:
@@ -73,7 +75,11 @@ def sample_as_rank(method: Method, path: Path, mode: str, identity: Identity, ou
         redirect_output(job.log_of(identity.rank))
         take_part(job, identity, lambda: _faults_to(terminal))
         return None
-    held, kept = open_samples(path, method, mode)
+    try:
+        held, kept = open_samples(path, method, mode)
+    except InputError as error:
+        _abandon(identity, error)
+        raise
     if mode == "append":
         number = max(held, default=-1) + 1
     else:
@@ -91,6 +97,15 @@ def sample_as_rank(method: Method, path: Path, mode: str, identity: Identity, ou
     status = take_part(job, identity, lambda: listener)
     display.close()
     return status == 0
+
+
+def _abandon(identity: Identity, error: InputError) -> None:
+    """End the ranks that wait for this one in MPI's start-up: they would wait for ever, torchrun's are ended by it."""
+    if identity.by_mpiexec and identity.world_size > 1:
+        from mpi4py import MPI
+
+        print(f"inferometer: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
+        MPI.COMM_WORLD.Abort(2)
 
 
 def _showing(display: Display, terminal: TextIO) -> Listener:

@@ -47,8 +47,9 @@ def take_part(job: Job, identity: Identity, listener: Callable[[], Listener], pa
     from inferometer.parallel.placement import HostReport, Placement, this_host
 
     torch.set_num_threads(job.method.threads)
-    interrupted = _catch_signals(identity.rank)
     store, control = meet(identity, job.method.timeout_s)
+    # From here on Python gets to see a signal; a handler set earlier would wait for ever behind a call that hangs.
+    interrupted = _catch_signals(identity.rank)
     launch: Launch | None = None
     hosts: list[HostReport] = []
     logs = {rank: job.log_of(rank) for rank in range(identity.world_size)}

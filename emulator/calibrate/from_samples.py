@@ -27,6 +27,12 @@ def calibrate_samples(paths: Sequence[str | Path], seed: int = 0) -> Calibration
     files = [_about(Path(path)) for path in paths]
     if not files:
         raise InputError("no samples file given")
+    seen: dict[str, str | Path] = {}
+    for path, file in zip(paths, files):
+        contents = file["raw"]["sha256"]
+        if contents in seen:
+            raise InputError(f"{path}: has the same contents as {seen[contents]}: one launch cannot count twice")
+        seen[contents] = path
     first = files[0]["header"]
     for path, file in zip(paths, files):
         for part in ("hardware", "software"):

@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.measure.collectives import collectives
@@ -43,16 +43,16 @@ class Stop(Strict):
 
 
 class Decode(Strict):
-    batches: list[int] = [1, 8, 64]
-    d_models: list[int] = [4096, 8192]
+    batches: list[PositiveInt] = Field([1, 8, 64], min_length=1)
+    d_models: list[PositiveInt] = Field([4096, 8192], min_length=1)
 
 
 class Tier(Strict):
     """A set of cells of equal importance: the product of its lists."""
 
-    collectives: list[str]
-    timings: list[Timing] = ["isolated"]
-    groups: list[Groups] = ["alone"]
+    collectives: list[str] = Field(min_length=1)
+    timings: list[Timing] = Field(["isolated"], min_length=1)
+    groups: list[Groups] = Field(["alone"], min_length=1)
     sizes: Literal["sweep", "decode"] = "sweep"
     why: str = ""
 

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
 
-from inferometer.emulator.measure.collectives import Call, Collective, collectives, elements_for
+from inferometer.emulator.measure.collectives import collectives, elements_for
 from inferometer.emulator.measure.method import ITEMSIZE, Method
 from inferometer.emulator.measure.plan import Cell, GroupMesh
 from inferometer.emulator.measure.statistics import effective_count, relative_half_width, summary
 from inferometer.emulator.measure.timing import CudaTimer, HostTimer, Timer, iteration_times_us, time_definition
+from inferometer.emulator.measure.work import Work
 from inferometer.parallel.communicator import Communicator, UnsupportedDtype
 from inferometer.parallel.control import Control
 from inferometer.parallel.placement import Placement
@@ -97,8 +97,8 @@ class Launch:
             if self.world.rank == 0:
                 if stop_asked():
                     end = "interrupted"
-                elif deadline is not None and time.monotonic() > deadline:
-                    end = "budget"
+                elif deadline is not None and index > 0 and time.monotonic() > deadline:
+                    end = "budget"  # never before the first cell: an empty launch would be worth nothing
             self.doing = f"waiting for {describe(cell)}"
             end = self.control.agree(f"cell {index}", self._signature(cell), then=end)
             if end:
@@ -132,13 +132,11 @@ class Launch:
         except UnsupportedDtype as reason:
             self.busy_since = None
             return self._unmeasured(cell, ranks, str(reason))
-        operations = work.record.operations
-        loops = 1
-        if cell.timing == "pipelined":
-            wanted = max(2, min(PIPELINE_OPERATIONS, round(PIPELINE_S / max(estimate_s, 1e-9))))
-            loops = self.control.share(f"loops {index}", wanted, among=ranks)
-            operations *= loops
-        taken = self._iterate(index, cell, work, everyone, ranks, groups, loops, operations, estimate_s, stop_asked)
+        # Rank 0's estimate counts: ranks that made their own would pair different calls.
+        self.busy_since = None
+        loops, count = self.control.share(f"batch {index}", self._first_batch(cell, estimate_s), among=ranks)
+        operations = work.record.operations * loops
+        taken = self._iterate(index, cell, work, everyone, ranks, groups, loops, operations, count, stop_asked)
         self.busy_since = time.monotonic()
         wrong += work.check_again() if self.method.check else 0
         self.busy_since = None
@@ -157,17 +155,16 @@ class Launch:
         groups: list[tuple[int, ...]],
         loops: int,
         operations: int,
-        estimate_s: float,
+        count: int,
         stop_asked: Callable[[], bool],
     ) -> dict[str, Any]:
         """Batches of iterations until rank 0 has enough; on rank 0 the readings of all ranks, elsewhere nothing."""
         stop = self.method.sweep.stop
-        least = stop.min_iterations if cell.timing == "isolated" else PIPELINE_MIN_ITERATIONS
+        least = self._least(cell)
         half = work.record.operations > 1
         definition = time_definition(cell.timing, half, self.placement.one_clock and self.timer.clock != "cuda_event")
         rows = {rank: row for row, rank in enumerate(ranks)}
         group_rows = [[rows[rank] for rank in group] for group in groups]
-        count = max(6, min(least, BATCH_MAX, round(self.method.timeout_s / 4 / max(estimate_s * loops, 1e-9))))
         began = time.monotonic()
         starts = np.empty((len(ranks), 0), np.int64)
         stops = np.empty((len(ranks), 0), np.int64)
@@ -196,6 +193,17 @@ class Launch:
             if reason:
                 return {"reason": reason, "definition": definition, "starts": starts, "stops": stops}
             batch += 1
+
+    def _least(self, cell: Cell) -> int:
+        return self.method.sweep.stop.min_iterations if cell.timing == "isolated" else PIPELINE_MIN_ITERATIONS
+
+    def _first_batch(self, cell: Cell, estimate_s: float) -> tuple[int, int]:
+        """Operations in one iteration, and iterations before the first decision."""
+        loops = 1
+        if cell.timing == "pipelined":
+            loops = max(2, min(PIPELINE_OPERATIONS, round(PIPELINE_S / max(estimate_s, 1e-9))))
+        within_limit = round(self.method.timeout_s / 4 / max(estimate_s * loops, 1e-9))
+        return loops, max(6, min(self._least(cell), BATCH_MAX, within_limit))
 
     def _enough(self, times: np.ndarray, least: int, elapsed_s: float, stop_asked: bool) -> str | None:
         """Why the cell may end now; None: go on."""
@@ -280,67 +288,6 @@ class Launch:
         if numbers["drift"] is not None and abs(numbers["drift"]) > 0.25:
             flags.append("drift")
         return flags
-
-
-class Work:
-    """The buffers of one cell on this rank, and the operation on them."""
-
-    def __init__(self, cell: Cell, record: Collective, group: Communicator, solo: Communicator) -> None:
-        self.record = record
-        self._comm = solo if record.solo else group
-        itemsize = ITEMSIZE[cell.dtype]
-        self.call = Call(
-            elements_for(record, cell.requested_bytes, itemsize, group.size),
-            self._comm.size,
-            self._comm.rank,
-        )
-        self.accounted_bytes = record.accounted_elements(self.call) * itemsize if record.sized else 0
-        self._dtype = getattr(torch, cell.dtype)
-        device = self._comm.device
-        self._data = torch.from_numpy(record.data(self.call)).to(device, self._dtype)
-        self._expected = torch.from_numpy(record.expected(self.call)).to(device, self._dtype)
-        self._input = self._data.clone()
-        self._output = self._input if record.in_place else torch.empty_like(self._expected)
-        prepared, comm, tensor, output, run = (
-            record.prepare(self.call),
-            self._comm,
-            self._input,
-            self._output,
-            record.run,
-        )
-        self.run: Callable[[], None] = lambda: run(comm, tensor, output, prepared)
-
-    def warm_up(self, calls: int, checks: int) -> tuple[int, float]:
-        """Run ``calls`` times, the first ``checks`` of them compared; returns wrong elements and the last call's seconds.
-
-        The timed calls then work on zeros, so that sums in place do not grow without bound.
-        """
-        wrong, elapsed = 0, 0.0
-        for number in range(max(calls, checks)):
-            if number < checks:
-                wrong += self.check_again()
-                continue
-            self._comm.synchronize()
-            began = time.perf_counter()
-            self.run()
-            self._comm.synchronize()
-            elapsed = time.perf_counter() - began
-        if elapsed == 0.0:
-            began = time.perf_counter()
-            self.run()
-            self._comm.synchronize()
-            elapsed = time.perf_counter() - began
-        self._input.zero_()
-        return wrong, elapsed
-
-    def check_again(self) -> int:
-        """Run once on fresh data; the number of elements that differ from what they must be."""
-        self._input.copy_(self._data)
-        if self._output is not self._input:
-            self._output.fill_(-1)
-        self.run()
-        self._comm.synchronize()
-        return int((self._output != self._expected).sum())
 
 
 def describe(cell: Cell) -> str:

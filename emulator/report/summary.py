@@ -118,6 +118,8 @@ def _cell(parameter: Parameter | None) -> str:
     if parameter.value is None:
         return "not known"
     text = f"{parameter.value:.3g}"
+    if parameter.status in ("tied", "fixed_prior"):  # the paper's proportions, not a measurement of this term
+        return f"{text} ({parameter.status.replace('_', ' ')})"
     interval = parameter.ci95
     if interval:
         return f"{text} [{interval[0]:.3g}, {interval[1]:.3g}]"

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from inferometer.emulator.errors import InputError
 from inferometer.launch.commands.fit import fit_and_show
-from inferometer.launch.commands.sweep_flags import add_sweep_flags, json_target, method_from, output_path
+from inferometer.launch.commands.sweep_flags import add_sweep_flags, json_target, method_from, output_path, replaced_path
 from inferometer.launch.identity import identity_from
 
 
@@ -37,8 +37,8 @@ def run(args: argparse.Namespace) -> int:
 
     identity = identity_from(os.environ)
     method, words = method_from(args, identity)
-    path = output_path(args.output)
-    samples, figure = output_path(str(path.with_suffix(".samples.jsonl"))), output_path(str(path.with_suffix(".png")))
+    path = replaced_path(args.output)
+    samples, figure = output_path(str(path.with_suffix(".samples.jsonl"))), replaced_path(str(path.with_suffix(".png")))
     if figure == path:
         raise InputError(f"-o {path}: the figure goes there; name the calibration FILE.json")
     if args.json and Path(args.json).resolve() in (samples.resolve(), figure.resolve()):

@@ -13,8 +13,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from inferometer.emulator.errors import InputError
-from inferometer.launch.commands.sweep_flags import figure_path, json_target, output_path
+from inferometer.launch.commands.sweep_flags import figure_path, json_target, output_path, replaced_path
 
 if TYPE_CHECKING:
     from inferometer.emulator.calibrate.calibration import Calibration
@@ -33,14 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    path = output_path(args.output)
+    path = replaced_path(args.output)
     figure = figure_path(args.figure) if args.figure else None
-    samples = [Path(name) for name in args.samples]
-    written = {target.resolve() for target in (path, figure, args.json and Path(args.json)) if target}
-    for raw in samples:
-        if raw.resolve() in written:
-            raise InputError(f"{raw}: is read as samples, and samples are never overwritten")
-    fit_and_show(samples, path, figure, args.seed, args.json)
+    fit_and_show([Path(name) for name in args.samples], path, figure, args.seed, args.json)
     return 0
 
 

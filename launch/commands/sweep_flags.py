@@ -260,15 +260,25 @@ def check_memory(method: Method) -> None:
 def json_target(text: str) -> str:
     """The argument of --json: - for stdout, or a path that can be written to, looked at before anything is measured."""
     if text != "-":
-        output_path(text)
+        replaced_path(text)
     return text
 
 
 def figure_path(text: str) -> Path:
     """The argument of --figure: a path that can be written to, in a format that is drawn."""
-    path = output_path(text)
+    path = replaced_path(text)
     if path.suffix not in FIGURE_SUFFIXES:
         raise InputError(f"{path}: a figure is one of {', '.join(FIGURE_SUFFIXES)}")
+    return path
+
+
+def replaced_path(text: str) -> Path:
+    """A path whose file will be written anew. Raises ``InputError`` where that file holds samples."""
+    path = output_path(text)
+    if path.is_file():
+        with path.open("rb") as file:
+            if b'"inferometer/samples/' in file.read(200):
+                raise InputError(f"{path}: holds samples, which are never overwritten")
     return path
 
 

@@ -82,3 +82,11 @@ def test_measure_over_mpi(mpiexec, command, tmp_path, started_by):
     assert set(cells["collective"]) == {"all_reduce", "all_to_all"} and set(cells["ranks"]) == {2, 3}
     assert set(cells["wrong"]) == {0} and set(cells["backend"]) == {"mpi"} and (cells["us"] > 0).all()
     assert all("MPI" in name for name in cells["implementation"])
+
+
+def test_an_error_on_rank_0_alone_ends_all_ranks(mpiexec, command):
+    """Only rank 0 looks at the samples file, while the others already wait in MPI's start-up."""
+    process = command("measure", "--backend", "mpi", "--append", "-o", "absent.jsonl", prefix=(mpiexec, "-n", "3"))
+    _, err = process.communicate(timeout=40)
+    assert process.returncode != 0
+    assert "inferometer: absent.jsonl: there is no such file to append" in err and "Traceback" not in err

@@ -109,7 +109,7 @@ def test_ctrl_c_keeps_the_cells_and_resume_completes_them(command, tmp_path):
 PLANTED = """
 import os
 if os.environ.get("RANK") == "1" and "INFEROMETER_EVENTS" in os.environ:
-    from inferometer.emulator.measure.runner import Work
+    from inferometer.emulator.measure.work import Work
     calls, plain = [], Work.check_again
     def planted(work):
         calls.append(work)

@@ -175,8 +175,10 @@ def test_files_of_different_versions_or_machines_are_not_fitted_together(capsys,
 @pytest.mark.parametrize("flag", ["-o", "--figure", "--json"])
 def test_samples_are_never_overwritten_by_a_fit(capsys, tmp_path, flag):
     (tmp_path / "x.png").write_text(json.dumps(HEADER) + "\n")
-    line = one_line(capsys, 2, "fit", "x.png", flag, str(tmp_path / "x.png"))
-    assert line == "x.png: is read as samples, and samples are never overwritten"
+    """Whether they are among those read or not."""
+    for read in ("x.png", "others.jsonl"):
+        line = one_line(capsys, 2, "fit", read, flag, str(tmp_path / "x.png"))
+        assert line == f"{tmp_path / 'x.png'}: holds samples, which are never overwritten"
 
 
 @pytest.mark.parametrize(
@@ -273,3 +275,12 @@ def test_more_ranks_than_memory_holds_are_refused_before_any_starts(capsys, monk
     monkeypatch.setattr(sweep_flags, "available_memory", lambda: 4 << 30)
     line = one_line(capsys, 2, "measure", "-n", "100000")
     assert line == "-n 100000: 100 MiB for each process × 100000 ranks = 9765.6 GiB, but 4.0 GiB are free"
+
+
+def test_one_launch_does_not_count_twice(capsys, tmp_path):
+    """A copy of a samples file is no further launch: intervals over copies would have no width."""
+    for name in ("one.jsonl", "copy.jsonl"):
+        (tmp_path / name).write_text(json.dumps(HEADER) + "\n" + json.dumps(LAUNCH) + "\n")
+    line = one_line(capsys, 2, "fit", "one.jsonl", "copy.jsonl")
+    assert line == "copy.jsonl: has the same contents as one.jsonl: one launch cannot count twice"
+    assert "one.jsonl" in one_line(capsys, 2, "fit", "one.jsonl", "one.jsonl")

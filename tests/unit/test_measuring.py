@@ -65,7 +65,7 @@ def test_a_fresh_run_is_every_launch_with_the_cells_of_the_first(path, method):
     ranks = Ranks(reach={0: 2}, ends={0: Outcome("budget")})
     assert go(path, method(), ranks) is True
     assert ranks.asked() == [(0, None, []), (1, ["a", "b"], []), (2, ["a", "b"], [])]
-    assert {job.logs for job in ranks.jobs} == {path.parent / "x.logs"}
+    assert [job.logs for job in ranks.jobs] == [path.parent / "x.logs" / f"launch-{job.launch}" for job in ranks.jobs]
     assert {number: slot.done for number, slot in slots_in(path).items()} == {n: ["a", "b"] for n in range(3)}
 
 

@@ -77,4 +77,4 @@ def test_a_rank_that_nobody_launched_refuses(monkeypatch, tmp_path, method):
 def test_a_job_survives_its_file_and_names_the_logs(tmp_path, method):
     job = Job(method=method(budget_s=None), samples=tmp_path / "x", launch=3, cells=["a"], deadline=1.5, logs=tmp_path)
     assert Job.model_validate_json(job.model_dump_json()) == job
-    assert job.log_of(2) == tmp_path / "launch-3" / "rank-2.log"
+    assert job.log_of(2) == tmp_path / "rank-2.log"
