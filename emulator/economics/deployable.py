@@ -1,0 +1,166 @@
+"""The deployable convention: what a deployment that can really be started takes for a token."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from inferometer.emulator.economics.accelerator import Accelerator
+from inferometer.emulator.economics.network import Network
+from inferometer.emulator.economics.price import Terms, price
+from inferometer.emulator.errors import InputError
+from inferometer.emulator.workload.build import build
+from inferometer.emulator.workload.feedforward import Routing
+from inferometer.emulator.workload.layout import Layout, check_nodes
+from inferometer.emulator.workload.memory import Resident, resident
+from inferometer.emulator.workload.precision import Precision
+from inferometer.emulator.workload.program import Size
+from inferometer.emulator.workload.shape import Shape
+from inferometer.emulator.workload.step import Step
+
+Array = NDArray[np.float64]
+
+#: Share of the memory kept for activations, workspaces, fragmentation: what vLLM's gpu-memory-utilization 0.9 leaves.
+MEMORY_RESERVE = 0.1
+
+
+@dataclass(frozen=True)
+class Load:
+    """What is asked of a deployment: either a context to decode at, or prompts and outputs of a given length."""
+
+    context: float | None = None
+    prompt: float | None = None
+    output: float | None = None
+    interleave: bool = False
+    """Prompts enter with the decode steps (continuous batching) instead of before them."""
+
+    def __post_init__(self) -> None:
+        if (self.prompt is None) != (self.output is None):
+            raise InputError("prompt and output belong together: give both, or a context alone")
+        if (self.context is None) == (self.prompt is None):
+            raise InputError("give either a context, or a prompt and an output")
+        for name, low in (("context", 0), ("prompt", 1), ("output", 1)):
+            value = getattr(self, name)
+            if value is not None and not (np.isfinite(value) and value >= low):
+                raise InputError(f"{name} = {value:g} must be at least {low}")
+        if self.interleave and self.prompt is None:
+            raise InputError("interleaving needs a prompt and an output: their ratio is what each step carries")
+
+    @property
+    def mean_context(self) -> float:
+        """Tokens a decode step sees on average: half of the output is there."""
+        if self.prompt is None or self.output is None:
+            return float(self.context or 0.0)
+        return self.prompt + self.output / 2
+
+    @property
+    def longest_context(self) -> float:
+        """Tokens a sequence needs room for in the cache."""
+        if self.prompt is None or self.output is None:
+            return float(self.context or 0.0) + 1
+        return self.prompt + self.output
+
+
+@dataclass(frozen=True)
+class StepTime:
+    """A step of the whole batch: its terms over all stages, and what the pipeline adds to their sum."""
+
+    terms: Terms
+    pipeline_s: Size
+
+    @property
+    def total_s(self) -> Size:
+        return self.terms.total_s + self.pipeline_s
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A model on a number of accelerators under one layout, ready to be asked for batches."""
+
+    shape: Shape
+    layout: Layout
+    accelerator: Accelerator
+    network: Network
+    precision: Precision = field(default_factory=Precision)
+    routing: Routing = "random"
+    memory_reserve: float = MEMORY_RESERVE
+
+    def __post_init__(self) -> None:
+        check_nodes(self.layout, self.accelerator.node_size)
+        if not 0 <= self.memory_reserve < 1:
+            raise InputError(f"memory reserve = {self.memory_reserve:g} must lie between 0 and 1")
+
+    def decode(self, batch: ArrayLike, load: Load) -> StepTime:
+        """Time of one decode step of the whole batch (TPOT). batch: whole numbers, any shape.
+
+        A replica's batch runs as min(pp, batch) micro-batches. A micro-batch's next token needs the last stage of its
+        previous one, and a stage serves all micro-batches in turn:
+
+            TPOT = max( Σ_stages t, micro-batches · max_stages t )
+        """
+        batches, micro_batches = self._padded(batch, self.layout.pp)
+        if load.interleave and load.prompt is not None and load.output is not None:
+            step = Step.interleaved(batches, load.prompt, load.output)
+        else:
+            step = Step.decode(batches, load.mean_context)
+        stages = self._price(step, micro_batches)
+        slowest = _slowest(stages)
+        total = np.maximum(sum(stage.total_s for stage in stages), micro_batches * slowest)
+        return _step_time(stages, total)
+
+    def prefill(self, batch: ArrayLike, prompt: float) -> StepTime:
+        """Time until all prompts of the batch have gone through together (TTFT of a static batch).
+
+        With a pipeline every sequence is a micro-batch of its own; the bubble is the time the last stage waits for
+        the first: Σ_stages t + (micro-batches − 1) · max_stages t.
+        """
+        many = np.inf if self.layout.pp > 1 else 1
+        batches, micro_batches = self._padded(batch, many)
+        stages = self._price(Step.prefill(batches, prompt), micro_batches)
+        total = sum(stage.total_s for stage in stages) + (micro_batches - 1) * _slowest(stages)
+        return _step_time(stages, total)
+
+    def memory(self, batch: ArrayLike, load: Load) -> Resident:
+        """Weights and the whole batch's cache on the fullest GPU, without the reserve."""
+        batches, _ = self._padded(batch, self.layout.pp)
+        program = build(self.shape, self.layout, Step.decode(1, 0), precision=self.precision)
+        return resident(program, batches, load.longest_context)
+
+    @property
+    def memory_available_bytes(self) -> float:
+        return self.accelerator.memory_bytes * (1 - self.memory_reserve)
+
+    def _price(self, step: Step, micro_batches: Array) -> list[Terms]:
+        program = build(
+            self.shape,
+            self.layout,
+            step,
+            precision=self.precision,
+            micro_batches=micro_batches,
+            node_size=self.accelerator.node_size,
+            routing=self.routing,
+        )
+        return price(program, self.accelerator, self.network)
+
+    def _padded(self, batch: ArrayLike, most_micro_batches: float) -> tuple[Array, Array]:
+        """One replica's batch, filled up so that it divides evenly, with the number of its micro-batches."""
+        asked = np.asarray(batch, dtype=float)
+        if not (np.isfinite(asked) & (asked >= 1) & (asked == np.round(asked))).all():
+            raise InputError(f"batch = {np.ravel(batch)[0]:g} must be a whole number of sequences, at least 1")
+        layout = self.layout
+        replica = np.ceil(asked / layout.dp)
+        micro_batches = np.minimum(most_micro_batches, replica)
+        parts = micro_batches * layout.sequence_shares
+        return np.ceil(replica / parts) * parts, micro_batches
+
+
+def _slowest(stages: list[Terms]) -> Array:
+    slowest: Array = np.maximum.reduce(np.broadcast_arrays(*(np.asarray(stage.total_s) for stage in stages)))
+    return slowest
+
+
+def _step_time(stages: list[Terms], total: Size) -> StepTime:
+    terms = sum(stages[1:], stages[0])
+    return StepTime(terms, np.asarray(total) - terms.total_s)

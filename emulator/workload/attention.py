@@ -1,0 +1,83 @@
+"""The attention block as operations: grouped-query heads, or the latent of MLA."""
+
+from __future__ import annotations
+
+from inferometer.emulator.workload.program import Compute, Op, Size
+from inferometer.emulator.workload.rank import RankWork, attended_tokens, cached_tokens
+from inferometer.emulator.workload.shape import Heads, Latent
+
+
+def attention_block(work: RankWork) -> list[Op]:
+    """Projections, attention against the cache, output projection; partial sums of the output, not yet reduced."""
+    attention = work.shape.attention
+    return _latent(work, attention) if isinstance(attention, Latent) else _heads(work, attention)
+
+
+def kv_heads_of_rank(attention: Heads, ranks: int) -> int:
+    """Key-value heads a rank keeps; with more ranks than heads each head is kept by several ranks."""
+    return max(1, attention.kv_heads // ranks)
+
+
+def kv_elements(attention: Heads | Latent, ranks: int) -> int:
+    """Cached elements per token and layer on one of ranks that share the attention. The latent is kept by every rank."""
+    if isinstance(attention, Latent):
+        return attention.kv_rank + attention.rope_dim
+    return 2 * kv_heads_of_rank(attention, ranks) * attention.head_dim
+
+
+def _heads(work: RankWork, attention: Heads) -> list[Op]:
+    d = work.shape.d_model
+    ranks = work.layout.attention_ranks
+    heads = attention.query_heads // ranks
+    width = heads * attention.head_dim
+    kv_width = 2 * kv_heads_of_rank(attention, ranks) * attention.head_dim
+    return [
+        work.matmul("attention.qkv", work.tokens, d, width + kv_width, bias=attention.bias),
+        _core(work, 4.0 * width, width, width),
+        work.matmul("attention.out", work.tokens, width, d, bias=work.shape.linear_bias),
+    ]
+
+
+def _latent(work: RankWork, attention: Latent) -> list[Op]:
+    """Queries and the latent are made on every rank (their matrices are small), heads are cut.
+
+    In decode the up-projections of keys and values are absorbed into queries and outputs, so that attention runs on
+    the latent itself; in prefill keys and values are expanded, which costs less for many new tokens. Both read the
+    same weights and do the same projections' FLOP.
+    """
+    d = work.shape.d_model
+    heads = attention.query_heads // work.layout.attention_ranks
+    query_width = heads * (attention.nope_dim + attention.rope_dim)
+    expanded = heads * (attention.nope_dim + attention.value_dim)
+    absorbed = isinstance(work.step.new_tokens, int) and work.step.new_tokens == 1
+    pair = 2 * attention.kv_rank + attention.rope_dim
+    if not absorbed:
+        pair = attention.nope_dim + attention.rope_dim + attention.value_dim
+    ops: list[Op] = []
+    if attention.query_rank is not None:
+        ops.append(work.matmul("attention.query_down", work.tokens, d, attention.query_rank))
+    ops += [
+        work.matmul("attention.query_up", work.tokens, attention.query_rank or d, query_width),
+        work.matmul("attention.latent_down", work.tokens, d, attention.kv_rank + attention.rope_dim),
+        work.matmul("attention.latent_up", work.tokens, attention.kv_rank, expanded),
+        _core(work, 2.0 * heads * pair, query_width, heads * attention.value_dim),
+        work.matmul("attention.out", work.tokens, heads * attention.value_dim, d),
+    ]
+    return ops
+
+
+def _core(work: RankWork, flop_per_pair: float, query_width: int, output_width: int) -> Compute:
+    """Scores, softmax, weighted values. The cache is read once for each sequence, the new tokens' part written."""
+    step, shape, p = work.step, work.shape, work.precision
+    window = shape.sliding_window
+    pairs: Size = step.sequences * attended_tokens(step.context, step.new_tokens, window)
+    pairs = pairs + step.prefill_tokens * (cached_tokens(step.prefill_context, window) + 1)
+    read = step.sequences * cached_tokens(step.context, window)
+    per_token = kv_elements(shape.attention, work.layout.attention_ranks) * p.kv_bytes
+    return Compute(
+        "attention.core",
+        "attention",
+        flop=flop_per_pair * pairs,
+        activation_bytes=step.tokens * (query_width + output_width) * p.residual_bytes,
+        kv_bytes=(read + step.tokens) * per_token,
+    )

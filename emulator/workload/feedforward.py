@@ -1,0 +1,83 @@
+"""The feed-forward block as operations: dense, or a mixture of experts over the expert axis."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from inferometer.emulator.workload.program import Compute, Op, Size
+from inferometer.emulator.workload.rank import RankWork
+from inferometer.emulator.workload.shape import Experts
+
+Routing = Literal["uniform", "random"]
+COUNT_BYTES = 8  # the exchange of token counts is in int64
+
+
+def dense_block(work: RankWork) -> list[Op]:
+    """Up (with its gate) and down, cut over the attention ranks; partial sums, not yet reduced."""
+    return list(_pair(work, "ffn", work.tokens, work.shape.d_ff // work.layout.attention_ranks))
+
+
+def expert_block(work: RankWork) -> list[Op]:
+    """Route, dispatch, the rank's experts, combine, reduce; the result is complete on every rank that needs it.
+
+    With attention over "tensor" ranks every rank holds all tokens, so each of the ep takes an equal share of them and
+    the results are gathered at the end; with attention over "data" ranks each one already has its own.
+    """
+    experts = _experts(work)
+    layout, shape, p = work.layout, work.shape, work.precision
+    replicated = layout.attention == "tensor" and layout.ep > 1
+    own = work.tokens / layout.ep if replicated else work.tokens
+    copies = own * experts.active
+    sent = copies * shape.d_model * work.imbalance
+    arriving = copies * work.imbalance  # every one of ep ranks sends its 1/ep share of copies to each
+    ops: list[Op] = [work.matmul("moe.router", own, shape.d_model, experts.count)]
+    ops += work.collective("moe.counts", "all_to_all", "ep", experts.count * COUNT_BYTES)
+    ops += work.collective("moe.dispatch", "all_to_all", "ep", sent * p.activation_bytes, expected=True)
+    touched = touched_experts(experts, own * layout.ep) / layout.ep
+    ops += _pair(work, "moe", arriving, experts.d_ff // layout.tp, read=touched, kept=experts.count // layout.ep)
+    ops += work.collective("moe.combine", "all_to_all", "ep", sent * p.residual_bytes, expected=True)
+    if experts.shared:
+        ops += _pair(work, "moe.shared", own, experts.shared * experts.d_ff // layout.tp)
+    ops += work.collective("moe.reduce", "all_reduce", "tp", work.residual(own))
+    if replicated:
+        ops += work.collective("moe.gather", "all_gather", "ep", work.residual(own * layout.ep))
+    return ops
+
+
+def touched_experts(experts: Experts, tokens: Size) -> Size:
+    """Expected number of experts that at least one of tokens chooses, each choosing active different ones at random."""
+    return experts.count * (1.0 - (1.0 - experts.active / experts.count) ** tokens)
+
+
+def load_imbalance(experts: Experts | None, ranks: int, tokens: Size, routing: Routing) -> Size:
+    """Expected tokens at the busiest of ranks over the mean: 1 for "uniform" routing.
+
+    For "random" routing the load of a rank is near normal, with the variance of a binomial draw of
+    tokens·active choices over the ranks; the largest of r such loads exceeds the mean by √(2 ln r) deviations. It
+    cannot exceed what one rank's experts can be chosen at most, min(active, experts per rank) choices of every token.
+    """
+    if experts is None or ranks == 1 or routing == "uniform":
+        return 1.0
+    choices = np.maximum(tokens * experts.active, 1e-12)
+    mean = choices / ranks
+    busiest = mean + np.sqrt(2.0 * np.log(ranks) * mean * (1 - 1 / ranks))
+    at_most = tokens * min(experts.active, experts.count // ranks)
+    return np.maximum(np.minimum(busiest, at_most) / mean, 1.0)
+
+
+def _pair(work: RankWork, name: str, rows: Size, width: int, *, read: Size = 1.0, kept: int = 1) -> tuple[Compute, Compute]:
+    """Into width (twice, if gated) and back. read, kept: how many such pairs of matrices."""
+    d, shape = work.shape.d_model, work.shape
+    into = (2 if shape.gated else 1) * width
+    bias = shape.linear_bias
+    return (
+        work.matmul(f"{name}.up", rows, d, into, bias=bias, matrices_read=read, matrices_kept=kept),
+        work.matmul(f"{name}.down", rows, width, d, bias=bias, matrices_read=read, matrices_kept=kept),
+    )
+
+
+def _experts(work: RankWork) -> Experts:
+    assert work.shape.experts is not None
+    return work.shape.experts

@@ -1,0 +1,114 @@
+"""The layout: how the ranks of a deployment share one model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+from typing import Literal
+
+from inferometer.emulator.errors import InputError
+from inferometer.emulator.workload.shape import Shape
+
+Axis = Literal["tp", "ep", "tensor", "pp"]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A mesh of dp × pp × ep × tp ranks, tp varying fastest.
+
+    tp cuts matrices, ep places experts, pp places layers, dp repeats the whole. The expert axis lies over the ranks
+    that do attention, as in serving engines: attention is cut over all tp·ep of them (attention = "tensor"), or over
+    tp only while the sequences are divided over ep (attention = "data", "attention data-parallel").
+    """
+
+    tp: int = 1
+    ep: int = 1
+    pp: int = 1
+    dp: int = 1
+    attention: Literal["tensor", "data"] = "tensor"
+
+    def __post_init__(self) -> None:
+        for axis in ("tp", "ep", "pp", "dp"):
+            if not isinstance(getattr(self, axis), int) or getattr(self, axis) < 1:
+                raise InputError(f"layout: {axis} = {getattr(self, axis)} must be a whole number, at least 1")
+        if self.attention not in ("tensor", "data"):
+            raise InputError(f"layout: attention = {self.attention!r} must be 'tensor' or 'data'")
+        if self.attention == "data" and self.ep == 1:
+            raise InputError("layout: attention = 'data' divides the sequences over ep, but ep = 1")
+
+    @property
+    def gpus(self) -> int:
+        return self.tp * self.ep * self.pp * self.dp
+
+    @property
+    def stage_ranks(self) -> int:
+        """Ranks that share one pipeline stage of one replica."""
+        return self.tp * self.ep
+
+    @property
+    def attention_ranks(self) -> int:
+        """Ranks over which attention heads, dense feed-forwards, vocabulary are cut."""
+        return self.tp if self.attention == "data" else self.stage_ranks
+
+    @property
+    def sequence_shares(self) -> int:
+        """Shares into which the sequences of one replica are divided."""
+        return self.ep if self.attention == "data" else 1
+
+    def ranks(self, axis: Axis) -> int:
+        return {"tp": self.tp, "ep": self.ep, "tensor": self.attention_ranks, "pp": 2}[axis]
+
+    def nodes(self, axis: Axis, node_size: int, stage: int = 0) -> int:
+        """Nodes that one group of the axis spans when nodes are filled in rank order.
+
+        For pp: of the hand-off from stage to the next one (the last one's goes to the first).
+        """
+        if axis == "pp":
+            following = (stage + 1) % self.pp
+            here, there = (index * self.stage_ranks // node_size for index in (stage, following))
+            return 1 if here == there and self.stage_ranks <= node_size else 2
+        stride = self.tp if axis == "ep" else 1
+        return spanned_nodes(self.ranks(axis), stride, node_size)
+
+    def describe(self) -> str:
+        """``tp8 pp2``: the axes larger than 1."""
+        axes = [f"{axis}{getattr(self, axis)}" for axis in ("dp", "pp", "ep", "tp") if getattr(self, axis) > 1]
+        if self.attention == "data":
+            axes.append("attention-dp")
+        return " ".join(axes) or "tp1"
+
+
+def spanned_nodes(ranks: int, stride: int, node_size: int) -> int:
+    """Nodes under a group of ranks that lie stride apart, the first at the start of a node."""
+    on_one_node = max(1, ceil(node_size / stride))
+    return ceil(ranks / on_one_node)
+
+
+def check_layout(shape: Shape, layout: Layout) -> None:
+    """Raise InputError, with the arithmetic, for a layout that does not divide the shape."""
+    over = "tp" if layout.attention == "data" else "tp·ep" if layout.ep > 1 else "tp"
+    cut = layout.attention_ranks
+    if layout.ep > 1 and shape.experts is None:
+        raise InputError(f"{shape.name}: ep = {layout.ep}, but the model has no experts")
+    demands = [(shape.layers, "layers", "pp", layout.pp), (shape.attention.query_heads, "query heads", over, cut)]
+    experts = shape.experts
+    if experts is None or experts.first_dense:
+        demands.append((shape.d_ff, "d_ff", over, cut))
+    if experts is not None:
+        demands.append((experts.count, "experts", "ep", layout.ep))
+        demands.append((experts.d_ff, "expert d_ff", "tp", layout.tp))
+    for amount, what, axis, ranks in demands:
+        if amount % ranks:
+            raise InputError(f"{shape.name}: {what} = {amount} does not divide by {axis} = {ranks}")
+    kv_heads = getattr(shape.attention, "kv_heads", None)
+    if kv_heads is not None and kv_heads % cut and cut % kv_heads:
+        raise InputError(f"{shape.name}: kv heads = {kv_heads} neither divides by {over} = {cut} nor divides it")
+
+
+def check_nodes(layout: Layout, node_size: int) -> None:
+    """Raise InputError for a deployment of more than one node that leaves a part of a node empty."""
+    if layout.gpus > node_size and layout.gpus % node_size:
+        raise InputError(
+            f"{layout.describe()}: {layout.gpus} GPUs are {layout.gpus / node_size:g} nodes of {node_size}; "
+            "more than one node must be whole nodes"
+        )

@@ -1,0 +1,115 @@
+"""The program: what one rank of each pipeline stage does in one step, as a list that is priced here and executed there.
+
+Sizes are per rank. They are numbers, or numpy arrays that broadcast, so that one program stands for one deployment
+or for a whole grid of batches and contexts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from numpy.typing import NDArray
+
+from inferometer.emulator.workload.layout import Axis, Layout
+from inferometer.emulator.workload.precision import Precision
+from inferometer.emulator.workload.shape import Shape
+
+Size = float | NDArray[Any]
+ComputeKind = Literal["matmul", "attention", "stream"]
+
+
+@dataclass(frozen=True)
+class Compute:
+    """One kernel: a matmul with weights, attention against the cache, or a pass over activations (norm, lookup).
+
+    weight_bytes are read in the step, resident_bytes of weights the rank keeps for it (all its experts, though few may
+    be read). matmul: (rows, inner, outer) of the rank's own product, rows × inner by inner × outer.
+    """
+
+    name: str
+    kind: ComputeKind
+    flop: Size = 0.0
+    weight_bytes: Size = 0.0
+    activation_bytes: Size = 0.0
+    kv_bytes: Size = 0.0
+    resident_bytes: Size = 0.0
+    matmul: tuple[Size, int, int] | None = None
+
+    @property
+    def memory_bytes(self) -> Size:
+        return self.weight_bytes + self.activation_bytes + self.kv_bytes
+
+
+@dataclass(frozen=True)
+class Collective:
+    """One collective over the rank's group of an axis; bytes in nccl-tests' convention.
+
+    expected: the bytes depend on the routing of tokens, and are the expectation under the program's routing.
+    """
+
+    name: str
+    collective: str
+    axis: Axis
+    bytes: Size
+    ranks: int
+    nodes: int
+    expected: bool = False
+
+
+Op = Compute | Collective
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A run of operations that a stage goes through repeat times: the embedding, its layers, the head."""
+
+    name: str
+    repeat: int
+    ops: tuple[Op, ...]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What the ranks of one pipeline stage do for one micro-batch."""
+
+    index: int
+    segments: tuple[Segment, ...]
+
+    def __iter__(self) -> Iterator[Op]:
+        """Every operation in the order of execution, repeats spelled out."""
+        for segment in self.segments:
+            for _ in range(segment.repeat):
+                yield from segment.ops
+
+    def counted(self) -> Iterator[tuple[int, Op]]:
+        """Every different operation with the times it runs."""
+        for segment in self.segments:
+            for op in segment.ops:
+                yield segment.repeat, op
+
+
+@dataclass(frozen=True)
+class Program:
+    """One step of a model under a layout: each stage runs its list for each of micro_batches."""
+
+    shape: Shape
+    layout: Layout
+    precision: Precision
+    micro_batches: Size
+    stages: tuple[Stage, ...]
+
+    def total(self, field: str, collective: str | None = None) -> Size:
+        """Sum over stages and repeats, for one rank of each stage and one micro-batch.
+
+        field: flop, weight_bytes, activation_bytes, kv_bytes or resident_bytes of computations; bytes of
+        collectives, of one kind if collective names it.
+        """
+        total: Size = 0.0
+        for stage in self.stages:
+            for count, op in stage.counted():
+                if collective is not None and getattr(op, "collective", None) != collective:
+                    continue
+                total = total + count * getattr(op, field, 0.0)
+        return total

@@ -1,0 +1,92 @@
+"""One rank's share of a step, and the operations it is written in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from inferometer.emulator.workload.layout import Axis, Layout
+from inferometer.emulator.workload.precision import Precision
+from inferometer.emulator.workload.program import Collective, Compute, Size
+from inferometer.emulator.workload.shape import Shape
+from inferometer.emulator.workload.step import Step
+
+
+@dataclass(frozen=True)
+class RankWork:
+    """What a rank has before it when it builds its list: step holds the sequences whose attention it shares in."""
+
+    shape: Shape
+    layout: Layout
+    precision: Precision
+    step: Step
+    node_size: int
+    imbalance: Size = 1.0
+    """Tokens at the busiest expert rank, as a multiple of the mean."""
+
+    @property
+    def tokens(self) -> Size:
+        return self.step.tokens
+
+    def matmul(
+        self,
+        name: str,
+        rows: Size,
+        inner: int,
+        outer: int,
+        *,
+        bias: bool = False,
+        matrices_read: Size = 1.0,
+        matrices_kept: int = 1,
+    ) -> Compute:
+        """rows × inner by inner × outer. Of the experts' matrices several are kept, those that are chosen are read."""
+        p = self.precision
+        matrix_bytes = (inner + bias) * outer * p.weight_bytes
+        return Compute(
+            name,
+            "matmul",
+            flop=2.0 * rows * inner * outer,
+            weight_bytes=matrices_read * matrix_bytes,
+            activation_bytes=rows * (inner * p.activation_bytes + outer * p.residual_bytes),
+            resident_bytes=matrices_kept * matrix_bytes,
+            matmul=(rows, inner, outer),
+        )
+
+    def norm(self, name: str, rows: Size) -> Compute:
+        """Read the residual stream, write the normed rows; adding the last block's output rides along."""
+        d = self.shape.d_model
+        p = self.precision
+        scale_bytes = (1 + self.shape.norm_bias) * d * p.weight_bytes
+        moved = rows * d * (p.residual_bytes + p.activation_bytes)
+        return Compute(name, "stream", weight_bytes=scale_bytes, activation_bytes=moved, resident_bytes=scale_bytes)
+
+    def collective(
+        self, name: str, collective: str, axis: Axis, bytes: Size, *, stage: int = 0, expected: bool = False
+    ) -> list[Collective]:
+        """The collective as a list of one, or of none where the rank is alone on the axis."""
+        ranks = self.layout.ranks(axis)
+        if ranks == 1:
+            return []
+        nodes = self.layout.nodes(axis, self.node_size, stage)
+        return [Collective(name, collective, axis, bytes, ranks, nodes, expected)]
+
+    def residual(self, rows: Size) -> Size:
+        """Bytes of rows of the residual stream."""
+        return rows * self.shape.d_model * self.precision.residual_bytes
+
+
+def attended_tokens(context: Size, new_tokens: Size, window: int | None) -> Size:
+    """Pairs of a new token and a token it sees, itself included, for one sequence: Σ_{i=1..new} min(context + i, window)."""
+    plain = new_tokens * context + new_tokens * (new_tokens + 1) / 2
+    if window is None:
+        return plain
+    # The last `capped` tokens see a full window, those before them everything.
+    capped = np.clip(context + new_tokens - window, 0, new_tokens)
+    growing = new_tokens - capped
+    return growing * context + growing * (growing + 1) / 2 + capped * window
+
+
+def cached_tokens(context: Size, window: int | None) -> Size:
+    """Tokens of one sequence that its cache holds."""
+    return context if window is None else np.minimum(context, window)
