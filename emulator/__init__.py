@@ -1,6 +1,6 @@
 """What is measured, fitted and predicted.
 
-The public calls, for notebooks and scripts: ``load_samples``, ``load_calibration``.
+The public calls, for notebooks and scripts: ``load_samples``, ``load_calibration``, ``predict``, ``frontier``.
 They are looked up when first used, so that reading a calibration needs neither pandas nor torch.
 """
 
@@ -11,15 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from inferometer.emulator.calibrate.file import load_calibration
+    from inferometer.emulator.economics.frontier import frontier
+    from inferometer.emulator.economics.predict import predict
     from inferometer.emulator.measure.samples import load_samples
 
-__all__ = ["load_calibration", "load_samples"]
+__all__ = ["frontier", "load_calibration", "load_samples", "predict"]
 
 
 def __getattr__(name: str) -> Any:
     homes = {
         "load_samples": "inferometer.emulator.measure.samples",
         "load_calibration": "inferometer.emulator.calibrate.file",
+        "predict": "inferometer.emulator.economics.predict",
+        "frontier": "inferometer.emulator.economics.frontier",
     }
     if name not in homes:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -16,7 +16,7 @@ from inferometer.emulator.workload.feedforward import Routing
 from inferometer.emulator.workload.layout import Layout, check_nodes
 from inferometer.emulator.workload.memory import Resident, resident
 from inferometer.emulator.workload.precision import Precision
-from inferometer.emulator.workload.program import Size
+from inferometer.emulator.workload.program import Program, Size
 from inferometer.emulator.workload.shape import Shape
 from inferometer.emulator.workload.step import Step
 
@@ -92,23 +92,27 @@ class Deployment:
         if not 0 <= self.memory_reserve < 1:
             raise InputError(f"memory reserve = {self.memory_reserve:g} must lie between 0 and 1")
 
-    def decode(self, batch: ArrayLike, load: Load) -> StepTime:
-        """Time of one decode step of the whole batch (TPOT). batch: whole numbers, any shape.
+    def decode(self, batch: ArrayLike, load: Load, tokens: int = 1) -> StepTime:
+        """Time of one decode step of the whole batch (TPOT). batch: whole numbers, any shape. tokens: per sequence.
 
         A replica's batch runs as min(pp, batch) micro-batches. A micro-batch's next token needs the last stage of its
         previous one, and a stage serves all micro-batches in turn:
 
             TPOT = max( Σ_stages t, micro-batches · max_stages t )
         """
-        batches, micro_batches = self._padded(batch, self.layout.pp)
-        if load.interleave and load.prompt is not None and load.output is not None:
-            step = Step.interleaved(batches, load.prompt, load.output)
-        else:
-            step = Step.decode(batches, load.mean_context)
+        step, micro_batches = self._decode_step(batch, load, tokens)
         stages = self._price(step, micro_batches)
         slowest = _slowest(stages)
         total = np.maximum(sum(stage.total_s for stage in stages), micro_batches * slowest)
         return _step_time(stages, total)
+
+    def first_token(self, batch: ArrayLike, load: Load) -> StepTime:
+        """Time of a decode step of the batch that also carries one whole prompt: TTFT of continuous batching, unqueued."""
+        assert load.prompt is not None
+        batches, micro_batches = self._padded(batch, self.layout.pp)
+        # Every micro-batch is priced as the one that carries the prompt: all stages wait for that one.
+        step = Step(batches, 1, load.mean_context, load.prompt * micro_batches, load.prompt / 2)
+        return _step_time(stages := self._price(step, micro_batches), sum(stage.total_s for stage in stages))
 
     def prefill(self, batch: ArrayLike, prompt: float) -> StepTime:
         """Time until all prompts of the batch have gone through together (TTFT of a static batch).
@@ -132,8 +136,21 @@ class Deployment:
     def memory_available_bytes(self) -> float:
         return self.accelerator.memory_bytes * (1 - self.memory_reserve)
 
+    def decode_program(self, batch: ArrayLike, load: Load) -> Program:
+        """What `decode` prices: the program of one micro-batch's step."""
+        return self._program(*self._decode_step(batch, load, 1))
+
+    def _decode_step(self, batch: ArrayLike, load: Load, tokens: int) -> tuple[Step, Array]:
+        batches, micro_batches = self._padded(batch, self.layout.pp)
+        if load.interleave and load.prompt is not None and load.output is not None:
+            return Step.interleaved(batches, load.prompt, load.output), micro_batches
+        return Step.decode(batches, load.mean_context, tokens), micro_batches
+
     def _price(self, step: Step, micro_batches: Array) -> list[Terms]:
-        program = build(
+        return price(self._program(step, micro_batches), self.accelerator, self.network)
+
+    def _program(self, step: Step, micro_batches: Array) -> Program:
+        return build(
             self.shape,
             self.layout,
             step,
@@ -142,7 +159,6 @@ class Deployment:
             node_size=self.accelerator.node_size,
             routing=self.routing,
         )
-        return price(program, self.accelerator, self.network)
 
     def _padded(self, batch: ArrayLike, most_micro_batches: float) -> tuple[Array, Array]:
         """One replica's batch, filled up so that it divides evenly, with the number of its micro-batches."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from inferometer.emulator.workload.program import Compute, Op, Size
 from inferometer.emulator.workload.rank import RankWork, attended_tokens, cached_tokens
 from inferometer.emulator.workload.shape import Heads, Latent
@@ -34,22 +36,22 @@ def _heads(work: RankWork, attention: Heads) -> list[Op]:
     return [
         work.matmul("attention.qkv", work.tokens, d, width + kv_width, bias=attention.bias),
         _core(work, 4.0 * width, width, width),
-        work.matmul("attention.out", work.tokens, width, d, bias=work.shape.linear_bias),
+        work.matmul("attention.out", work.tokens, width, d, bias=attention.out_bias),
     ]
 
 
 def _latent(work: RankWork, attention: Latent) -> list[Op]:
     """Queries and the latent are made on every rank (their matrices are small), heads are cut.
 
-    In decode the up-projections of keys and values are absorbed into queries and outputs, so that attention runs on
-    the latent itself; in prefill keys and values are expanded, which costs less for many new tokens. Both read the
-    same weights and do the same projections' FLOP.
+    Against a cache the up-projections of keys and values are absorbed into queries and outputs, so that attention runs
+    on the latent itself; a prompt's own keys and values are expanded, which costs less for many new tokens. Both read
+    the same weights and do the same projections' FLOP.
     """
     d = work.shape.d_model
     heads = attention.query_heads // work.layout.attention_ranks
     query_width = heads * (attention.nope_dim + attention.rope_dim)
     expanded = heads * (attention.nope_dim + attention.value_dim)
-    absorbed = isinstance(work.step.new_tokens, int) and work.step.new_tokens == 1
+    absorbed = bool(np.all(np.asarray(work.step.new_tokens) == 1) or np.any(np.asarray(work.step.context) > 0))
     pair = 2 * attention.kv_rank + attention.rope_dim
     if not absorbed:
         pair = attention.nope_dim + attention.rope_dim + attention.value_dim

@@ -23,9 +23,9 @@ class Step:
     prefill_context: Size = 0
 
     @classmethod
-    def decode(cls, sequences: Size, context: Size) -> Step:
-        """One new token for every sequence."""
-        return cls(sequences, 1, context)
+    def decode(cls, sequences: Size, context: Size, new_tokens: int = 1) -> Step:
+        """One new token for every sequence, or the few that speculation has proposed."""
+        return cls(sequences, new_tokens, context)
 
     @classmethod
     def prefill(cls, sequences: Size, prompt: Size) -> Step:

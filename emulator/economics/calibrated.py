@@ -1,0 +1,70 @@
+"""Network terms from a calibration: each collective priced by its own fitted law."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from inferometer.emulator.calibrate.predict import outside, predict_us
+from inferometer.emulator.economics.network import CollectiveTime
+
+if TYPE_CHECKING:
+    from inferometer.emulator.calibrate.calibration import Calibration
+    from inferometer.emulator.calibrate.records import Model
+
+WIDTH_BITS = {"float32": 32, "float": 32, "bfloat16": 16, "float16": 16, "half": 16}
+
+
+class CalibrationNetwork:
+    """The laws of one calibration. key narrows the choice of law (backend, timing, launch_mode, …).
+
+    Where a calibration has laws for several dtypes, the one as wide as the residual stream is taken.
+    """
+
+    def __init__(self, calibration: Calibration, *, bits: int = 16, key: Mapping[str, Any] | None = None) -> None:
+        self._calibration = calibration
+        self._key = dict(key or {})
+        self._bits = bits
+        self._law: dict[str, Model] = {}
+
+    @property
+    def name(self) -> str:
+        return f"calibration {self._calibration.id[:12]}"
+
+    def law(self, collective: str) -> Model:
+        """The law that prices a collective. Raises InputError if the calibration has none, or several that match."""
+        if collective not in self._law:
+            self._law[collective] = self._calibration.model(collective, **self._width_of(collective), **self._key)
+        return self._law[collective]
+
+    def time(self, collective: str, bytes: ArrayLike, ranks: ArrayLike, nodes: ArrayLike) -> CollectiveTime:
+        """Time of one collective; NaN where the calibration does not determine it. The latency is that of no bytes."""
+        n, r, N = np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in (bytes, ranks, nodes)))
+        law = self.law(collective)
+        several = r > 1
+        latency = np.where(several, predict_us(law, 0.0 * n, r, N), 0.0) * 1e-6
+        total = np.where(several, predict_us(law, n, r, N), 0.0) * 1e-6
+        return CollectiveTime(latency, total - latency)
+
+    def interval(self, collective: str, bytes: Any, ranks: int, nodes: int) -> tuple[float, float, float] | None:
+        """Low, middle, high time in seconds of one collective at 95 %; None if its law has no interval."""
+        low, high = interval_us(self.law(collective), bytes, ranks, nodes)
+        middle = predict_us(self.law(collective), bytes, ranks, nodes)
+        if np.isnan(low) or np.isnan(high):
+            return None
+        return float(low) * 1e-6, float(middle) * 1e-6, float(high) * 1e-6
+
+    def beyond(self, collective: str, bytes: ArrayLike, ranks: ArrayLike, nodes: ArrayLike) -> list[str]:
+        """In words, where a query leaves what the law was fitted to; empty where it does not."""
+        n, r, N = np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in (bytes, ranks, nodes)))
+        return [f"{collective}: {words}" for words in outside(self.law(collective).domain, n, r, N)]
+
+    def _width_of(self, collective: str) -> dict[str, str]:
+        if "dtype" in self._key:
+            return {}
+        dtypes = {m.target.dtype for m in self._calibration.models if m.target.collective == collective}
+        fitting = sorted(d for d in dtypes if d is not None and WIDTH_BITS.get(d) == self._bits)
+        return {"dtype": fitting[0]} if fitting else {}

@@ -1,0 +1,78 @@
+"""Network terms from named constants: the latencies of NCCL's protocols on an accelerator's links."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from inferometer.emulator.calibrate.busfactors import bus_factors
+from inferometer.emulator.economics.accelerator import Accelerator
+from inferometer.emulator.economics.network import Array, CollectiveTime
+from inferometer.emulator.errors import InputError
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """base + m·[per_rank·(r/N − 1) + per_doubling·log2 N], m = 2 for an all_reduce and 1 for any other collective."""
+
+    name: str
+    base_s: float
+    per_rank_s: float
+    per_doubling_s: float
+    link_fraction: float
+
+    def latency_s(self, passes: int, ranks: Array, nodes: Array) -> Array:
+        inside = self.per_rank_s * (ranks / nodes - 1)
+        return np.asarray(self.base_s + passes * (inside + self.per_doubling_s * np.log2(nodes)))
+
+
+#: What the code behind Erdil 2025 takes the fastest of; its eq. 23 and 40 are LL for an all_reduce.
+PAPER_PROTOCOLS = (
+    Protocol("LL", 6.8e-6, 0.6e-6, 5e-6, 0.5),
+    Protocol("LL128", 14e-6, 1.25e-6, 8.5e-6, 0.95),
+    Protocol("Simple", 0.0, 28e-6, 28e-6, 1.0),
+)
+
+
+def passes_of(collective: str) -> int:
+    """Times a collective goes through its ring or tree: an all_reduce twice."""
+    return 2 if collective == "all_reduce" else 1
+
+
+class ConstantNetwork:
+    """The fastest of some protocols on the links of an accelerator, each collective with its own bus factors.
+
+    Bytes inside a node and between nodes overlap: the slower of the two counts.
+    """
+
+    def __init__(self, accelerator: Accelerator, protocols: tuple[Protocol, ...] = PAPER_PROTOCOLS) -> None:
+        self._accelerator = accelerator
+        self._protocols = protocols
+
+    @property
+    def name(self) -> str:
+        return f"the paper's constants on the links of {self._accelerator.name}"
+
+    def time(self, collective: str, bytes: ArrayLike, ranks: ArrayLike, nodes: ArrayLike) -> CollectiveTime:
+        """Raises InputError for an unknown collective, or a link whose speed is not known."""
+        n, r, N = np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in (bytes, ranks, nodes)))
+        inside, between = bus_factors(collective, r, N)
+        per_byte = np.maximum(
+            self._seconds_per_byte(inside, self._accelerator.intra_bytes_per_s, "inside a node"),
+            self._seconds_per_byte(between, self._accelerator.inter_bytes_per_s, "between nodes"),
+        )
+        latencies = np.array([p.latency_s(passes_of(collective), r, N) for p in self._protocols])
+        transfers = np.array([n * per_byte / p.link_fraction for p in self._protocols])
+        best = np.argmin(latencies + transfers, axis=0)[None]
+        several = r > 1
+        latency, transfer = (np.take_along_axis(v, best, axis=0)[0] for v in (latencies, transfers))
+        return CollectiveTime(np.where(several, latency, 0.0), np.where(several, transfer, 0.0))
+
+    def _seconds_per_byte(self, factor: Array, link_bytes_per_s: float | None, where: str) -> Array:
+        if link_bytes_per_s is not None:
+            return np.asarray(factor / link_bytes_per_s)
+        if np.any(factor > 0):
+            raise InputError(f"{self._accelerator.name}: the speed of its link {where} is not known; give a calibration")
+        return np.zeros_like(factor)

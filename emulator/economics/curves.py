@@ -1,0 +1,83 @@
+"""Frontiers side by side: one curve for each combination of models, accelerators, precisions, contexts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+from inferometer.emulator.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Curve:
+    """What one curve of a frontier figure is about."""
+
+    model: str
+    accelerator: str
+    weight_bits: int
+    context: float | None
+    speculator: str | None
+    demand_cap: float | None
+
+    def label(self, others: Sequence[Curve]) -> str:
+        """What sets this curve apart from the others; the model, if nothing does."""
+        words = {
+            "model": self.model,
+            "accelerator": self.accelerator,
+            "weight_bits": f"{self.weight_bits}-bit",
+            "context": "mean context" if self.context is None else f"context {self.context:g}",
+            "speculator": f"with {self.speculator}" if self.speculator else "no speculation",
+            "demand_cap": f"{self.demand_cap:g} tok/s" if self.demand_cap else "any demand",
+        }
+        varying = [text for name, text in words.items() if len({getattr(other, name) for other in others}) > 1]
+        return ", ".join(varying) or self.model
+
+
+def curves(
+    models: Sequence[str],
+    accelerators: Sequence[str],
+    weight_bits: Sequence[int],
+    contexts: Sequence[float | None],
+    speculators: Sequence[str | None],
+    demand_caps: Sequence[float | None],
+) -> list[Curve]:
+    """Every combination. A model written NAME:BITS keeps its own weight bits."""
+    found: list[Curve] = []
+    for model, accelerator, bits, context, speculator, cap in product(
+        models, accelerators, weight_bits, contexts, speculators, demand_caps
+    ):
+        name, own = split_bits(model)
+        curve = Curve(name, accelerator, own or bits, context, speculator, cap)
+        if curve not in found:
+            found.append(curve)
+    return found
+
+
+def split_bits(model: str) -> tuple[str, int | None]:
+    """``llama-3-70b:8`` → (``llama-3-70b``, 8); without a colon the bits are None. Raises InputError for other text."""
+    name, colon, bits = model.rpartition(":")
+    if not colon:
+        return model, None
+    if not bits.isdigit():
+        raise InputError(f"{model}: what follows the colon is the bits of the weights, such as {name}:8")
+    return name, int(bits)
+
+
+def marked(frontier: pd.DataFrame, label: str, curve: Curve, preferred: int) -> pd.DataFrame:
+    """The rows of one curve with its label, and a column `point` that names the fastest, cheapest, preferred row."""
+    table = frontier.copy()
+    names: dict[int, list[str]] = {}
+    for row, name in ((0, "fastest"), (len(table) - 1, "cheapest"), (preferred, "preferred")):
+        names.setdefault(row, []).append(name)
+    about: dict[str, Any] = {"curve": label, "model": curve.model, "accelerator": curve.accelerator}
+    about |= {"weight_bits": curve.weight_bits, "context": curve.context}
+    about |= {"speculator": curve.speculator, "demand_cap": curve.demand_cap}
+    for position, (name, value) in enumerate(about.items()):
+        table.insert(position, name, [value] * len(table))
+    table.insert(len(about), "point", [", ".join(names.get(row, [])) for row in range(len(table))])
+    return table

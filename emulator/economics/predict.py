@@ -1,0 +1,113 @@
+"""Predict one configuration: its latency, its cost, what they are made of."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from inferometer.emulator.economics.calibrated import CalibrationNetwork
+from inferometer.emulator.economics.constants import ConstantNetwork
+from inferometer.emulator.economics.deployable import Load
+from inferometer.emulator.economics.layouts import layouts
+from inferometer.emulator.economics.prediction import Prediction, frame
+from inferometer.emulator.economics.request import Request
+from inferometer.emulator.economics.scenario import Scenario
+from inferometer.emulator.economics.uncertainty import network_interval
+from inferometer.emulator.errors import InputError
+from inferometer.emulator.workload.layout import Layout
+from inferometer.emulator.workload.precision import Precision
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Devices tried, in this order, where neither a layout nor their number is given.
+GPU_COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+
+
+def predict(
+    model: Any,
+    accelerator: Any,
+    *,
+    batch: int = 1,
+    layout: Layout | None = None,
+    gpus: int | None = None,
+    context: float | None = None,
+    prompt: float | None = None,
+    output: float | None = None,
+    interleave: bool = False,
+    weight_bits: int = 16,
+    activation_bits: int = 16,
+    kv_bits: int = 16,
+    **further: Any,
+) -> pd.DataFrame:
+    """The deployable prediction as a DataFrame of one row; columns as the fields of Prediction.
+
+    model, accelerator: built-in names, files or records. Without a layout the fastest on gpus devices is taken,
+    without gpus the fewest that hold the model. further: calibration, key, usd_per_hour, routing, memory_reserve,
+    speculator, acceptance of Request. Without context or prompt a context of 2048 tokens is taken.
+
+    Raises InputError for whatever cannot be started, with the arithmetic.
+    """
+    load = load_of(context, prompt, output, interleave)
+    precision = Precision(weight_bits, activation_bits, kv_bits)
+    request = Request(model, accelerator, load, precision, **further)
+    return frame([answer(request, batch=batch, layout=layout, gpus=gpus)])
+
+
+def load_of(context: float | None, prompt: float | None, output: float | None, interleave: bool) -> Load:
+    """The load as given; with nothing given, decoding at 2048 tokens."""
+    if context is None and prompt is None and output is None:
+        return Load(context=2048.0, interleave=interleave)
+    return Load(context, prompt, output, interleave)
+
+
+def answer(request: Request, *, batch: int, layout: Layout | None = None, gpus: int | None = None) -> Prediction:
+    """The prediction for one request; with a calibration also its interval, where it leaves what was measured, and
+    what the paper's constants would have said."""
+    scenario = request.scenario()
+    chosen = layout or _best_layout(scenario, batch, gpus)
+    found = scenario.predict(chosen, batch)
+    network = scenario.network
+    if not isinstance(network, CalibrationNetwork):
+        return found
+    interval, notes = network_interval(scenario, chosen, batch, network)
+    constants = replace(scenario, network=ConstantNetwork(scenario.accelerator)).time(chosen, batch)
+    return replace(
+        found,
+        interval_s=interval,
+        paper_constants_s=float(constants.token_latency_s),
+        notes=[*found.notes, *notes],
+    )
+
+
+def _best_layout(scenario: Scenario, batch: int, gpus: int | None) -> Layout:
+    """The fastest layout on gpus devices, or on the fewest that hold the model."""
+    counts = GPU_COUNTS if gpus is None else (gpus,)
+    fullest: InputError | None = None
+    for count in counts:
+        times: list[tuple[float, Layout]] = []
+        undetermined = None
+        for layout in layouts(scenario.shape, scenario.accelerator, count, gpus=count):
+            try:
+                scenario.check_fit(layout, batch)
+            except InputError as error:
+                fullest = error
+                continue
+            try:
+                seconds = float(scenario.time(layout, batch).token_latency_s)
+            except InputError as error:  # the calibration has no law for one of its collectives
+                undetermined = error
+                continue
+            if np.isfinite(seconds):
+                times.append((seconds, layout))
+            else:
+                undetermined = InputError(f"{scenario.network.name} does not determine what {count} GPUs need")
+        if times:
+            return min(times, key=lambda pair: pair[0])[1]
+        if undetermined is not None:
+            raise undetermined
+    if fullest is not None:
+        raise fullest
+    raise InputError(f"{scenario.shape.name}: no layout of {counts[0] if gpus else 'any number of'} GPUs divides it")

@@ -1,0 +1,76 @@
+"""A prediction: what one configuration takes and costs, with its terms."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TERMS = ("kernel_s", "network_latency_s", "network_bandwidth_s", "memory_s", "arithmetic_s")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Times in seconds, sizes in bytes per GPU. Unknown is None, with the reason in notes.
+
+    token_latency_s is the time per output token (TPOT), per generated token with speculation; it is the sum of the
+    terms, memory and arithmetic counting once with their larger, plus pipeline_s.
+    """
+
+    convention: str
+    model: str
+    accelerator: str
+    network: str
+    precision: dict[str, int]
+    gpus: float
+    batch: float
+    context: float
+    prompt: float | None
+    output: float | None
+    layout: dict[str, Any]
+    token_latency_s: float
+    terms: dict[str, float]
+    pipeline_s: float
+    binds: str
+    tokens_per_s: float
+    throughput_tokens_per_s: float
+    usd_per_mtok: float | None
+    ttft_s: float | None
+    memory: dict[str, float | None]
+    gamma: int | None = None
+    interval_s: tuple[float, float] | None = None
+    paper_constants_s: float | None = None
+    """token_latency_s with the paper's network constants instead of the calibration."""
+    notes: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def as_row(self) -> dict[str, Any]:
+        """One flat row: the nested parts under their own names, prefixed where they would clash."""
+        row = self.as_dict()
+        for part, prefix in (("precision", ""), ("terms", ""), ("layout", "layout_"), ("memory", "memory_")):
+            row |= {f"{prefix}{name}": value for name, value in row.pop(part).items()}
+        row["notes"] = "; ".join(self.notes)
+        return row
+
+
+def frame(predictions: list[Prediction]) -> pd.DataFrame:
+    """One row per prediction."""
+    import pandas as pd
+
+    return pd.DataFrame([prediction.as_row() for prediction in predictions])
+
+
+def what_binds(terms: dict[str, float], pipeline_s: float) -> str:
+    """The largest part of the latency, by name without its unit; of memory and arithmetic only the larger counts."""
+    smaller = min(("memory_s", "arithmetic_s"), key=terms.__getitem__)
+    parts = {name: value for name, value in terms.items() if name != smaller} | {"pipeline_s": pipeline_s}
+    return max(parts, key=parts.__getitem__).removesuffix("_s")
+
+
+def usd_per_mtok(gpus: float, usd_per_hour: float | None, seconds_per_token: float) -> float | None:
+    """USD per million output tokens; seconds_per_token: of the whole deployment, for one token of all its users."""
+    return None if usd_per_hour is None else gpus * usd_per_hour / 3600 * seconds_per_token * 1e6

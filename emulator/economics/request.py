@@ -1,0 +1,96 @@
+"""What a user asks for, by names and numbers, turned into a scenario."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from inferometer.emulator.economics.accelerator import Accelerator
+from inferometer.emulator.economics.accelerators import load_accelerator
+from inferometer.emulator.economics.calibrated import CalibrationNetwork
+from inferometer.emulator.economics.constants import ConstantNetwork
+from inferometer.emulator.economics.deployable import MEMORY_RESERVE, Load
+from inferometer.emulator.economics.network import Network
+from inferometer.emulator.economics.scenario import Scenario, Speculation
+from inferometer.emulator.errors import InputError
+from inferometer.emulator.workload.catalogue import load_shape
+from inferometer.emulator.workload.feedforward import Routing
+from inferometer.emulator.workload.precision import Precision
+from inferometer.emulator.workload.shape import Shape
+
+if TYPE_CHECKING:
+    from inferometer.emulator.calibrate.calibration import Calibration
+
+
+@dataclass(frozen=True)
+class Request:
+    """The deployable question, but for the layout and the batch.
+
+    model: a built-in name, a config.json or a Shape; accelerator: a built-in name, a TOML file or an Accelerator;
+    calibration: a file, a built-in name or a Calibration, whose laws replace the paper's constants; key narrows the
+    choice among its laws.
+    """
+
+    model: str | Path | Shape
+    accelerator: str | Path | Accelerator
+    load: Load
+    precision: Precision = field(default_factory=Precision)
+    calibration: str | Path | Calibration | None = None
+    key: Mapping[str, Any] = field(default_factory=dict)
+    usd_per_hour: float | None = None
+    routing: Routing = "random"
+    memory_reserve: float = MEMORY_RESERVE
+    speculator: str | Path | Shape | None = None
+    acceptance: float = 0.8
+
+    def scenario(self) -> Scenario:
+        """Raises InputError for anything that cannot be found, read or priced."""
+        device = priced(self.accelerator, self.usd_per_hour)
+        speculation = None
+        if self.speculator is not None:
+            speculation = Speculation(shape_of(self.speculator), self.acceptance)
+        return Scenario(
+            shape_of(self.model),
+            device,
+            self.network(device),
+            self.load,
+            self.precision,
+            self.routing,
+            self.memory_reserve,
+            speculation,
+        )
+
+    def network(self, device: Accelerator) -> Network:
+        """The calibration's laws, or the paper's constants on the device's links."""
+        return network_of(self.calibration, device, self.precision, self.key)
+
+
+def network_of(
+    calibration: str | Path | Calibration | None, device: Accelerator, precision: Precision, key: Mapping[str, Any]
+) -> Network:
+    """The calibration's laws, or without one the paper's constants on the device's links."""
+    if calibration is None:
+        if key:
+            raise InputError("a key chooses among the laws of a calibration: give one")
+        return ConstantNetwork(device)
+    if isinstance(calibration, str | Path):
+        from inferometer.emulator.calibrate.file import load_calibration
+
+        calibration = load_calibration(calibration)
+    return CalibrationNetwork(calibration, bits=int(precision.residual_bytes * 8), key=key)
+
+
+def shape_of(model: str | Path | Shape) -> Shape:
+    return model if isinstance(model, Shape) else load_shape(model)
+
+
+def priced(accelerator: str | Path | Accelerator, usd_per_hour: float | None) -> Accelerator:
+    """The accelerator, at the price given instead of its own."""
+    device = accelerator if isinstance(accelerator, Accelerator) else load_accelerator(accelerator)
+    if usd_per_hour is None:
+        return device
+    if not usd_per_hour > 0:
+        raise InputError(f"usd-per-hour = {usd_per_hour:g} must be above 0")
+    return replace(device, usd_per_hour=usd_per_hour)

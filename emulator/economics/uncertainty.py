@@ -1,0 +1,44 @@
+"""How far the network's part of a prediction may be off, by the calibration's own account."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+
+from inferometer.emulator.economics.calibrated import CalibrationNetwork
+from inferometer.emulator.economics.scenario import Scenario
+from inferometer.emulator.workload.layout import Layout
+from inferometer.emulator.workload.program import Collective
+
+
+def network_interval(
+    scenario: Scenario, layout: Layout, batch: int, network: CalibrationNetwork
+) -> tuple[tuple[float, float] | None, list[str]]:
+    """The 95 % interval of the token latency from the intervals of the laws' times, with notes on what it rests on.
+
+    All uses of one law err together, since they share its parameters, so their deviations add; different laws err
+    independently, so theirs add in squares. Compute terms are taken as given. Where a token takes longer or shorter
+    than the sum of a step's terms (a pipeline's waits, speculation), the deviations grow or shrink with it. None, with
+    a note, where a law has no interval.
+    """
+    notes: dict[str, None] = {}
+    below: dict[str, float] = defaultdict(float)
+    above: dict[str, float] = defaultdict(float)
+    deployment = scenario.deployment(layout)
+    for stage in deployment.decode_program(batch, scenario.load).stages:
+        for count, op in stage.counted():
+            if not isinstance(op, Collective):
+                continue
+            notes |= dict.fromkeys(network.beyond(op.collective, op.bytes, op.ranks, op.nodes))
+            interval = network.interval(op.collective, op.bytes, op.ranks, op.nodes)
+            if interval is None:
+                return None, [*notes, f"no interval: {op.collective} was measured in too few launches to have one"]
+            low, middle, high = interval
+            below[op.collective] += count * (middle - low)
+            above[op.collective] += count * (high - middle)
+    timing = scenario.time(layout, batch)
+    latency = float(timing.token_latency_s)
+    stretch = latency / float(timing.step.terms.total_s)
+    down, up = (float(np.sqrt(sum(v * v for v in side.values()))) * stretch for side in (below, above))
+    return (max(0.0, latency - down), latency + up), list(notes)
