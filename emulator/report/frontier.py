@@ -65,6 +65,7 @@ def draw_frontiers(table: pd.DataFrame, path: str | Path) -> None:
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator
 
     figure = Figure(figsize=(7.2, 4.8), layout="constrained")
     FigureCanvasAgg(figure)
@@ -76,8 +77,11 @@ def draw_frontiers(table: pd.DataFrame, path: str | Path) -> None:
         axes.plot(rows["tokens_per_s"], rows[column], color=colour, ls=("-", "--", ":")[index // 10 % 3], label=label)
         dot = rows[rows["point"].str.contains("preferred")]
         axes.plot(dot["tokens_per_s"], dot[column], "o", color=colour, ms=6)
-    axes.set_xscale("log")
-    axes.set_yscale("log")
+    for scale, axis in ((axes.set_xscale, axes.xaxis), (axes.set_yscale, axes.yaxis)):
+        scale("log")
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=20))
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter("")
     axes.set_xlabel("tokens per second for one user")
     axes.set_ylabel("USD per million tokens" if priced else "GPU-seconds per token")
     axes.grid(True, which="both", alpha=0.25)

@@ -43,16 +43,16 @@ def _latency(p: Prediction) -> Iterator[str]:
         low, high = p.interval_s
         interval = f"   95 % from the calibration's parameters: {milliseconds(low)} to {milliseconds(high)}"
     speculated = f" (speculating {p.gamma} tokens ahead)" if p.gamma and p.gamma > 1 else ""
-    yield f"time per token     {milliseconds(p.token_latency_s):>10}{speculated}{interval}"
+    yield f"time per token      {milliseconds(p.token_latency_s):>11}{speculated}{interval}"
     smaller = min(("memory_s", "arithmetic_s"), key=p.terms.__getitem__)
     for name in TERMS:
         words = name.removesuffix("_s").replace("_", " ")
         mark = f"(hidden behind {HIDDEN[name].removesuffix('_s')})" if name == smaller else ""
         mark = "<- binds" if name.removesuffix("_s") == p.binds else mark
-        yield f"  {words:<17}{milliseconds(p.terms[name]):>10}  {mark}".rstrip()
+        yield f"  {words:<18}{milliseconds(p.terms[name]):>11}  {mark}".rstrip()
     if p.pipeline_s:
         mark = "  <- binds" if p.binds == "pipeline" else ""
-        yield f"  {'pipeline waits':<17}{milliseconds(p.pipeline_s):>10}{mark}"
+        yield f"  {'pipeline waits':<18}{milliseconds(p.pipeline_s):>11}{mark}"
 
 
 def _results(p: Prediction) -> Iterator[str]:

@@ -40,9 +40,8 @@ def summary_lines(calibration: Calibration) -> list[str]:
 
 def main_models(calibration: Calibration) -> list[Model]:
     """The laws that the summary shows: one operation at a time, one group, in the dtype that most cells have."""
-    isolated = [
-        m for m in calibration.models if m.target.timing in ("isolated", None) and m.target.concurrent_groups in (1, None)
-    ]
+    alone = [m for m in calibration.models if m.target.concurrent_groups in (1, None)]
+    isolated = [m for m in alone if m.target.timing in ("isolated", None)] or alone  # imports may know one timing only
     dtypes = [m.target.dtype for m in isolated]
     first = "float32" if "float32" in dtypes else max(set(dtypes), key=dtypes.count, default=None)
     return [m for m in isolated if m.target.dtype == first]
@@ -60,8 +59,9 @@ def _machine(calibration: Calibration) -> Iterator[str]:
     hardware: dict[str, Any] = dict(place.hardware or {})
     topology: dict[str, Any] = dict(place.topology or {})
     gpus = hardware.get("gpus") or []
+    imported = ", ".join(hardware.get("devices") or []) or "an unknown machine"
     processor = f"{hardware.get('cpu_model')}, {hardware.get('cores_usable')} usable cores"
-    what = f"{len(gpus)} × {gpus[0]}" if gpus else processor
+    what = f"{len(gpus)} × {gpus[0]}" if gpus else imported if place.kind == "imported" else processor
     yield f"Calibration of {what}; {topology.get('ranks')} ranks on {_nodes(topology.get('nodes'))}"
     launches: dict[str, int] = {}
     for cell in calibration.cells:

@@ -14,9 +14,16 @@ from inferometer.emulator.errors import InputError
 from inferometer.launch.commands.sweep_flags import json_target
 
 if TYPE_CHECKING:
+    from inferometer.emulator.economics.epoch_answer import EpochQuestion
     from inferometer.emulator.economics.request import Request
 
 CONVENTIONS = ("deployable", "epoch-2025")
+EPOCH_SETTLES = {
+    "activation_bits": "activations have 16 bits",
+    "kv_bits": "the cache has 16 bits",
+    "prompt": "there is only decoding at a context",
+    "output": "there is only decoding at a context",
+}
 
 
 def positive(text: str) -> float:
@@ -98,6 +105,26 @@ def request_from(args: argparse.Namespace, **changed: Any) -> Request:
         memory_reserve=args.memory_reserve,
         speculator=args.speculator,
         acceptance=args.acceptance,
+    )
+
+
+def epoch_question(args: argparse.Namespace) -> EpochQuestion:
+    """The question of the flags under epoch-2025. Raises InputError for a flag that this convention does not know."""
+    from inferometer.emulator.economics.epoch_answer import EpochQuestion
+
+    for name in ("activation_bits", "kv_bits", "prompt", "output"):
+        if getattr(args, name) is not None:
+            raise InputError(f"--{name.replace('_', '-')}: {EPOCH_SETTLES[name]} under the epoch-2025 convention")
+    return EpochQuestion(
+        args.model,
+        args.accelerator,
+        args.weight_bits,
+        args.context or 0.0,
+        args.calibration,
+        key_of(args.key),
+        args.usd_per_hour,
+        args.speculator,
+        args.acceptance,
     )
 
 
