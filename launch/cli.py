@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import version
+from keyword import iskeyword
 from typing import NoReturn
 
 from inferometer.emulator.errors import InputError, RunFailed
@@ -17,8 +18,12 @@ from inferometer.emulator.errors import InputError, RunFailed
 COMMANDS = {
     "doctor": "what this machine can run, and what would spoil a measurement",
     "measure": "time collectives on real ranks, write raw samples",
+    "import": "make samples of logs and tables that others measured",
     "fit": "turn samples into a calibration file",
     "calibrate": "measure, fit and summarise: the main job",
+    "predict": "latency and cost of one configuration of a model",
+    "frontier": "speed against cost over layouts and batches",
+    "reproduce": "every number the sources print, beside ours",
 }
 
 
@@ -37,7 +42,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"inferometer {version('inferometer')}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, words in COMMANDS.items():
-        module = import_module(f"inferometer.launch.commands.{name}")
+        # no module can be called as a keyword of Python is: import_.py
+        module = import_module(f"inferometer.launch.commands.{name}{'_' if iskeyword(name) else ''}")
         sub = commands.add_parser(
             name, help=words, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
         )

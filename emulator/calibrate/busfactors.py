@@ -17,7 +17,7 @@ Array = NDArray[np.float64]
 RING_PASSES = {"all_reduce": 2.0, "all_gather": 1.0, "reduce_scatter": 1.0}
 ALL_TO_ALL = frozenset({"all_to_all", "all_to_all_v_uniform", "all_to_all_v_skewed"})
 #: Every byte crosses a link once, whatever the number of ranks.
-ONE_CROSSING = frozenset({"broadcast", "send_recv", "send_recv_ring"})
+ONE_CROSSING = frozenset({"broadcast", "reduce", "send_recv", "send_recv_ring"})
 NO_BYTES = frozenset({"barrier", "null"})
 COLLECTIVES = frozenset(RING_PASSES) | ALL_TO_ALL | ONE_CROSSING | NO_BYTES
 
@@ -29,7 +29,7 @@ def bus_factors(collective: str, ranks: ArrayLike, nodes: ArrayLike) -> tuple[Ar
 
         all_reduce (m = 2), all_gather, reduce_scatter (m = 1)   m(ρ−1)/ρ      m(N−1)/(Nρ)
         all_to_all                                               (ρ−1)/r       (r−ρ)/r
-        broadcast, send_recv, send_recv_ring                     (1, 0) on one node, else (0, 1)
+        broadcast, reduce, send_recv, send_recv_ring             (1, 0) on one node, else (0, 1)
         barrier, null                                            (0, 0)
 
     ranks and nodes broadcast; the result has their common shape and no unit. The ring's factors are those of the

@@ -8,21 +8,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inferometer.emulator.calibrate.build import calibrate
+from inferometer.emulator.calibrate.choose import AUTO
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.measure.header import first_difference
 from inferometer.emulator.measure.samples import cell_table, checked_records
 
 if TYPE_CHECKING:
+    import pandas
+
     from inferometer.emulator.calibrate.calibration import Calibration
 
 Document = dict[str, Any]
 
 
-def calibrate_samples(paths: Sequence[str | Path], seed: int = 0) -> Calibration:
+def calibrate_samples(paths: Sequence[str | Path], seed: int = 0, law: str = AUTO) -> Calibration:
     """Fit everything in one or several samples files of one machine.
 
-    The result depends on the files' contents and the seed alone. Raises ``InputError`` where a file cannot be read, holds
-    no cells, or comes from another machine than the first (naming the field).
+    law: "auto", or the form that every key gets. The result depends on the files' contents, seed and law alone. Imported
+    cells whose ranks or nodes are unknown are left out, and counted in ``method.left_out``.
+
+    Raises ``InputError`` where a file cannot be read, holds no cells, comes from another machine than the first (naming the
+    field) or from several, or where no cell's ranks and nodes are known.
     """
     files = [_about(Path(path)) for path in paths]
     if not files:
@@ -42,13 +48,19 @@ def calibrate_samples(paths: Sequence[str | Path], seed: int = 0) -> Calibration
                 raise InputError(f"{path}: not from the machine of {paths[0]}: {difference}")
         if file["rows"] == 0:
             raise InputError(f"{path}: holds no cells")
+        _of_one_kind(path, file["header"])
     cells = cell_table(*paths)
+    placed = cells["ranks"].notna() & cells["nodes"].notna()
+    if not placed.any():
+        raise InputError(f"{paths[0]}: ranks or nodes of every cell are unknown: import again with --set ranks=…,nodes=…")
+    cells, unplaced = cells[placed].astype({"ranks": int, "nodes": int}), int((~placed).sum())
     return calibrate(
         cells,
         seed=seed,
-        provenance=_provenance(files),
-        method=_method(files, seed),
+        provenance=_provenance(files, cells),
+        method=_method(files, seed) | {"fit_law": law, "left_out": {"ranks or nodes unknown": unplaced} if unplaced else {}},
         created=max(file["header"].get("created", "") for file in files),
+        law=law,
     )
 
 
@@ -80,7 +92,16 @@ def _about(path: Path) -> Document:
     }
 
 
-def _provenance(files: list[Document]) -> Document:
+def _of_one_kind(path: str | Path, header: Document) -> None:
+    """An import may hold runs of several machines; a fit of them together would be of none."""
+    environment = header.get("environment", {})
+    for part, field, what in (("hardware", "devices", "kinds of GPU"), ("software", "versions", "library versions")):
+        found = (environment.get(part) or {}).get(field)
+        if isinstance(found, list) and len(found) > 1:
+            raise InputError(f"{path}: runs on {len(found)} {what} ({', '.join(map(str, found))[:200]}): import them apart")
+
+
+def _provenance(files: list[Document], cells: pandas.DataFrame) -> Document:
     environment = files[0]["header"].get("environment", {})
     launches = [launch for file in files for launch in file["launches"]]
     ends = [end for file in files for end in file["ends"]]
@@ -90,8 +111,9 @@ def _provenance(files: list[Document]) -> Document:
         "raw": [file["raw"] for file in files],
         "hardware": environment.get("hardware"),
         "topology": {
-            "ranks": len(node_of) or None,
-            "nodes": len(set(node_of)) or None,
+            # imported cells have no launches that say where the ranks were
+            "ranks": len(node_of) or int(cells["ranks"].max()),
+            "nodes": len(set(node_of)) or int(cells["nodes"].max()),
             "ranks_per_node": [node_of.count(node) for node in sorted(set(node_of))],
         },
         "software": environment.get("software"),

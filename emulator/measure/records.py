@@ -47,7 +47,10 @@ class LaunchEnd(Record):
 
 
 class Cell(Record):
-    """``start_ns`` and ``stop_ns``: [ranks][iterations]; null for an imported cell, which has ``us`` and ``statistic``."""
+    """``start_ns`` and ``stop_ns``: [ranks][iterations]; null for an imported cell, which has ``us`` and ``statistic``.
+
+    ``ranks`` and ``nodes`` are null only where the source of an imported cell does not tell.
+    """
 
     record: Literal["cell"]
     cell: str
@@ -61,8 +64,8 @@ class Cell(Record):
     concurrent_groups: int | str | None = None
     scheduler: str | None = None
     bytes: NonNegativeInt
-    ranks: PositiveInt
-    nodes: PositiveInt
+    ranks: PositiveInt | None
+    nodes: PositiveInt | None
     wrong: NonNegativeInt | None = None
     flags: list[str] = []
     participants: list[NonNegativeInt] = []
@@ -81,6 +84,8 @@ class Cell(Record):
             if self.us is None or self.statistic is None:
                 raise ValueError("a cell without start_ns needs us and statistic")
             return self
+        if self.ranks is None or self.nodes is None:
+            raise ValueError("a cell with start_ns needs ranks and nodes")
         shapes = {len(row) for row in [*self.start_ns, *(self.stop_ns or [])]}
         rows = len(self.participants)
         if len(self.start_ns) != rows or len(self.stop_ns or []) != rows or len(shapes) != 1 or 0 in shapes:

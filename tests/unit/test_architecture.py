@@ -19,6 +19,7 @@ FORBIDDEN = {
     "parallel": ("inferometer.emulator", "inferometer.launch", "inferometer.configs"),
     "emulator": ("inferometer.launch",),
     "emulator/calibrate": ("torch", "mpi4py", "inferometer.parallel"),
+    "emulator/importers": ("torch", "mpi4py", "inferometer.parallel"),
     "emulator/workload": ("torch", "mpi4py"),
     "emulator/economics": ("torch", "mpi4py"),
     "configs": ("inferometer.",),
@@ -64,6 +65,7 @@ def test_modules_keep_the_rules(path):
     [
         "from inferometer.emulator import load_calibration",
         "import inferometer.emulator.calibrate",
+        "import inferometer.emulator.importers.imports",
         "from inferometer.emulator.measure import samples, collectives, environment, scheduler, plan",
         "import inferometer.emulator.report.summary, inferometer.emulator.report.figure",
         "import inferometer.launch.cli; inferometer.launch.cli.build_parser()",

@@ -266,7 +266,7 @@ def test_the_doctor_speaks_json_and_ends_with_1_where_nothing_can_be_measured(ca
 
 
 def test_every_command_is_described():
-    assert set(cli.COMMANDS) == {"doctor", "measure", "fit", "calibrate"}
+    assert set(cli.COMMANDS) == {"doctor", "measure", "import", "fit", "calibrate", "predict", "frontier", "reproduce", "export"}
     text = cli.build_parser().format_help()
     assert all(name in text for name in cli.COMMANDS)
 

@@ -1,0 +1,102 @@
+"""AIConfigurator's Parquet tables ``nccl_perf`` and ``custom_allreduce_perf``.
+
+message_size counts ELEMENTS (of nccl-tests' size), latency is in ms. Its collectors (collector/network) run nccl-tests
+with a thread per GPU of one machine, and engines' own all_reduce kernels in a CUDA graph; rows whose kernel_source ends in
+``_eager`` were launched one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from inferometer.emulator.errors import InputError
+from inferometer.emulator.importers.grouped import Reading, runs_from
+from inferometer.emulator.importers.run import DTYPES, Row, Run, tool_name
+from inferometer.emulator.importers.settings import Settings
+from inferometer.emulator.importers.source import Source
+from inferometer.emulator.importers.tables import count, number
+
+NEEDED = ("op_name", "num_gpus", "message_size", "latency", "kernel_source")
+DTYPE_COLUMNS = ("nccl_dtype", "allreduce_dtype")
+OPTIONAL = ("framework", "version", "device")
+ITEM_BYTES = {"half": 2, "float16": 2, "bfloat16": 2, "float": 4, "float32": 4, "int8": 1, "fp8": 1}
+
+
+def read(source: Source, settings: Settings) -> list[Run]:
+    """Raises ``InputError`` without pyarrow, for what is no Parquet, and for a table without the columns."""
+    runs = runs_from(source, _readings(source), statistic="mean")
+    for run in runs:
+        run.flag("one_node_format", "the table has no node count: its collectors measure one machine")
+    return runs
+
+
+def _readings(source: Source) -> Iterator[Reading]:
+    for line, record in _records(source):
+        where = f"{source}: row {line}"
+        dtype = str(next((record[name] for name in DTYPE_COLUMNS if name in record), None))
+        if dtype not in ITEM_BYTES:
+            raise InputError(f"{where}: dtype is {dtype[:40]!r}, known are {', '.join(ITEM_BYTES)}")
+        name = str(record["op_name"])
+        collective = tool_name(name)
+        if collective is None:
+            raise InputError(f"{where}: op_name {name[:40]!r} is no collective known here")
+        implementation, mode = _kernel(str(record["kernel_source"]))
+        elements = count(record["message_size"], where, "message_size", zero=True)
+        ms = number(record["latency"], where, "latency")
+        library = implementation == "nccl"
+        yield Reading(
+            Row(elements * ITEM_BYTES[dtype], round((ms or 0.0) * 1000, 6), DTYPES.get(dtype, dtype)),
+            tool_collective=collective,
+            ranks=count(record["num_gpus"], where, "num_gpus"),
+            nodes=1,
+            implementation=implementation,
+            backend="nccl" if library else implementation.partition("_")[0],
+            launch_mode=mode,
+            timing="pipelined",
+            device=record.get("device"),
+            backend_version=record.get("version"),
+        )
+
+
+def _kernel(kernel_source: str) -> tuple[str, str]:
+    """NCCL → (nccl, stream), vLLM_custom_eager → (vllm_custom, eager), TRTLLM → (trtllm, graph)."""
+    name = kernel_source.lower()
+    for mode in ("graph", "eager"):
+        if name.endswith(f"_{mode}"):
+            return name.removesuffix(f"_{mode}"), mode
+    return name, "stream" if name == "nccl" else "graph"
+
+
+def _records(source: Source) -> Iterator[tuple[int, dict[str, Any]]]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise InputError(f"{source}: reading Parquet needs pyarrow: pip install 'inferometer[parquet]'") from None
+    for _ in source.chunks():  # for the hash
+        pass
+    # hostile files raise nearly anything, MemoryError for a size they only claim to have
+    try:
+        with pyarrow.parquet.ParquetFile(source.path) as file:
+            names = set(file.schema_arrow.names)
+    except (pyarrow.ArrowException, OSError, ValueError, MemoryError) as error:
+        raise InputError(f"{source}: not a Parquet file: {_first_line(error)}") from None
+    missing = [name for name in NEEDED if name not in names]
+    if missing or not names & set(DTYPE_COLUMNS):
+        wanted = missing[0] if missing else " or ".join(DTYPE_COLUMNS)
+        raise InputError(f"{source}: not nccl_perf or custom_allreduce_perf: no column {wanted}")
+    columns = [name for name in (*NEEDED, *DTYPE_COLUMNS, *OPTIONAL) if name in names]
+    try:
+        with pyarrow.parquet.ParquetFile(source.path) as file:
+            at = 0
+            for batch in file.iter_batches(batch_size=4096, columns=columns):
+                for record in batch.to_pylist():
+                    at += 1
+                    yield at, record
+    except (pyarrow.ArrowException, OSError, ValueError, MemoryError) as error:
+        raise InputError(f"{source}: damaged Parquet: {_first_line(error)}") from None
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]

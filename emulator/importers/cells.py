@@ -1,0 +1,117 @@
+"""Runs → the records of a samples file, and the report that says what became of every row."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from inferometer.emulator.importers.run import Row, Run
+
+Document = dict[str, Any]
+
+
+def settle_unknown(run: Run) -> None:
+    """Flag what is still unknown once --set has been applied; a row that cannot be a cell is left out with the reason."""
+    if run.tool_collective is None:
+        run.flag("collective_unknown", "the source does not name the collective: --set collective=…")
+        run.exclude_all("collective_unknown")
+    elif run.collective is None:
+        run.flag("no_law", f"no cost law for {run.tool_collective}")
+        run.exclude_all("no_law")
+    for name in ("ranks", "nodes"):
+        if getattr(run, name) is None:
+            run.flag(f"{name}_unknown", f"the source does not tell: --set {name}=…")
+    if run.ranks == 1:
+        run.flag("one_rank", "one rank: nothing was communicated")
+        run.exclude_all("one_rank")
+    if run.ranks is not None and run.nodes is not None and run.nodes > run.ranks:
+        run.flag("layout_impossible", f"{run.ranks} ranks cannot be on {run.nodes} nodes")
+        run.exclude_all("layout_impossible")
+
+
+def entry(file: str, sha256: str, run: Run) -> Document:
+    """One element of the report's ``files``. nodes and ranks are null where the source does not tell."""
+    return {
+        "file": file,
+        "collective": run.tool_collective,
+        "ranks": run.ranks,
+        "nodes": run.nodes,
+        "rows": len(run.rows),
+        "cells": len(run.kept),
+        "flags": list(run.flags),
+        "reasons": run.flags,
+        "excluded": run.excluded(),
+        "dtype": run.dtypes(),
+        "implementation": run.implementation,
+        "launch_mode": run.launch_mode,
+        "device": run.device,
+        "backend_version": run.backend_version,
+        "iterations": run.iterations,
+        **{key: value for key, value in run.facts.items() if value is not None},
+        "sha256": sha256,
+    }
+
+
+def cell_records(runs: Iterable[tuple[str, Run]]) -> list[Document]:
+    """A record for each row a fit may see; the same cell seen again is another launch. runs: (file, run)."""
+    seen: Counter[str] = Counter()
+    records = []
+    for file, run in runs:
+        for row in run.kept:
+            record = _record(file, run, row)
+            record["launch"] = seen[record["cell"]]
+            seen[record["cell"]] += 1
+            records.append(record)
+    return records
+
+
+def _record(file: str, run: Run, row: Row) -> Document:
+    key = {
+        "collective": run.collective,
+        "implementation": run.implementation,
+        "backend": run.backend,
+        "launch_mode": run.launch_mode,
+        "timing": run.timing,
+        "dtype": row.dtype,
+        "concurrent_groups": run.concurrent_groups,
+        "bytes": row.bytes,
+        "ranks": run.ranks,
+        "nodes": run.nodes,
+    }
+    return {
+        "record": "cell",
+        "cell": "/".join("unknown" if value is None else str(value) for value in key.values()),
+        "launch": 0,
+        **key,
+        "scheduler": None,
+        "start_ns": None,
+        "stop_ns": None,
+        "us": row.us,
+        "statistic": run.statistic,
+        "n": 1,
+        "iterations": run.iterations,
+        "wrong": row.wrong,
+        "flags": sorted(run.flags),
+        "source": file,
+        **row.extra,
+    }
+
+
+def header(format_name: str, files: list[Document], runs: list[Run]) -> Document:
+    """The samples file's header: where everything comes from, and the machine as far as the sources tell."""
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "environment": {
+            "hardware": {"devices": _distinct(run.device for run in runs)},
+            "software": {"versions": _distinct(run.backend_version for run in runs)},
+            "variables": {},
+        },
+        "method": {"kind": "imported", "format": format_name},
+        "provenance": {"kind": "imported", "format": format_name, "files": files},
+    }
+
+
+def _distinct(values: Iterable[str | None]) -> list[str]:
+    return sorted({value for value in values if value})

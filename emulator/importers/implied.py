@@ -1,0 +1,63 @@
+"""How many ranks a table implies: busbw / algbw is a function of the rank count, known as far as the digits go.
+
+nccl-tests (doc/PERFORMANCE.md): busbw = algbw·2(n−1)/n for all_reduce, ·(n−1)/n for all_gather, reduce_scatter,
+alltoall, gather and scatter, ·1 for broadcast, reduce and sendrecv.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+
+#: m of busbw/algbw = m(n−1)/n; 0 where it is 1 whatever n is.
+PASSES = {"all_reduce": 2, "all_gather": 1, "reduce_scatter": 1, "alltoall": 1, "alltoallv": 1, "gather": 1, "scatter": 1}
+TINY = 1e-9
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """busbw / algbw lies in [low, high]; low > high: no single ratio fits all cells."""
+
+    low: float = 0.0
+    high: float = math.inf
+
+    @property
+    def known(self) -> bool:
+        return self.high < math.inf
+
+    def ranks(self, collective: str) -> tuple[int, int | None] | None:
+        """The least and the largest rank count (None: no bound) that fit; None where none does."""
+        m = PASSES.get(collective, 0)
+        if m == 0:
+            return (1, None) if self.low <= 1 + TINY and self.high >= 1 - TINY else None
+        low = m / (m - self.low) if self.low < m else math.inf
+        high = m / (m - self.high) if self.high < m else math.inf
+        if low > high + TINY or low == math.inf:
+            return None
+        least = max(1, math.ceil(low - 1e-6))
+        largest = None if high == math.inf else math.floor(high + 1e-6)
+        return (least, largest) if largest is None or largest >= least else None
+
+    def allows(self, collective: str, ranks: int) -> bool:
+        found = self.ranks(collective)
+        return found is not None and found[0] <= ranks and (found[1] is None or ranks <= found[1])
+
+
+def ratio_of(cells: Iterable[tuple[str, str]]) -> Ratio:
+    """What all cells (printed algbw, printed busbw) agree on, each known to half a unit of its last digit."""
+    low, high = 0.0, math.inf
+    for algbw, busbw in cells:
+        a, b, half_a, half_b = float(algbw), float(busbw), half_unit(algbw), half_unit(busbw)
+        if a <= half_a:
+            continue  # printed as 0.00: nothing is known
+        low = max(low, (b - half_b) / (a + half_a) - TINY)
+        high = min(high, (b + half_b) / (a - half_a) + TINY)
+    return Ratio(low, high)
+
+
+def half_unit(printed: str) -> float:
+    """Half a unit of the last printed digit: 0.005 for 12.90, 0.5 for 15, 500 for 2e+03."""
+    exponent = Decimal(printed).as_tuple().exponent
+    return 0.5 * 10.0**exponent if isinstance(exponent, int) else math.inf

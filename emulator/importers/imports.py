@@ -1,0 +1,64 @@
+"""``inferometer import``: files of one format → the records of a samples file, with a report on every run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from inferometer.emulator.errors import InputError
+from inferometer.emulator.importers import aiconfigurator, mpi_text, nccl_tests, rccl_tests, table, vidur
+from inferometer.emulator.importers.cells import cell_records, entry, header, settle_unknown
+from inferometer.emulator.importers.run import Run
+from inferometer.emulator.importers.settings import Settings, apply
+from inferometer.emulator.importers.source import Source
+
+Document = dict[str, Any]
+
+FORMATS: dict[str, Callable[[Source, Settings], list[Run]]] = {
+    "nccl-tests": nccl_tests.read,
+    "rccl-tests": rccl_tests.read,
+    "aiconfigurator": aiconfigurator.read,
+    "vidur": vidur.read,
+    "osu": mpi_text.read,
+    "imb": mpi_text.read,
+    "csv": table.read,
+}
+
+
+@dataclass(frozen=True)
+class Imported:
+    """files: an entry for each run; header and cells: the records of the samples file."""
+
+    files: list[Document]
+    header: Document
+    cells: list[Document]
+
+
+def import_files(format_name: str, paths: Sequence[str | Path], settings: Settings | None = None) -> Imported:
+    """Read files of one of `FORMATS`. The cells go to a samples file as they are.
+
+    Raises ``InputError`` for an unknown format, a file that is not of the format, the same contents twice, and where
+    settings contradict a file.
+    """
+    if format_name not in FORMATS:
+        raise InputError(f"format {format_name!r}: known are {', '.join(FORMATS)}")
+    given = settings or Settings()
+    files: list[Document] = []
+    sources: list[Document] = []
+    runs: list[tuple[str, Run]] = []
+    seen: dict[str, str] = {}
+    for path in paths:
+        source = Source(path)
+        read = FORMATS[format_name](source, given)
+        if source.sha256 in seen:
+            raise InputError(f"{source}: has the same contents as {seen[source.sha256]}: one measurement cannot count twice")
+        seen[source.sha256] = str(source)
+        sources.append({"path": str(source), "sha256": source.sha256, "rows": sum(len(run.rows) for run in read)})
+        for run in read:
+            apply(given, run, str(source))
+            settle_unknown(run)
+            files.append(entry(str(source), source.sha256, run))
+            runs.append((str(source), run))
+    return Imported(files, header(format_name, sources, [run for _, run in runs]), cell_records(runs))

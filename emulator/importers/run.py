@@ -1,0 +1,91 @@
+"""What every importer makes of a file: runs, each a table of sizes with their times, and what is wrong with it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(slots=True)
+class Row:
+    """One line of a table. us: time of one operation, µs; None where there is none. excluded: why no fit may see it."""
+
+    bytes: int | None
+    us: float | None
+    dtype: str | None = None
+    wrong: int | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+    excluded: str | None = None
+
+
+@dataclass
+class Run:
+    """One run of one benchmark. What the source does not say is None.
+
+    tool_collective is the source's own name of the collective, collective the one samples use (None: no law knows it).
+    flags: name → what was found, in words. facts: further entries of the report.
+    """
+
+    rows: list[Row]
+    tool_collective: str | None = None
+    collective: str | None = None
+    ranks: int | None = None
+    nodes: int | None = None
+    implementation: str | None = None
+    backend: str | None = None
+    launch_mode: str | None = None
+    timing: str | None = None
+    concurrent_groups: int | str = 1
+    statistic: str = "mean"
+    iterations: int | None = None
+    device: str | None = None
+    backend_version: str | None = None
+    flags: dict[str, str] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def flag(self, name: str, why: str) -> None:
+        self.flags.setdefault(name, why)
+
+    def exclude_all(self, reason: str) -> None:
+        for row in self.rows:
+            row.excluded = row.excluded or reason
+
+    @property
+    def kept(self) -> list[Row]:
+        return [row for row in self.rows if row.excluded is None]
+
+    def excluded(self) -> dict[str, int]:
+        return dict(sorted(Counter(row.excluded for row in self.rows if row.excluded).items()))
+
+    def dtypes(self) -> list[str]:
+        return sorted({row.dtype for row in self.rows if row.dtype is not None})
+
+
+DTYPES = {"float": "float32", "half": "float16", "double": "float64", "char": "int8"}
+"""nccl-tests' names that samples write otherwise."""
+
+COLLECTIVES = {
+    "all_reduce": "all_reduce",
+    "all_gather": "all_gather",
+    "reduce_scatter": "reduce_scatter",
+    "alltoall": "all_to_all",
+    "broadcast": "broadcast",
+    "reduce": "reduce",
+    "sendrecv": "send_recv_ring",
+    "send_recv": "send_recv",
+    "gather": None,
+    "scatter": None,
+    "alltoallv": None,
+    "hypercube": None,
+}
+"""The sources' names (nccl-tests') → those of samples; None where no law is known."""
+
+
+def tool_name(text: str) -> str | None:
+    """Any spelling of a collective (``AllReduce``, ``all-to-all``, ``alltoall_perf``) as a key of `COLLECTIVES`."""
+    plain = "".join(c for c in text.lower() if c.isalnum() and c.isascii()).removesuffix("perf").removesuffix("mpi")
+    plain = {"bcast": "broadcast", "all2all": "alltoall", "sendrecvring": "sendrecv"}.get(plain, plain)
+    if text.strip().lower() in ("send_recv",):  # a pair, not nccl-tests' ring
+        return "send_recv"
+    return next((name for name in COLLECTIVES if name.replace("_", "") == plain and name != "send_recv"), None)

@@ -1,0 +1,76 @@
+"""Make samples of measurements that others made: logs and tables, in the formats benchmarks write.
+
+  inferometer import nccl-tests node-*.log -o cluster.samples.jsonl
+  inferometer import nccl-tests pasted.log -o pasted.samples.jsonl --set ranks=16,nodes=2
+  inferometer import aiconfigurator nccl_perf.parquet --json -
+
+What a file does not say is unknown, and flagged; rows that no fit may see are left out and counted. docs/importing.md says
+what every flag means. `inferometer fit` turns the samples into a calibration.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from inferometer.emulator.importers.imports import FORMATS, Imported, import_files
+from inferometer.emulator.importers.settings import parse_settings
+from inferometer.launch.commands.sweep_flags import json_target, output_path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("format", choices=list(FORMATS), metavar="FORMAT", help=", ".join(FORMATS))
+    parser.add_argument("files", nargs="+", metavar="FILE")
+    parser.add_argument("-o", "--output", metavar="FILE", help="samples file to write (default: none, only the report)")
+    parser.add_argument(
+        "--set", dest="settings", metavar="KEY=VALUE,…", help="what the files do not say: ranks=16,nodes=2,…"
+    )
+    parser.add_argument("-J", "--json", type=json_target, metavar="FILE|-", help="the report as JSON; - for stdout")
+
+
+def run(args: argparse.Namespace) -> int:
+    settings = parse_settings(args.settings)
+    output = output_path(args.output) if args.output else None
+    imported = import_files(args.format, args.files, settings)
+    if output:
+        _write(output, imported)
+    out = sys.stderr if args.json == "-" else sys.stdout
+    print("\n".join(_lines(imported, output)), file=out)
+    if args.json:
+        text = json.dumps({"files": imported.files}, indent=1, ensure_ascii=False) + "\n"
+        if args.json == "-":
+            print(text, end="")
+        else:
+            output_path(args.json).write_text(text)
+    return 0
+
+
+def _write(path: Path, imported: Imported) -> None:
+    from inferometer.emulator.measure.samples import SamplesFile
+
+    samples = SamplesFile.create(path, imported.header)
+    for record in imported.cells:
+        samples.append(record)
+    samples.close()
+
+
+def _lines(imported: Imported, output: Path | None) -> list[str]:
+    lines = [_line(entry) for entry in imported.files]
+    rows = sum(entry["rows"] for entry in imported.files)
+    lines.append(f"{len(imported.files)} runs, {rows} rows, {len(imported.cells)} cells for a fit")
+    return [*lines, f"samples: {output}"] if output else lines
+
+
+def _line(entry: dict[str, Any]) -> str:
+    where = f"ranks {_known(entry['ranks'])}, nodes {_known(entry['nodes'])}"
+    what = f"{entry['file']}: {entry['collective'] or 'unknown collective'}, {where}, {entry['rows']} rows"
+    left_out = ", ".join(f"{count} {reason}" for reason, count in entry["excluded"].items())
+    flags = ", ".join(entry["flags"])
+    return what + (f"; left out: {left_out}" if left_out else "") + (f"; flags: {flags}" if flags else "")
+
+
+def _known(count: int | None) -> str:
+    return "unknown" if count is None else str(count)
