@@ -28,5 +28,7 @@ class Accelerator:
     """Host-side cost of launching one kernel that nothing hides."""
     collectives: Literal["nccl", "ring"] = "nccl"
     """Which family of constants prices its collectives under epoch-2025."""
+    all_reduce_bytes_per_s: float | None = None
+    """What an all_reduce over a ring reaches, for accelerators of which nothing else is known of their links."""
     sources: dict[str, str] | None = None
     """Where each figure comes from, by field."""

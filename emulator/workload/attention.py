@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from inferometer.emulator.workload.program import Compute, Op, Size
@@ -28,15 +30,26 @@ def kv_elements(attention: Heads | Latent, ranks: int) -> int:
 
 
 def _heads(work: RankWork, attention: Heads) -> list[Op]:
-    d = work.shape.d_model
     ranks = work.layout.attention_ranks
     heads = attention.query_heads // ranks
     width = heads * attention.head_dim
     kv_width = 2 * kv_heads_of_rank(attention, ranks) * attention.head_dim
+    outer = work.layout.width * (width + kv_width)
+    norms = 2 * attention.head_dim if attention.qk_norm else 0
     return [
-        work.matmul("attention.qkv", work.tokens, d, width + kv_width, bias=attention.bias),
-        _core(work, 4.0 * width, width, width),
-        work.matmul("attention.out", work.tokens, width, d, bias=attention.out_bias),
+        *work.into("attention.qkv", work.tokens, outer, collective="reduce_scatter", bias=attention.bias),
+        _core(work, 4.0 * width, width, width, norms),
+        *_output(work, width, bias=attention.out_bias),
+    ]
+
+
+def _output(work: RankWork, width: int, *, bias: bool = False) -> list[Op]:
+    """The output projection. Where the residual stream is cut over "width", so are the heads: gathered first."""
+    rows, inner = work.tokens, work.layout.width * width
+    gathered = rows * inner * work.precision.residual_bytes
+    return [
+        *work.collective("attention.gather", "all_gather", "width", gathered),
+        work.matmul("attention.out", rows, inner, work.width, bias=bias),
     ]
 
 
@@ -47,31 +60,43 @@ def _latent(work: RankWork, attention: Latent) -> list[Op]:
     on the latent itself; a prompt's own keys and values are expanded, which costs less for many new tokens. Both read
     the same weights and do the same projections' FLOP.
     """
-    d = work.shape.d_model
     heads = attention.query_heads // work.layout.attention_ranks
     query_width = heads * (attention.nope_dim + attention.rope_dim)
-    expanded = heads * (attention.nope_dim + attention.value_dim)
+    value_width = heads * attention.value_dim
     absorbed = bool(np.all(np.asarray(work.step.new_tokens) == 1) or np.any(np.asarray(work.step.context) > 0))
-    pair = 2 * attention.kv_rank + attention.rope_dim
-    if not absorbed:
-        pair = attention.nope_dim + attention.rope_dim + attention.value_dim
     ops: list[Op] = []
-    if attention.query_rank is not None:
-        ops.append(work.matmul("attention.query_down", work.tokens, d, attention.query_rank))
-    ops += [
-        work.matmul("attention.query_up", work.tokens, attention.query_rank or d, query_width),
-        work.matmul("attention.latent_down", work.tokens, d, attention.kv_rank + attention.rope_dim),
-        work.matmul("attention.latent_up", work.tokens, attention.kv_rank, expanded),
-        _core(work, 2.0 * heads * pair, query_width, heads * attention.value_dim),
-        work.matmul("attention.out", work.tokens, heads * attention.value_dim, d),
-    ]
-    return ops
+    if attention.query_rank is None:
+        outer = work.layout.width * query_width
+        ops += work.into("attention.query_up", work.tokens, outer, collective="reduce_scatter")
+    else:
+        ops += work.into("attention.query_down", work.tokens, attention.query_rank)
+        ops.append(work.matmul("attention.query_up", work.tokens, attention.query_rank, query_width))
+    ops += work.into("attention.latent_down", work.tokens, attention.kv_rank + attention.rope_dim)
+    norms = (attention.query_rank or 0) + attention.kv_rank
+    if absorbed:
+        per_head: dict[str, Any] = {"matrices_read": heads, "matrices_kept": heads}
+        pair = 2 * attention.kv_rank + attention.rope_dim
+        ops += [
+            work.matmul("attention.key_up", work.tokens * heads, attention.nope_dim, attention.kv_rank, **per_head),
+            _core(work, 2.0 * heads * pair, query_width, value_width, norms),
+            work.matmul("attention.value_up", work.tokens * heads, attention.kv_rank, attention.value_dim, **per_head),
+        ]
+    else:
+        pair = attention.nope_dim + attention.rope_dim + attention.value_dim
+        expanded = heads * (attention.nope_dim + attention.value_dim)
+        ops += [
+            work.matmul("attention.latent_up", work.tokens, attention.kv_rank, expanded),
+            _core(work, 2.0 * heads * pair, query_width, value_width, norms),
+        ]
+    return [*ops, *_output(work, value_width)]
 
 
-def _core(work: RankWork, flop_per_pair: float, query_width: int, output_width: int) -> Compute:
-    """Scores, softmax, weighted values. The cache is read once for each sequence, the new tokens' part written."""
-    step, shape, p = work.step, work.shape, work.precision
-    window = shape.sliding_window
+def _core(work: RankWork, flop_per_pair: float, query_width: int, output_width: int, norms: int) -> Compute:
+    """Scores, softmax, weighted values. The cache is read once for each sequence, the new tokens' part written.
+
+    norms: elements of the inner norms' scales (of queries and keys, of the latents).
+    """
+    step, shape, p, window = work.step, work.shape, work.precision, work.window
     pairs: Size = step.sequences * attended_tokens(step.context, step.new_tokens, window)
     pairs = pairs + step.prefill_tokens * (cached_tokens(step.prefill_context, window) + 1)
     read = step.sequences * cached_tokens(step.context, window)
@@ -82,4 +107,6 @@ def _core(work: RankWork, flop_per_pair: float, query_width: int, output_width: 
         flop=flop_per_pair * pairs,
         activation_bytes=step.tokens * (query_width + output_width) * p.residual_bytes,
         kv_bytes=(read + step.tokens) * per_token,
+        weight_bytes=norms * p.weight_bytes,
+        resident_bytes=norms * p.weight_bytes,
     )

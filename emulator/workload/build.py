@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import groupby
+
 import numpy as np
 
 from inferometer.emulator.errors import InputError
@@ -50,13 +53,9 @@ def _stage(work: RankWork, index: int, layers: range) -> Stage:
     segments = []
     if index == 0:
         segments.append(Segment("embedding", 1, tuple(_embedding(work))))
-    experts = shape.experts
-    first_expert_layer = shape.layers if experts is None else experts.first_dense
-    dense = len(range(layers.start, min(layers.stop, first_expert_layer)))
-    if dense:
-        segments.append(Segment("dense layer", dense, tuple(_layer(work, with_experts=False))))
-    if len(layers) > dense:
-        segments.append(Segment("expert layer", len(layers) - dense, tuple(_layer(work, with_experts=True))))
+    for (experts, window), alike in groupby(layers, lambda layer: (shape.has_experts(layer), shape.window_of(layer))):
+        ops = _layer(replace(work, window=window), with_experts=experts)
+        segments.append(Segment("expert layer" if experts else "dense layer", len(list(alike)), tuple(ops)))
     if index < layout.pp - 1:
         hand_off = work.collective("pipeline.activations", "send_recv", "pp", work.residual(work.tokens), stage=index)
         segments.append(Segment("hand-off", 1, tuple(hand_off)))
@@ -68,11 +67,11 @@ def _stage(work: RankWork, index: int, layers: range) -> Stage:
 def _layer(work: RankWork, *, with_experts: bool) -> list[Op]:
     """One transformer layer. With parallel attention a dense layer needs one norm, one reduction."""
     reduced = work.residual(work.tokens)
-    ops: list[Op] = [work.norm("attention.norm", work.tokens), *attention_block(work)]
+    ops = [*work.norm("attention.norm", work.tokens), *attention_block(work)]
     if work.shape.parallel_attention and not with_experts:
         return [*ops, *dense_block(work), *work.collective("layer.reduce", "all_reduce", "tensor", reduced)]
     ops += work.collective("attention.reduce", "all_reduce", "tensor", reduced)
-    ops.append(work.norm("ffn.norm", work.tokens))
+    ops += work.norm("ffn.norm", work.tokens)
     if with_experts:
         return [*ops, *expert_block(work)]
     return [*ops, *dense_block(work), *work.collective("ffn.reduce", "all_reduce", "tensor", reduced)]
@@ -80,7 +79,7 @@ def _layer(work: RankWork, *, with_experts: bool) -> list[Op]:
 
 def _embedding(work: RankWork) -> list[Op]:
     """Rows of the rank's part of the vocabulary, zero for other ranks' tokens, then summed."""
-    d, p = work.shape.d_model, work.precision
+    d, p = work.width, work.precision
     rows = work.tokens
     moved = rows * d * (p.weight_bytes + p.residual_bytes)
     shared_with_head = work.shape.tied_embeddings and work.layout.pp == 1
@@ -92,10 +91,11 @@ def _embedding(work: RankWork) -> list[Op]:
 def _head(work: RankWork, stage: int) -> list[Op]:
     """Logits of each sequence's last token; with a pipeline the chosen tokens go back to the first stage."""
     rows = work.step.sequences
-    logits = rows * work.shape.vocab * work.precision.residual_bytes
-    ops: list[Op] = [
-        work.norm("head.norm", rows),
-        work.matmul("head.logits", rows, work.shape.d_model, vocabulary_share(work.shape, work.layout)),
+    share = vocabulary_share(work.shape, work.layout)
+    logits = rows * share * work.layout.ranks("tensor") * work.precision.residual_bytes
+    ops = [
+        *work.norm("head.norm", rows),
+        *work.into("head.logits", rows, share, bias=work.shape.head_bias),
         *work.collective("head.gather", "all_gather", "tensor", logits),
     ]
     if work.layout.pp > 1:
@@ -105,7 +105,7 @@ def _head(work: RankWork, stage: int) -> list[Op]:
 
 def vocabulary_share(shape: Shape, layout: Layout) -> int:
     """Entries of the vocabulary on one rank; the last rank's part is padded."""
-    return -(-shape.vocab // layout.attention_ranks)
+    return -(-shape.vocab // layout.ranks("tensor"))
 
 
 def _check_context(shape: Shape, step: Step) -> None:

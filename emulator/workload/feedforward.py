@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
-from inferometer.emulator.workload.program import Compute, Op, Size
+from inferometer.emulator.workload.program import Op, Size
 from inferometer.emulator.workload.rank import RankWork
 from inferometer.emulator.workload.shape import Experts
 
@@ -16,30 +16,37 @@ COUNT_BYTES = 8  # the exchange of token counts is in int64
 
 def dense_block(work: RankWork) -> list[Op]:
     """Up (with its gate) and down, cut over the attention ranks; partial sums, not yet reduced."""
-    return list(_pair(work, "ffn", work.tokens, work.shape.d_ff // work.layout.attention_ranks))
+    return _pair(work, "ffn", work.tokens, work.shape.d_ff // work.layout.ranks("tensor"))
 
 
 def expert_block(work: RankWork) -> list[Op]:
     """Route, dispatch, the rank's experts, combine, reduce; the result is complete on every rank that needs it.
 
-    With attention over "tensor" ranks every rank holds all tokens, so each of the ep takes an equal share of them and
-    the results are gathered at the end; with attention over "data" ranks each one already has its own.
+    With attention over "tensor" ranks every rank holds all tokens, so each of the ep takes an equal share of them (the
+    last one's is padded to whole tokens) and the results are gathered at the end; with attention over "data" ranks each
+    one already has its own.
     """
     experts = _experts(work)
-    layout, shape, p = work.layout, work.shape, work.precision
+    layout, p = work.layout, work.precision
     replicated = layout.attention == "tensor" and layout.ep > 1
-    own = work.tokens / layout.ep if replicated else work.tokens
-    copies = own * experts.active
-    sent = copies * shape.d_model * work.imbalance
+    share = work.tokens / layout.ep if replicated else work.tokens
+    own = np.ceil(share) if replicated else share
+    copies = share * experts.active
+    sent = copies * work.width * work.imbalance
     arriving = copies * work.imbalance  # every one of ep ranks sends its 1/ep share of copies to each
-    ops: list[Op] = [work.matmul("moe.router", own, shape.d_model, experts.count)]
+    d_ff = experts.d_ff // layout.ranks("tp")
+    ops = work.into("moe.router", own, experts.count, bias=experts.router_bias)
     ops += work.collective("moe.counts", "all_to_all", "ep", experts.count * COUNT_BYTES)
     ops += work.collective("moe.dispatch", "all_to_all", "ep", sent * p.activation_bytes, expected=True)
-    touched = touched_experts(experts, own * layout.ep) / layout.ep
-    ops += _pair(work, "moe", arriving, experts.d_ff // layout.tp, read=touched, kept=experts.count // layout.ep)
+    on_rank: dict[str, Any] = {
+        "matrices_read": touched_experts(experts, share * layout.ep) / layout.ep,
+        "matrices_kept": experts.count // layout.ep,
+        "expected": layout.ep > 1,
+    }
+    ops += _pair(work, "moe", arriving, d_ff, **on_rank)
     ops += work.collective("moe.combine", "all_to_all", "ep", sent * p.residual_bytes, expected=True)
     if experts.shared:
-        ops += _pair(work, "moe.shared", own, experts.shared * experts.d_ff // layout.tp)
+        ops += _pair(work, "moe.shared", own, experts.shared * d_ff)
     ops += work.collective("moe.reduce", "all_reduce", "tp", work.residual(own))
     if replicated:
         ops += work.collective("moe.gather", "all_gather", "ep", work.residual(own * layout.ep))
@@ -67,15 +74,11 @@ def load_imbalance(experts: Experts | None, ranks: int, tokens: Size, routing: R
     return np.maximum(np.minimum(busiest, at_most) / mean, 1.0)
 
 
-def _pair(work: RankWork, name: str, rows: Size, width: int, *, read: Size = 1.0, kept: int = 1) -> tuple[Compute, Compute]:
-    """Into width (twice, if gated) and back. read, kept: how many such pairs of matrices."""
-    d, shape = work.shape.d_model, work.shape
-    into = (2 if shape.gated else 1) * width
-    bias = shape.linear_bias
-    return (
-        work.matmul(f"{name}.up", rows, d, into, bias=bias, matrices_read=read, matrices_kept=kept),
-        work.matmul(f"{name}.down", rows, width, d, bias=bias, matrices_read=read, matrices_kept=kept),
-    )
+def _pair(work: RankWork, name: str, rows: Size, width: int, **matrices: Any) -> list[Op]:
+    """Into width (twice, if gated) and back. matrices: how many such pairs there are."""
+    matrices["bias"] = work.shape.linear_bias
+    up = work.into(f"{name}.up", rows, (2 if work.shape.gated else 1) * width, **matrices)
+    return [*up, work.matmul(f"{name}.down", rows, width, work.width, **matrices)]
 
 
 def _experts(work: RankWork) -> Experts:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, isqrt
 from typing import Literal
 
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.workload.shape import Shape
 
-Axis = Literal["tp", "ep", "tensor", "pp"]
+Axis = Literal["tp", "ep", "tensor", "width", "pp"]
+"""tensor: the ranks over which heads, feed-forwards, vocabulary are cut; tp: those over which an expert is cut; width:
+the ranks over which the residual stream is cut (the 2-D cut only)."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,10 @@ class Layout:
     pp: int = 1
     dp: int = 1
     attention: Literal["tensor", "data"] = "tensor"
+    tensor: Literal["1d", "2d"] = "1d"
+    """1d: each rank holds whole columns, then whole rows of a layer's matrices, and the whole residual stream. 2d: the tp
+    ranks are a √tp × √tp grid; a matrix's rows are cut over one direction, its columns over the other, and each rank
+    holds 1/√tp of the residual stream."""
 
     def __post_init__(self) -> None:
         for axis in ("tp", "ep", "pp", "dp"):
@@ -35,6 +41,15 @@ class Layout:
             raise InputError(f"layout: attention = {self.attention!r} must be 'tensor' or 'data'")
         if self.attention == "data" and self.ep == 1:
             raise InputError("layout: attention = 'data' divides the sequences over ep, but ep = 1")
+        if self.tensor not in ("1d", "2d"):
+            raise InputError(f"layout: tensor = {self.tensor!r} must be '1d' or '2d'")
+        if self.tensor == "2d" and isqrt(self.tp) ** 2 != self.tp:
+            raise InputError(f"layout: tensor = '2d' lays the tp ranks on a square grid, but tp = {self.tp} is no square")
+        if self.tensor == "2d" and self.attention_ranks != self.tp:
+            raise InputError(
+                f"layout: tensor = '2d' is a grid of tp = {self.tp} ranks, but attention = 'tensor' lies over "
+                f"tp·ep = {self.tp}·{self.ep}: use attention = 'data'"
+            )
 
     @property
     def gpus(self) -> int:
@@ -47,8 +62,13 @@ class Layout:
 
     @property
     def attention_ranks(self) -> int:
-        """Ranks over which attention heads, dense feed-forwards, vocabulary are cut."""
+        """Ranks that share attention heads, dense feed-forwards, vocabulary."""
         return self.tp if self.attention == "data" else self.stage_ranks
+
+    @property
+    def width(self) -> int:
+        """Parts into which the residual stream is cut: 1, or √tp in the 2-D cut."""
+        return isqrt(self.tp) if self.tensor == "2d" else 1
 
     @property
     def sequence_shares(self) -> int:
@@ -56,7 +76,8 @@ class Layout:
         return self.ep if self.attention == "data" else 1
 
     def ranks(self, axis: Axis) -> int:
-        return {"tp": self.tp, "ep": self.ep, "tensor": self.attention_ranks, "pp": 2}[axis]
+        cut = {"tp": self.tp // self.width, "tensor": self.attention_ranks // self.width, "width": self.width}
+        return {"ep": self.ep, "pp": 2, **cut}[axis]
 
     def nodes(self, axis: Axis, node_size: int, stage: int = 0) -> int:
         """Nodes that one group of the axis spans when nodes are filled in rank order.
@@ -67,12 +88,14 @@ class Layout:
             following = (stage + 1) % self.pp
             here, there = (index * self.stage_ranks // node_size for index in (stage, following))
             return 1 if here == there and self.stage_ranks <= node_size else 2
-        stride = self.tp if axis == "ep" else 1
+        stride = {"ep": self.tp, "width": self.tp // self.width}.get(axis, 1)
         return spanned_nodes(self.ranks(axis), stride, node_size)
 
     def describe(self) -> str:
         """``tp8 pp2``: the axes larger than 1."""
         axes = [f"{axis}{getattr(self, axis)}" for axis in ("dp", "pp", "ep", "tp") if getattr(self, axis) > 1]
+        if self.tensor == "2d":
+            axes.append("2d")
         if self.attention == "data":
             axes.append("attention-dp")
         return " ".join(axes) or "tp1"
@@ -88,15 +111,18 @@ def check_layout(shape: Shape, layout: Layout) -> None:
     """Raise InputError, with the arithmetic, for a layout that does not divide the shape."""
     over = "tp" if layout.attention == "data" else "tp·ep" if layout.ep > 1 else "tp"
     cut = layout.attention_ranks
+    grid = layout.width > 1
     if layout.ep > 1 and shape.experts is None:
         raise InputError(f"{shape.name}: ep = {layout.ep}, but the model has no experts")
     demands = [(shape.layers, "layers", "pp", layout.pp), (shape.attention.query_heads, "query heads", over, cut)]
     experts = shape.experts
     if experts is None or experts.first_dense:
-        demands.append((shape.d_ff, "d_ff", over, cut))
+        demands.append((shape.d_ff, "d_ff", "√tp" if grid else over, layout.ranks("tensor")))
     if experts is not None:
         demands.append((experts.count, "experts", "ep", layout.ep))
-        demands.append((experts.d_ff, "expert d_ff", "tp", layout.tp))
+        demands.append((experts.d_ff, "expert d_ff", "√tp" if grid else "tp", layout.ranks("tp")))
+    if grid:
+        demands.append((shape.d_model, "d_model", "√tp", layout.width))
     for amount, what, axis, ranks in demands:
         if amount % ranks:
             raise InputError(f"{shape.name}: {what} = {amount} does not divide by {axis} = {ranks}")

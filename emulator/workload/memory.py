@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from inferometer.emulator.workload.attention import kv_elements
+from inferometer.emulator.workload.cache import tokens_over_layers
 from inferometer.emulator.workload.program import Compute, Program, Size
-from inferometer.emulator.workload.rank import cached_tokens
 
 
 @dataclass(frozen=True)
@@ -35,5 +35,5 @@ def resident(program: Program, sequences: Size, context: Size) -> Resident:
     ]
     own = np.ceil(np.asarray(sequences) / layout.sequence_shares)
     per_token = kv_elements(shape.attention, layout.attention_ranks) * program.precision.kv_bytes
-    layers = shape.layers // layout.pp
-    return Resident(max(per_stage), own * cached_tokens(context, shape.sliding_window) * per_token * layers)
+    tokens = tokens_over_layers(shape, context, shape.layers // layout.pp)
+    return Resident(max(per_stage), own * tokens * per_token)

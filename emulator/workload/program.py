@@ -36,6 +36,8 @@ class Compute:
     kv_bytes: Size = 0.0
     resident_bytes: Size = 0.0
     matmul: tuple[Size, int, int] | None = None
+    expected: bool = False
+    """The rows depend on the routing of tokens, and are the expectation under the program's routing."""
 
     @property
     def memory_bytes(self) -> Size:

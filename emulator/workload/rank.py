@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from inferometer.emulator.workload.layout import Axis, Layout
 from inferometer.emulator.workload.precision import Precision
-from inferometer.emulator.workload.program import Collective, Compute, Size
+from inferometer.emulator.workload.program import Collective, Compute, Op, Size
 from inferometer.emulator.workload.shape import Shape
 from inferometer.emulator.workload.step import Step
+
+STATISTIC_BYTES = 4  # sums of a norm are in float32, whatever the width of what is normed
 
 
 @dataclass(frozen=True)
@@ -24,10 +27,23 @@ class RankWork:
     node_size: int
     imbalance: Size = 1.0
     """Tokens at the busiest expert rank, as a multiple of the mean."""
+    window: int | None = None
+    """The sliding window of the layer at hand."""
 
     @property
     def tokens(self) -> Size:
         return self.step.tokens
+
+    @property
+    def width(self) -> int:
+        """Elements of a token's residual stream that the rank holds."""
+        return self.shape.d_model // self.layout.width
+
+    def into(self, name: str, rows: Size, outer: int, *, collective: str = "all_reduce", **matmul: Any) -> list[Op]:
+        """The residual stream times a matrix. Where the stream is cut over "width", so are the sums over its elements."""
+        product = self.matmul(name, rows, self.width, outer, **matmul)
+        summed = rows * outer * self.precision.residual_bytes
+        return [product, *self.collective(f"{name}_reduce", collective, "width", summed, expected=product.expected)]
 
     def matmul(
         self,
@@ -39,6 +55,7 @@ class RankWork:
         bias: bool = False,
         matrices_read: Size = 1.0,
         matrices_kept: int = 1,
+        expected: bool = False,
     ) -> Compute:
         """rows × inner by inner × outer. Of the experts' matrices several are kept, those that are chosen are read."""
         p = self.precision
@@ -51,15 +68,20 @@ class RankWork:
             activation_bytes=rows * (inner * p.activation_bytes + outer * p.residual_bytes),
             resident_bytes=matrices_kept * matrix_bytes,
             matmul=(rows, inner, outer),
+            expected=expected,
         )
 
-    def norm(self, name: str, rows: Size) -> Compute:
-        """Read the residual stream, write the normed rows; adding the last block's output rides along."""
-        d = self.shape.d_model
+    def norm(self, name: str, rows: Size) -> list[Op]:
+        """Read the residual stream, write the normed rows; adding the last block's output rides along.
+
+        Where the stream is cut over "width", each row's mean square (and mean, if the norm has a bias) is summed first.
+        """
         p = self.precision
-        scale_bytes = (1 + self.shape.norm_bias) * d * p.weight_bytes
-        moved = rows * d * (p.residual_bytes + p.activation_bytes)
-        return Compute(name, "stream", weight_bytes=scale_bytes, activation_bytes=moved, resident_bytes=scale_bytes)
+        numbers = 1 + self.shape.norm_bias
+        scale_bytes = numbers * self.width * p.weight_bytes
+        moved = rows * self.width * (p.residual_bytes + p.activation_bytes)
+        norm = Compute(name, "stream", weight_bytes=scale_bytes, activation_bytes=moved, resident_bytes=scale_bytes)
+        return [*self.collective(f"{name}_reduce", "all_reduce", "width", rows * numbers * STATISTIC_BYTES), norm]
 
     def collective(
         self, name: str, collective: str, axis: Axis, bytes: Size, *, stage: int = 0, expected: bool = False
@@ -72,8 +94,8 @@ class RankWork:
         return [Collective(name, collective, axis, bytes, ranks, nodes, expected)]
 
     def residual(self, rows: Size) -> Size:
-        """Bytes of rows of the residual stream."""
-        return rows * self.shape.d_model * self.precision.residual_bytes
+        """Bytes of the rank's part of rows of the residual stream."""
+        return rows * self.width * self.precision.residual_bytes
 
 
 def attended_tokens(context: Size, new_tokens: Size, window: int | None) -> Size:

@@ -1,0 +1,36 @@
+"""Check what a file says against a pydantic record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from inferometer.emulator.errors import InputError
+
+Record = TypeVar("Record", bound=BaseModel)
+
+
+def checked(record: type[Record], fields: Mapping[str, Any], where: str) -> Record:
+    """The record made of fields. where: the file they come from.
+
+    Raises InputError with the first complaint in one line: ``file: key.path = value: what is wrong``.
+    """
+    try:
+        return record.model_validate(fields)
+    except ValidationError as error:
+        raise InputError(f"{where}: {_complaint(error)}") from None
+
+
+def _complaint(error: ValidationError) -> str:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "missing":
+        return f"{key}: missing"
+    if first["type"] == "extra_forbidden":
+        return f"{key}: unknown key"
+    value = repr(first["input"])
+    shown = f"{key} = {value}" if key and len(value) <= 40 and not isinstance(first["input"], (dict, list)) else key
+    return " ".join(f"{shown}: {message[:1].lower()}{message[1:]}".split()) if shown else message

@@ -1,0 +1,14 @@
+"""What someone may have meant by a name that is not known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`` (did you mean h100-sxm?)``, or nothing where no known name is close. Names that go on as name does come first."""
+    names = list(known)
+    longer = [other for other in names if name and other.startswith(name.lower())]
+    close = longer or get_close_matches(name[:100].lower(), names, n=1)
+    return f" (did you mean {close[0]}?)" if close else ""

@@ -1,0 +1,45 @@
+"""Find a model's shape: a built-in one by its name, or any config.json."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from pathlib import Path
+
+from inferometer.emulator.errors import InputError
+from inferometer.emulator.names import did_you_mean
+from inferometer.emulator.workload.huggingface import shape_from_config
+from inferometer.emulator.workload.shape import Shape
+
+FOLDER = "inferometer.configs.models"
+
+
+def model_names() -> list[str]:
+    """The names of the built-in models."""
+    return sorted(entry.name[:-5] for entry in files(FOLDER).iterdir() if entry.name.endswith(".json"))
+
+
+def load_shape(name_or_path: str | Path) -> Shape:
+    """The shape of a built-in model by its name, of a config.json, or of a folder that holds one.
+
+    Built-in shapes are the real architectures; GPT-3.5 and GPT-4, which nobody has published, are as the inference
+    economics paper has them, and their source says so.
+
+    Raises InputError for a name that is neither, with the names there are, and as shape_from_config does.
+    """
+    name = str(name_or_path)
+    if name in model_names():
+        return shape_from_config(json.loads(files(FOLDER).joinpath(f"{name}.json").read_text(encoding="utf-8")), name)
+    path = Path(name)
+    try:
+        if path.is_dir():
+            return shape_from_config(path / "config.json")
+        if path.exists():
+            return shape_from_config(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"model {name[:80]!r}: not a path: {getattr(error, 'strerror', None) or error}") from None
+    known = model_names()
+    raise InputError(
+        f"model {name[:80]!r}: neither a file or folder nor a built-in model{did_you_mean(name, known)}: "
+        f"those are {', '.join(known)}"
+    )
