@@ -15,8 +15,9 @@ TERMS = ("kernel_s", "network_latency_s", "network_bandwidth_s", "memory_s", "ar
 class Prediction:
     """Times in seconds, sizes in bytes per GPU. Unknown is None, with the reason in notes.
 
-    token_latency_s is the time per output token (TPOT), per generated token with speculation; it is the sum of the
-    terms, memory and arithmetic counting once with their larger, plus pipeline_s.
+    token_latency_s is the time per output token (TPOT): the sum of the terms, memory and arithmetic counting once with
+    their larger, plus pipeline_s. With speculation it is the effective time per generated token, and the terms are
+    those of the pass that checks gamma drafted tokens.
     """
 
     convention: str
@@ -69,6 +70,11 @@ def what_binds(terms: dict[str, float], pipeline_s: float) -> str:
     smaller = min(("memory_s", "arithmetic_s"), key=terms.__getitem__)
     parts = {name: value for name, value in terms.items() if name != smaller} | {"pipeline_s": pipeline_s}
     return max(parts, key=parts.__getitem__).removesuffix("_s")
+
+
+def checked_words(gamma: int, pass_s: float) -> str:
+    """What to know of the terms where tokens are drafted."""
+    return f"the terms are those of one pass that checks {gamma} drafted tokens, {pass_s * 1e3:.4g} ms"
 
 
 def usd_per_mtok(gpus: float, usd_per_hour: float | None, seconds_per_token: float) -> float | None:

@@ -10,7 +10,7 @@ from inferometer.emulator.economics.accelerator import Accelerator
 from inferometer.emulator.economics.deployable import MEMORY_RESERVE, Deployment, Load, StepTime
 from inferometer.emulator.economics.layouts import divides
 from inferometer.emulator.economics.network import Network
-from inferometer.emulator.economics.prediction import Prediction, usd_per_mtok, what_binds
+from inferometer.emulator.economics.prediction import Prediction, checked_words, usd_per_mtok, what_binds
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.workload.feedforward import Routing
 from inferometer.emulator.workload.layout import Layout
@@ -118,10 +118,16 @@ class Scenario:
         latency = float(timing.token_latency_s)
         if not np.isfinite(latency):
             raise InputError(f"{layout.describe()}: {self.network.name} does not determine every collective it needs")
-        terms = {name: float(value) for name, value in timing.step.terms.as_dict().items()}
-        pipeline = float(timing.step.pipeline_s)
+        gamma = None if timing.gamma is None else int(timing.gamma)
+        step, notes = timing.step, []
+        if gamma is not None and gamma > 1:
+            step = self.deployment(layout).decode(batch, self.load, tokens=gamma)
+            notes.append(checked_words(gamma, float(step.total_s)))
+        terms = {name: float(value) for name, value in step.terms.as_dict().items()}
+        pipeline = float(step.pipeline_s)
         price = self.accelerator.usd_per_hour
-        notes = [] if price is not None else [f"no cost: {self.accelerator.name} has no known price; give one"]
+        if price is None:
+            notes.append(f"no cost: {self.accelerator.name} has no known price; give one")
         return Prediction(
             convention="deployable",
             model=self.shape.name,
@@ -152,7 +158,7 @@ class Scenario:
                 "reserve_bytes": self.accelerator.memory_bytes - self.available_bytes,
                 "capacity_bytes": self.accelerator.memory_bytes,
             },
-            gamma=None if timing.gamma is None else int(timing.gamma),
+            gamma=gamma,
             notes=notes,
         )
 

@@ -1,0 +1,155 @@
+"""`predict` and `frontier` as a user calls them: what they print, what they refuse."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from inferometer.emulator import frontier, predict
+from inferometer.emulator.economics.prediction import TERMS
+from inferometer.launch.cli import main
+
+LLAMA = ["llama-3-70b", "--accelerator", "h100-sxm"]
+
+
+def answer(capsys, *arguments):
+    assert main(["predict", *arguments, "--json", "-"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_json_alone_goes_to_stdout_and_adds_up(capsys):
+    p = answer(capsys, *LLAMA, "--tp", "8", "--batch", "16", "--weight-bits", "8")
+    assert set(p["terms"]) == set(TERMS)
+    terms = p["terms"]
+    rest = terms["kernel_s"] + terms["network_latency_s"] + terms["network_bandwidth_s"] + p["pipeline_s"]
+    assert p["token_latency_s"] == pytest.approx(rest + max(terms["memory_s"], terms["arithmetic_s"]))
+    assert p["layout"] == {"tp": 8, "ep": 1, "pp": 1, "dp": 1, "attention": "tensor"}
+    assert p["usd_per_mtok"] == pytest.approx(8 * 2.10 / 3600 * p["token_latency_s"] / 16 * 1e6)
+    assert p["interval_s"] is None and p["ttft_s"] is None
+
+
+def test_the_paper_convention_takes_fractions(capsys):
+    arguments = [*LLAMA, "--weight-bits", "8", "--convention", "epoch-2025", "--gpus", "24.31", "--batch", "1.03"]
+    p = answer(capsys, *arguments, "--context", "0")
+    assert f"{p['tokens_per_s']:.0f}" == "152"  # Erdil 2025, Table 4
+    drafted = answer(capsys, *arguments, "--context", "0", "--speculator", "llama-3-8b", "--acceptance", "0.8")
+    assert drafted["gamma"] > 1
+    assert drafted["token_latency_s"] < p["token_latency_s"]
+
+
+def test_without_a_layout_the_fewest_gpus_that_hold_the_model(capsys):
+    assert answer(capsys, *LLAMA, "--weight-bits", "8", "--batch", "8")["gpus"] == 2
+    assert answer(capsys, *LLAMA, "--batch", "8")["gpus"] == 4
+    eight = answer(capsys, *LLAMA, "--gpus", "8")
+    slower = answer(capsys, *LLAMA, "--tp", "2", "--pp", "4")
+    assert eight["token_latency_s"] <= slower["token_latency_s"]
+
+
+def test_text_names_the_terms_and_what_binds(capsys):
+    assert main(["predict", *LLAMA, "--tp", "8", "--prompt", "1000", "--output", "500", "--batch", "4"]) == 0
+    text = capsys.readouterr().out
+    for words in ("time per token", "network latency", "<- binds", "time to first token", "per million tokens", "KV cache"):
+        assert words in text
+
+
+REFUSED = {
+    "a layout that does not divide": ([*LLAMA, "--tp", "3"], "query heads = 64 does not divide by tp = 3"),
+    "a model that does not fit": ([*LLAMA, "--tp", "1"], "GB more than 80 GB less 10% reserve"),
+    "a context beyond the model": ([*LLAMA, "--context", "9000"], "9000 + 1 new tokens = 9001 is beyond the model's 8192"),
+    "degrees that contradict --gpus": ([*LLAMA, "--tp", "4", "--gpus", "8"], "= 4 but --gpus 8"),
+    "half a GPU": ([*LLAMA, "--gpus", "2.5"], "--gpus 2.5: only --convention epoch-2025 knows fractions"),
+    "a price of nothing": ([*LLAMA, "--usd-per-hour", "0"], "usd-per-hour = 0 must be above 0"),
+    "three bits": ([*LLAMA, "--weight-bits", "3"], "weight_bits = 3"),
+    "an unknown model": (["llama-3-71b", "--accelerator", "h100-sxm"], "llama-3-71b"),
+    "an unknown accelerator": (["llama-3-70b", "--accelerator", "h101"], "h101"),
+    "a prompt without an output": ([*LLAMA, "--prompt", "10"], "prompt and output belong together"),
+    "a layout under the paper": ([*LLAMA, "--convention", "epoch-2025", "--gpus", "8", "--tp", "8"], "--tp: the epoch-2025"),
+    "no GPUs under the paper": ([*LLAMA, "--convention", "epoch-2025"], "needs --gpus"),
+    "too few GPUs under the paper": ([*LLAMA, "--convention", "epoch-2025", "--gpus", "1"], "GB more than"),
+    "a missing calibration": ([*LLAMA, "--calibration", "none.json"], "none.json"),
+    "a key without a calibration": ([*LLAMA, "--key", "backend=gloo"], "give one"),
+    "a wrong key": ([*LLAMA, "--calibration", "none.json", "--key", "backend"], "--key backend: write NAME=VALUE"),
+    "no batch": ([*LLAMA, "--batch", "0"], "0 must be above 0"),
+}
+
+
+@pytest.mark.parametrize("arguments, words", REFUSED.values(), ids=REFUSED)
+def test_what_is_refused(arguments, words, capsys):
+    assert main(["predict", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and words in error
+
+
+def test_frontier_writes_table_and_figure(tmp_path, capsys):
+    figure, table = tmp_path / "f.png", tmp_path / "f.csv"
+    models = ["llama-3-8b", "llama-3-8b:8"]
+    assert (
+        main(
+            [
+                "frontier",
+                *models,
+                "--accelerator",
+                "h100-sxm",
+                "--gpus-max",
+                "8",
+                "--figure",
+                str(figure),
+                "--csv",
+                str(table),
+            ]
+        )
+        == 0
+    )
+    text = capsys.readouterr().out
+    assert "fastest" in text and "cheapest" in text and "preferred" in text and "8-bit" in text
+    assert figure.read_bytes().startswith(b"\x89PNG")
+    assert table.read_text().count("\n") > 10
+
+
+def test_frontier_within_a_target(capsys):
+    arguments = ["--prompt", "1000", "--output", "200", "--tpot-max", "0.02", "--gpus-max", "8", "--json", "-"]
+    assert main(["frontier", "llama-3-8b", "--accelerator", "h100-sxm", *arguments]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert rows and all(row["token_latency_s"] <= 0.02 for row in rows)
+    assert [row["gpu_s_per_token"] for row in rows] == sorted(row["gpu_s_per_token"] for row in rows)
+    assert len({row["layout"] for row in rows}) == len(rows)
+
+
+FRONTIER_REFUSED = {
+    "no GPUs": (["--gpus-max", "0"], "--gpus-max 0 must be at least 1"),
+    "too small": (["--gpus-max", "1"], "GB per GPU are missing"),
+    "out of reach": (["--tpot-max", "1e-6"], "no layout reaches TPOT 1e-06 s: the least is"),
+    "TTFT of nothing": (["--ttft-max", "1"], "a TTFT target needs a prompt and an output"),
+    "two models in one target": (["llama-3-8b", "--tpot-max", "1"], "a service target is for one model, 2 given"),
+    "bits that are none": (["llama-3-8b:x"], "llama-3-8b:x: what follows the colon"),
+    "a target without deployments": (["--tpot-max", "1", "--convention", "epoch-2025"], "--convention deployable"),
+}
+
+
+@pytest.mark.parametrize("arguments, words", FRONTIER_REFUSED.values(), ids=FRONTIER_REFUSED)
+def test_what_frontier_refuses(arguments, words, capsys):
+    models = [a for a in arguments[:1] if a.startswith("llama")]
+    flags = arguments[len(models) :]
+    assert main(["frontier", "llama-3-70b", *models, "--accelerator", "h100-sxm", *flags]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and words in error
+
+
+def test_python_calls_give_data_frames():
+    table = predict("llama-3-8b", "h100-sxm", batch=8, prompt=1000, output=100)
+    assert list(table["gpus"]) == [1]
+    assert {"token_latency_s", "ttft_s", "kernel_s", "layout_tp", "memory_kv_bytes"} <= set(table.columns)
+    edge = frontier("llama-3-8b", ["h100-sxm", "a100-sxm"])
+    assert set(edge["curve"]) == {"h100-sxm", "a100-sxm"}
+    for _, rows in edge.groupby("curve"):
+        assert rows["token_latency_s"].is_monotonic_increasing and rows["gpu_s_per_token"].is_monotonic_decreasing
+
+
+def test_predicting_needs_no_torch():
+    code = "import sys; sys.modules['torch'] = None\nfrom inferometer.launch.cli import main\n"
+    code += f"raise SystemExit(main({['predict', *LLAMA]!r}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
