@@ -1,4 +1,4 @@
-# make run    set everything up and calibrate this machine
+# make run    set everything up, calibrate this machine, predict a real model from it
 # make test   set everything up and run the tests
 # make lint   ruff and mypy        make bench   timings side by side        make verify   long statistical studies
 
@@ -12,6 +12,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 
 run: $(VENV)/run.stamp
 	$(BIN)/inferometer calibrate
+	@echo; echo "What these collectives would make of Llama 3 8B on two H100:"
+	$(BIN)/inferometer predict llama-3-8b --accelerator h100-sxm --tp 2 --batch 8 --calibration calibration.json
 
 test: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -m "not verify"
