@@ -21,6 +21,7 @@ COMMANDS = {
     "import": "make samples of logs and tables that others measured",
     "fit": "turn samples into a calibration file",
     "calibrate": "measure, fit and summarise: the main job",
+    "export": "write a calibration for another tool, and say what is lost",
     "predict": "latency and cost of one configuration of a model",
     "frontier": "speed against cost over layouts and batches",
     "reproduce": "every number the sources print, beside ours",

@@ -19,6 +19,7 @@ FORBIDDEN = {
     "parallel": ("inferometer.emulator", "inferometer.launch", "inferometer.configs"),
     "emulator": ("inferometer.launch",),
     "emulator/calibrate": ("torch", "mpi4py", "inferometer.parallel"),
+    "emulator/exporters": ("torch", "mpi4py", "inferometer.parallel"),
     "emulator/importers": ("torch", "mpi4py", "inferometer.parallel"),
     "emulator/workload": ("torch", "mpi4py"),
     "emulator/economics": ("torch", "mpi4py"),

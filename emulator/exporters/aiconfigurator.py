@@ -1,0 +1,143 @@
+"""AIConfigurator's table nccl_perf: message_size in ELEMENTS of nccl-tests' size, latency in ms.
+
+systems/data/SYSTEM/comm/nccl/VERSION/nccl_perf.parquet, older releases nccl_perf.txt (CSV), with collection_meta.yaml beside
+it. Its query (sdk/operations/communication.py) interpolates linearly in size for one GPU count, and beyond the table lets
+the time grow with the bytes, latency included.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inferometer.emulator.calibrate.records import Model
+from inferometer.emulator.errors import InputError
+from inferometer.emulator.exporters.loss import Carried, Made, Times
+from inferometer.emulator.exporters.query import Query, software
+from inferometer.emulator.exporters.table import Table, table_of
+
+Array = NDArray[np.float64]
+COLUMNS = (
+    "framework", "version", "device", "op_name", "kernel_source", "nccl_dtype", "num_gpus", "message_size", "latency"
+)  # fmt: skip
+#: Ours → op_name.
+OPERATIONS = {
+    "all_reduce": "all_reduce",
+    "all_gather": "all_gather",
+    "all_to_all": "alltoall",
+    "reduce_scatter": "reduce_scatter",
+}
+#: nccl_dtype is half or int8, nothing else; bytes count, so others of 2 bytes and more go as half.
+INT8 = ("int8", 1)
+HALF = ("half", 2)
+TEXT = (".txt", ".csv")
+#: Its collectors have one; more leave less to the straight lines between rows.
+PER_OCTAVE = 4
+FRAMEWORK = "Inferometer"
+META = "collection_meta.yaml"
+
+
+def write(query: Query, suffix: str) -> Made:
+    """Every collective it knows. Parquet, or text where the suffix is .txt or .csv or pyarrow is missing.
+
+    Raises InputError where a law was measured on no layout of one node, and for .parquet without pyarrow.
+    """
+    device, version = software(query.calibration)
+    rows: list[tuple[Any, ...]] = []
+    carried, dropped = [], []
+    for collective in query.collectives(list(OPERATIONS)):
+        model = query.model(collective)
+        dtype, item = INT8 if model.target.dtype == "int8" else HALF
+        table = table_of(query, model, PER_OCTAVE, item, one_node=True)
+        source = "NCCL" if model.target.backend == "nccl" else model.target.backend
+        about = (FRAMEWORK, version, device, OPERATIONS[collective], source, dtype)
+        rows += [(*about, r, n // item, _ms(us)) for r, _, n, us in table.rows()]
+        carried.append(Carried(model, _times(table), "the table is of one node: its GPU counts have no nodes"))
+        dropped += table.missing + _assumed(model, dtype)
+    if version is None:
+        dropped.append("version is empty: the calibration names no one library version")
+    if device is None:
+        dropped.append("device is empty: the calibration names no one device")
+    use = ["put it into systems/data/SYSTEM/comm/nccl/VERSION, where the system's file says nccl_version: VERSION"]
+    content = _text(rows) if _wants_text(suffix) else _parquet(rows)
+    return Made(content, carried, dropped, use, {META: _meta(version)})
+
+
+def _ms(us: float) -> float:
+    return float(f"{us / 1000:.9g}")
+
+
+def _assumed(model: Model, dtype: str) -> list[str]:
+    target = model.target
+    found = []
+    if target.dtype not in ("float16", "int8"):
+        measured = target.dtype or "an unknown dtype"
+        found.append(f"{target.collective}: measured with {measured}, written as {dtype} of the same bytes")
+    if target.backend != "nccl":
+        library = target.backend or "an unknown library"
+        found.append(f"{target.collective}: measured with {library}; AIConfigurator takes it for NCCL's")
+    return found
+
+
+def _times(table: Table) -> Times:
+    def times(n: Array, r: int, N: int) -> Array:
+        rows = table.times.get((r, N))
+        if rows is None:
+            return np.full(n.shape, np.nan)
+        sizes, us = rows
+        beyond = np.where(n < sizes[0], n / sizes[0], np.where(n > sizes[-1], n / sizes[-1], 1.0))
+        return np.asarray(np.interp(n, sizes, us) * beyond)
+
+    return times
+
+
+def _wants_text(suffix: str) -> bool:
+    try:
+        import pyarrow  # noqa: F401
+    except ImportError:
+        if suffix == ".parquet":
+            raise InputError(
+                "-o FILE.parquet needs pyarrow: pip install 'inferometer[parquet]', or -o nccl_perf.txt for the text form"
+            ) from None
+        return True
+    return suffix in TEXT
+
+
+def _text(rows: list[tuple[Any, ...]]) -> bytes:
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerows([COLUMNS, *rows])
+    return stream.getvalue().encode()
+
+
+def _parquet(rows: list[tuple[Any, ...]]) -> bytes:
+    import pyarrow
+    import pyarrow.parquet
+
+    types = dict.fromkeys(COLUMNS, pyarrow.string())
+    types |= {"num_gpus": pyarrow.int64(), "message_size": pyarrow.int64(), "latency": pyarrow.float64()}
+    columns = dict(zip(COLUMNS, map(list, zip(*rows))))
+    table = pyarrow.table({name: pyarrow.array(columns[name], types[name]) for name in COLUMNS})
+    stream = io.BytesIO()
+    pyarrow.parquet.write_table(table, stream)
+    return stream.getvalue()
+
+
+def _meta(version: str | None) -> bytes:
+    """collection_meta.yaml. Its provenance is collected or legacy: times of a law were not collected."""
+    lines = [
+        "schema_version: 1",
+        "provenance: legacy",
+        "runtime:",
+        "  framework: nccl",
+        f"  version: {json.dumps(version)}",
+        "tables:",
+        "  nccl_perf:",
+        "    status: complete",
+    ]
+    return ("\n".join(lines) + "\n").encode()

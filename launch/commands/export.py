@@ -1,0 +1,108 @@
+"""Write a calibration in another tool's format, with a statement of what that format loses.
+
+  inferometer export calibration.json --to paper -o t_reduce.json
+  inferometer export calibration.json --to aiconfigurator -o nccl_perf.parquet --ranks 2,4,8 -b 512 -e 16M
+  inferometer export calibration.json --to astra-sim -o network.yml --ranks 16/2 --key backend=nccl --key dtype=float16
+
+FILE.loss.txt says what is lost: terms dropped, where the target agrees with the full law within 5 %, the worst error
+elsewhere. Nothing is written outside the ranks and sizes that were measured. docs/exporting.md has the targets.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from inferometer.emulator.calibrate.file import load_calibration
+from inferometer.emulator.calibrate.records import Target
+from inferometer.emulator.errors import InputError
+from inferometer.emulator.exporters.files import write_export
+from inferometer.emulator.exporters.loss import lines_of
+from inferometer.emulator.exporters.query import Query
+from inferometer.emulator.exporters.targets import TARGETS, export
+from inferometer.emulator.units import parse_bytes
+from inferometer.launch.commands.sweep_flags import json_target, output_path, replaced_path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("calibration", metavar="CALIBRATION", help="calibration file")
+    parser.add_argument("--to", required=True, choices=list(TARGETS), metavar="TARGET", help=", ".join(TARGETS))
+    parser.add_argument("-o", "--output", required=True, metavar="FILE")
+    parser.add_argument(
+        "--ranks", type=layouts, default=(), metavar="R[/N],…", help="ranks, or ranks/nodes (default: all measured)"
+    )
+    parser.add_argument("-b", "--minbytes", type=size, help="smallest size (default: the smallest measured)")
+    parser.add_argument("-e", "--maxbytes", type=size, help="largest size (default: the largest measured)")
+    parser.add_argument(
+        "-f", "--stepfactor", type=int, metavar="F", help="factor between sizes (default: as the target needs)"
+    )
+    parser.add_argument(
+        "--key", action="append", default=[], type=key, metavar="K=V", help="which law: collective, backend, dtype, …"
+    )
+    parser.add_argument("-J", "--json", type=json_target, metavar="FILE|-", help="the statement as JSON; - for stdout")
+
+
+def run(args: argparse.Namespace) -> int:
+    path = replaced_path(args.output)
+    calibration = load_calibration(args.calibration)
+    if path.exists() and path.samefile(args.calibration):
+        raise InputError(f"-o {path}: is the calibration itself")
+    query = Query(
+        calibration,
+        key=_key(args.key),
+        ranks=args.ranks,
+        first=args.minbytes,
+        last=args.maxbytes,
+        factor=args.stepfactor,
+    )
+    exported = export(args.to, query, path.suffix)
+    files = write_export(exported, path)
+    out = sys.stderr if args.json == "-" else sys.stdout
+    print("\n".join([*lines_of(exported.statement), f"written: {', '.join(map(str, files))}"]), file=out)
+    if args.json:
+        document = {"files": [str(file) for file in files], **exported.statement}
+        text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        if args.json == "-":
+            print(text, end="")
+        else:
+            output_path(args.json).write_text(text)
+    return 0
+
+
+def size(text: str) -> int:
+    try:
+        return parse_bytes(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def layouts(text: str) -> list[tuple[int, int | None]]:
+    """``2,4,16/2`` → (2, any), (4, any), (16, on 2 nodes)."""
+    found: list[tuple[int, int | None]] = []
+    for part in text.split(","):
+        ranks, slash, nodes = part.strip().partition("/")
+        if not (_counts(ranks) and (_counts(nodes) if slash else True)):
+            raise argparse.ArgumentTypeError(f"{part!r}: write RANKS or RANKS/NODES, whole numbers from 1")
+        found.append((int(ranks), int(nodes) if slash else None))
+    return found
+
+
+def _counts(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 9 and int(text) > 0
+
+
+def key(text: str) -> tuple[str, str]:
+    name, equals, value = (part.strip() for part in text.partition("="))
+    if not equals or not value or name not in Target.model_fields:
+        raise argparse.ArgumentTypeError(f"{text!r}: write K=V with K one of {', '.join(Target.model_fields)}")
+    return name, value
+
+
+def _key(pairs: list[tuple[str, str]]) -> dict[str, str | int]:
+    chosen: dict[str, str | int] = {}
+    for name, value in pairs:
+        if name in chosen:
+            raise InputError(f"--key {name}={value}: {name} is given twice")
+        chosen[name] = int(value) if name == "concurrent_groups" and _counts(value) else value
+    return chosen

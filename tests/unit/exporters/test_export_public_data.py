@@ -1,0 +1,37 @@
+"""A table of AIConfigurator's own, imported, fitted, exported again: the tool's columns, types and keys."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pyarrow.parquet
+import pytest
+
+from inferometer.emulator.calibrate.from_samples import calibrate_samples
+from inferometer.emulator.exporters.query import Query
+from inferometer.emulator.exporters.targets import export
+from inferometer.emulator.importers.imports import import_files
+from inferometer.emulator.measure.samples import SamplesFile
+
+TABLE = Path(__file__).parents[4] / "shared/data/aiconfigurator/h100_sxm/comm/nccl/2.29.2/nccl_perf.parquet"
+
+
+@pytest.mark.skipif(not TABLE.exists(), reason=f"needs the public measurements in {TABLE.parents[5]}")
+def test_an_exported_table_looks_as_aiconfigurators_own(tmp_path):
+    imported = import_files("aiconfigurator", [TABLE])
+    samples = SamplesFile.create(tmp_path / "h100.samples.jsonl", imported.header)
+    for cell in imported.cells:
+        if (cell["collective"], cell["dtype"]) == ("all_reduce", "float16"):
+            samples.append(cell)
+    samples.close()
+    calibration = calibrate_samples([tmp_path / "h100.samples.jsonl"], seed=0, law="affine")
+    mine = pyarrow.parquet.read_table(io.BytesIO(export("aiconfigurator", Query(calibration, factor=2)).content))
+    theirs = pyarrow.parquet.read_table(TABLE)
+    assert mine.column_names == theirs.column_names
+    assert [str(t).removeprefix("large_") for t in mine.schema.types] == [
+        str(t).removeprefix("large_") for t in theirs.schema.types
+    ]
+    own = [row for row in theirs.to_pylist() if (row["op_name"], row["nccl_dtype"]) == ("all_reduce", "half")]
+    keys = ("version", "device", "op_name", "kernel_source", "nccl_dtype", "num_gpus", "message_size")
+    assert sorted(tuple(r[k] for k in keys) for r in mine.to_pylist()) == sorted(tuple(r[k] for k in keys) for r in own)
