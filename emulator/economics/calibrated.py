@@ -9,12 +9,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from inferometer.emulator.calibrate.predict import outside, predict_us
+from inferometer.emulator.calibrate.uncertainty import half_width
 from inferometer.emulator.economics.network import CollectiveTime
 
 if TYPE_CHECKING:
     from inferometer.emulator.calibrate.calibration import Calibration
     from inferometer.emulator.calibrate.records import Model
 
+#: An all_reduce of a buffer that is zero where other ranks' parts go does the work of these.
+DONE_BY_ALL_REDUCE = frozenset({"all_gather", "reduce_scatter"})
 WIDTH_BITS = {"float32": 32, "float": 32, "bfloat16": 16, "float16": 16, "half": 16}
 
 
@@ -32,12 +35,19 @@ class CalibrationNetwork:
 
     @property
     def name(self) -> str:
-        return f"calibration {self._calibration.id[:12]}"
+        backends = sorted({m.target.backend for m in self._calibration.models if m.target.backend})
+        return f"calibration {self._calibration.id[:12]} ({', '.join(backends) or 'backend unknown'})"
 
     def law(self, collective: str) -> Model:
-        """The law that prices a collective. Raises InputError if the calibration has none, or several that match."""
+        """The law that prices a collective. Raises InputError if the calibration has none, or several that match.
+
+        An all_gather or reduce_scatter that was not measured is priced as an all_reduce of as many bytes.
+        """
         if collective not in self._law:
-            self._law[collective] = self._calibration.model(collective, **self._width_of(collective), **self._key)
+            measured = {m.target.collective for m in self._calibration.models}
+            stands_in = collective in DONE_BY_ALL_REDUCE and collective not in measured and "all_reduce" in measured
+            name = "all_reduce" if stands_in else collective
+            self._law[collective] = self._calibration.model(name, **self._width_of(name), **self._key)
         return self._law[collective]
 
     def time(self, collective: str, bytes: ArrayLike, ranks: ArrayLike, nodes: ArrayLike) -> CollectiveTime:
@@ -51,16 +61,21 @@ class CalibrationNetwork:
 
     def interval(self, collective: str, bytes: Any, ranks: int, nodes: int) -> tuple[float, float, float] | None:
         """Low, middle, high time in seconds of one collective at 95 %; None if its law has no interval."""
-        low, high = interval_us(self.law(collective), bytes, ranks, nodes)
-        middle = predict_us(self.law(collective), bytes, ranks, nodes)
-        if np.isnan(low) or np.isnan(high):
-            return None
-        return float(low) * 1e-6, float(middle) * 1e-6, float(high) * 1e-6
+        if ranks == 1:
+            return 0.0, 0.0, 0.0
+        law = self.law(collective)
+        wide = float(np.exp(half_width(law, bytes, ranks, nodes)))
+        middle = float(predict_us(law, bytes, ranks, nodes)) * 1e-6
+        return None if np.isnan(wide) else (middle / wide, middle, middle * wide)
 
     def beyond(self, collective: str, bytes: ArrayLike, ranks: ArrayLike, nodes: ArrayLike) -> list[str]:
-        """In words, where a query leaves what the law was fitted to; empty where it does not."""
+        """In words, where a query leaves what was measured; empty where it does not."""
         n, r, N = np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in (bytes, ranks, nodes)))
-        return [f"{collective}: {words}" for words in outside(self.law(collective).domain, n, r, N)]
+        law = self.law(collective)
+        words = [f"{collective}: {text}" for text in outside(law.domain, n, r, N)]
+        if law.target.collective != collective:
+            words.append(f"{collective} was not measured: priced as an {law.target.collective} of as many bytes")
+        return words
 
     def _width_of(self, collective: str) -> dict[str, str]:
         if "dtype" in self._key:

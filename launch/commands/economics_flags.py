@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inferometer.emulator.errors import InputError
+from inferometer.launch.commands.law_key import add_key_flag, law_key
 from inferometer.launch.commands.sweep_flags import json_target
 
 if TYPE_CHECKING:
@@ -53,9 +54,7 @@ def add_model_flags(parser: argparse.ArgumentParser, *, several_speculators: boo
     parser.add_argument(
         "--calibration", metavar="FILE|NAME", help="network terms from there instead of the paper's constants"
     )
-    parser.add_argument(
-        "--key", metavar="K=V,…", help="which of the calibration's laws, where several match: backend=gloo,launch_mode=graph"
-    )
+    add_key_flag(parser)
     parser.add_argument("--usd-per-hour", type=float, metavar="USD", help="price of one device instead of the built-in one")
     parser.add_argument(
         "--routing", choices=("random", "uniform"), default="random", help="load of the experts (default random)"
@@ -99,7 +98,7 @@ def request_from(args: argparse.Namespace, **changed: Any) -> Request:
         load_of(flags["context"], args.prompt, args.output, args.interleave),
         Precision(flags["weight_bits"], args.activation_bits or 16, args.kv_bits or 16),
         calibration=args.calibration,
-        key=key_of(args.key),
+        key=law_key(args.key),
         usd_per_hour=args.usd_per_hour,
         routing=args.routing,
         memory_reserve=args.memory_reserve,
@@ -121,22 +120,11 @@ def epoch_question(args: argparse.Namespace) -> EpochQuestion:
         args.weight_bits,
         args.context or 0.0,
         args.calibration,
-        key_of(args.key),
+        law_key(args.key),
         args.usd_per_hour,
         args.speculator,
         args.acceptance,
     )
-
-
-def key_of(text: str | None) -> dict[str, Any]:
-    """``backend=gloo,concurrent_groups=1`` as a mapping."""
-    key: dict[str, Any] = {}
-    for part in text.split(",") if text else []:
-        name, equals, value = part.partition("=")
-        if not (name and equals and value):
-            raise InputError(f"--key {text}: write NAME=VALUE[,NAME=VALUE…]")
-        key[name.strip()] = int(value) if value.strip().isdigit() else value.strip()
-    return key
 
 
 def show(target: str | None, document: Any, lines: Sequence[str]) -> None:

@@ -13,20 +13,21 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from pathlib import Path
 
 from inferometer.emulator.calibrate.file import load_calibration
-from inferometer.emulator.calibrate.records import Target
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.exporters.files import write_export
 from inferometer.emulator.exporters.loss import lines_of
 from inferometer.emulator.exporters.query import Query
 from inferometer.emulator.exporters.targets import TARGETS, export
 from inferometer.emulator.units import parse_bytes
+from inferometer.launch.commands.law_key import add_key_flag, law_key
 from inferometer.launch.commands.sweep_flags import json_target, output_path, replaced_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("calibration", metavar="CALIBRATION", help="calibration file")
+    parser.add_argument("calibration", metavar="CALIBRATION", help="calibration file, or a built-in name")
     parser.add_argument("--to", required=True, choices=list(TARGETS), metavar="TARGET", help=", ".join(TARGETS))
     parser.add_argument("-o", "--output", required=True, metavar="FILE")
     parser.add_argument(
@@ -37,20 +38,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-f", "--stepfactor", type=int, metavar="F", help="factor between sizes (default: as the target needs)"
     )
-    parser.add_argument(
-        "--key", action="append", default=[], type=key, metavar="K=V", help="which law: collective, backend, dtype, …"
-    )
+    add_key_flag(parser)
     parser.add_argument("-J", "--json", type=json_target, metavar="FILE|-", help="the statement as JSON; - for stdout")
 
 
 def run(args: argparse.Namespace) -> int:
     path = replaced_path(args.output)
     calibration = load_calibration(args.calibration)
-    if path.exists() and path.samefile(args.calibration):
+    if path.exists() and path.resolve() == Path(args.calibration).resolve():
         raise InputError(f"-o {path}: is the calibration itself")
     query = Query(
         calibration,
-        key=_key(args.key),
+        key=law_key(args.key),
         ranks=args.ranks,
         first=args.minbytes,
         last=args.maxbytes,
@@ -90,19 +89,3 @@ def layouts(text: str) -> list[tuple[int, int | None]]:
 
 def _counts(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= 9 and int(text) > 0
-
-
-def key(text: str) -> tuple[str, str]:
-    name, equals, value = (part.strip() for part in text.partition("="))
-    if not equals or not value or name not in Target.model_fields:
-        raise argparse.ArgumentTypeError(f"{text!r}: write K=V with K one of {', '.join(Target.model_fields)}")
-    return name, value
-
-
-def _key(pairs: list[tuple[str, str]]) -> dict[str, str | int]:
-    chosen: dict[str, str | int] = {}
-    for name, value in pairs:
-        if name in chosen:
-            raise InputError(f"--key {name}={value}: {name} is given twice")
-        chosen[name] = int(value) if name == "concurrent_groups" and _counts(value) else value
-    return chosen

@@ -13,7 +13,8 @@ import argparse
 import sys
 
 from inferometer.emulator.errors import InputError
-from inferometer.launch.commands.economics_flags import add_model_flags, key_of, number, positive, show
+from inferometer.launch.commands.economics_flags import add_model_flags, number, positive, show
+from inferometer.launch.commands.law_key import law_key
 from inferometer.launch.commands.sweep_flags import figure_path, output_path
 
 
@@ -102,7 +103,7 @@ def _search(args: argparse.Namespace):  # type: ignore[no-untyped-def]
         args.interleave,
         args.activation_bits or 16,
         args.kv_bits or 16,
-        request | {"key": key_of(args.key)},
+        request | {"key": law_key(args.key)},
     )
 
 

@@ -71,7 +71,7 @@ REFUSED = {
     "too few GPUs under the paper": ([*LLAMA, "--convention", "epoch-2025", "--gpus", "1"], "GB more than"),
     "a missing calibration": ([*LLAMA, "--calibration", "none.json"], "none.json"),
     "a key without a calibration": ([*LLAMA, "--key", "backend=gloo"], "give one"),
-    "a wrong key": ([*LLAMA, "--calibration", "none.json", "--key", "backend"], "--key backend: write NAME=VALUE"),
+    "a wrong key": ([*LLAMA, "--calibration", "none.json", "--key", "backend"], "--key backend: write K=V"),
     "no batch": ([*LLAMA, "--batch", "0"], "0 must be above 0"),
 }
 

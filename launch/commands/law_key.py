@@ -1,0 +1,35 @@
+"""The flag that chooses among a calibration's laws, where several match."""
+
+from __future__ import annotations
+
+import argparse
+
+from inferometer.emulator.errors import InputError
+
+
+def add_key_flag(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--key",
+        action="append",
+        default=[],
+        metavar="K=V,…",
+        help="which of the calibration's laws, where several match: backend=gloo,launch_mode=graph",
+    )
+
+
+def law_key(texts: list[str]) -> dict[str, str | int]:
+    """``["backend=gloo,dtype=float16"]`` as fields of a law's key.
+
+    Raises InputError for what is no K=V, no field of a key, or given twice.
+    """
+    from inferometer.emulator.calibrate.records import Target
+
+    chosen: dict[str, str | int] = {}
+    for part in ",".join(texts).split(",") if texts else []:
+        name, equals, value = (piece.strip() for piece in part.partition("="))
+        if not equals or not value or name not in Target.model_fields:
+            raise InputError(f"--key {part}: write K=V with K one of {', '.join(Target.model_fields)}")
+        if name in chosen:
+            raise InputError(f"--key {part}: {name} is given twice")
+        chosen[name] = int(value) if name == "concurrent_groups" and value.isdecimal() else value
+    return chosen
