@@ -1,6 +1,7 @@
 """What is measured, fitted and predicted.
 
-The public calls, for notebooks and scripts: ``load_samples``, ``load_calibration``, ``predict``, ``frontier``.
+The public calls, for notebooks and scripts: ``load_samples``, ``load_calibration``, ``predict``, ``frontier``,
+``reproduce``.
 They are looked up when first used, so that reading a calibration needs neither pandas nor torch.
 """
 
@@ -13,9 +14,10 @@ if TYPE_CHECKING:
     from inferometer.emulator.calibrate.file import load_calibration
     from inferometer.emulator.economics.frontier import frontier
     from inferometer.emulator.economics.predict import predict
+    from inferometer.emulator.economics.published.reproduce import reproduce
     from inferometer.emulator.measure.samples import load_samples
 
-__all__ = ["frontier", "load_calibration", "load_samples", "predict"]
+__all__ = ["frontier", "load_calibration", "load_samples", "predict", "reproduce"]
 
 
 def __getattr__(name: str) -> Any:
@@ -24,6 +26,7 @@ def __getattr__(name: str) -> Any:
         "load_calibration": "inferometer.emulator.calibrate.file",
         "predict": "inferometer.emulator.economics.predict",
         "frontier": "inferometer.emulator.economics.frontier",
+        "reproduce": "inferometer.emulator.economics.published.reproduce",
     }
     if name not in homes:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

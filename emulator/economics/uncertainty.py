@@ -33,7 +33,7 @@ def network_interval(
             notes |= dict.fromkeys(network.beyond(op.collective, op.bytes, op.ranks, op.nodes))
             interval = network.interval(op.collective, op.bytes, op.ranks, op.nodes)
             if interval is None:
-                return None, [*notes, f"no interval: {op.collective} was measured in too few launches to have one"]
+                return None, [*notes, f"no interval: nothing says how far the law of {op.collective} may be off"]
             low, middle, high = interval
             below[op.collective] += count * (middle - low)
             above[op.collective] += count * (high - middle)

@@ -1,0 +1,91 @@
+"""What a collective costs under epoch-2025: the fastest of NCCL's protocols, or a ring."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from inferometer.emulator.economics.accelerator import Accelerator
+from inferometer.emulator.economics.constants import PAPER_PROTOCOLS, Protocol, passes_of
+from inferometer.emulator.economics.network import Array, CollectiveTime, Network
+from inferometer.emulator.errors import InputError
+
+#: The collectives of the convention.
+COLLECTIVES = ("all_reduce", "all_to_all", "send_recv")
+#: One hop of the ring of a TPU or LPU.
+HOP_S = 1e-6
+
+
+@dataclass(frozen=True)
+class PaperNetwork:
+    """Over R ranks on M nodes, m = 2 for an all_reduce and 1 for any other:
+
+        latency = base + m [a (R/M − 1) + c log2 M]
+        t_in = m (R − M) X / (R W_intra φ),  t_out = m (M − 1) X / (R W_inter φ)
+
+    of the protocol with the least sum. Bytes inside a node and between nodes overlap: max(t_in, t_out) counts, their
+    sum with overlap=False (the paper's eq. 28 and 39). Every collective moves its bytes as a ring would, an
+    all_to_all and a send_recv too: that is the paper's code, not what such a collective does.
+    """
+
+    accelerator: Accelerator
+    protocols: tuple[Protocol, ...] = PAPER_PROTOCOLS
+    overlap: bool = True
+
+    @property
+    def name(self) -> str:
+        protocols = ", ".join(protocol.name for protocol in self.protocols)
+        return f"constants of {self.accelerator.name}, best of {protocols}" if protocols else self.accelerator.name
+
+    def time(self, collective: str, bytes: ArrayLike, ranks: ArrayLike, nodes: ArrayLike) -> CollectiveTime:
+        _check(collective)
+        intra, inter = self.accelerator.intra_bytes_per_s, self.accelerator.inter_bytes_per_s
+        if intra is None or inter is None:
+            raise InputError(f"{self.accelerator.name}: the paper's protocols need the bandwidth of both its links")
+        X, R, M = (np.asarray(value, dtype=float) for value in (bytes, ranks, nodes))
+        m = passes_of(collective)
+        inside, between = (R - M) / intra, (M - 1) / inter
+        s_per_byte = m / R * (np.maximum(inside, between) if self.overlap else inside + between)
+        per_node, doublings = R / M - 1, np.log2(M)
+        total_s: Array | float = np.inf
+        latency_s: Array = np.zeros(())
+        for protocol in self.protocols:
+            # What depends on the ranks alone comes first: on a grid that is little beside what depends on bytes too.
+            latency = protocol.base_s + m * (protocol.per_rank_s * per_node + protocol.per_doubling_s * doublings)
+            latency = np.where(R > 1, latency, 0.0)
+            total = X * np.where(R > 1, s_per_byte / protocol.link_fraction, 0.0) + latency
+            latency_s = np.where(total < total_s, latency, latency_s)
+            total_s = np.minimum(total, total_s)
+        return CollectiveTime(latency_s, total_s - latency_s)
+
+
+@dataclass(frozen=True)
+class RingNetwork:
+    """m (R − 1) hops of 1 µs, and (m/2)(R − 1) X / (R W) with W what an all_reduce reaches; blind to nodes."""
+
+    accelerator: Accelerator
+
+    @property
+    def name(self) -> str:
+        return f"ring of {self.accelerator.name}"
+
+    def time(self, collective: str, bytes: ArrayLike, ranks: ArrayLike, nodes: ArrayLike) -> CollectiveTime:
+        _check(collective)
+        if self.accelerator.all_reduce_bytes_per_s is None:
+            raise InputError(f"{self.accelerator.name}: a ring needs all_reduce_bytes_per_s")
+        X, R, _ = np.broadcast_arrays(*(np.asarray(value, dtype=float) for value in (bytes, ranks, nodes)))
+        m = passes_of(collective)
+        hops = np.maximum(R - 1, 0.0)
+        return CollectiveTime(m * hops * HOP_S, m / 2 * hops * X / (R * self.accelerator.all_reduce_bytes_per_s))
+
+
+def network_of(accelerator: Accelerator) -> Network:
+    """The constants that price an accelerator's collectives under epoch-2025."""
+    return RingNetwork(accelerator) if accelerator.collectives == "ring" else PaperNetwork(accelerator)
+
+
+def _check(collective: str) -> None:
+    if collective not in COLLECTIVES:
+        raise InputError(f"epoch-2025 has no constants for '{collective}': it has {', '.join(COLLECTIVES)}")
