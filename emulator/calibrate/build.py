@@ -9,17 +9,13 @@ import numpy as np
 
 from inferometer.emulator.calibrate.calibration import Calibration
 from inferometer.emulator.calibrate.cellstats import summarise_cells
-from inferometer.emulator.calibrate.choose import FULL_STARTS, choose_law
+from inferometer.emulator.calibrate.choose import AUTO, NotFittedError, choose_law
 from inferometer.emulator.calibrate.file import canonical, content_id
 from inferometer.emulator.calibrate.fit import fit_law
-from inferometer.emulator.calibrate.intervals import (
-    MIN_LAUNCHES,
-    Spread,
-    fits_without_each_launch,
-    over_launches,
-    within_launches,
-)
+from inferometer.emulator.calibrate.guidelines import guidelines_record
+from inferometer.emulator.calibrate.intervals import fits_without_each_launch, spreads
 from inferometer.emulator.calibrate.keys import COLUMNS, KEY_FIELDS, Key, flags_of, keys_of, rows_of_key, usable_rows
+from inferometer.emulator.calibrate.ladder import law_of
 from inferometer.emulator.calibrate.laws import affine
 from inferometer.emulator.calibrate.modelrecord import (
     combination_records,
@@ -45,16 +41,21 @@ NOT_MEASURED = {
 }
 
 
-def calibrate(cells: pd.DataFrame, *, seed: int, provenance: Document, method: Document, created: str) -> Calibration:
+def calibrate(
+    cells: pd.DataFrame, *, seed: int, provenance: Document, method: Document, created: str, law: str = AUTO
+) -> Calibration:
     """Fit every key of the measured cells and put the calibration together.
 
     cells: one row per cell and launch with the columns of inferometer.emulator.calibrate.keys.COLUMNS (bytes in
     nccl-tests' convention, us the launch's median in µs, iterations_us its iterations or None). provenance needs
     "kind"; created is RFC 3339 and given, so that the same samples and seed give the same bytes. seed drives the
-    resampling of iterations where there are too few launches for an interval over them.
+    resampling where there are too few launches for an interval over them. law: "auto", or the form every key gets; a
+    key whose cells cannot bear it is not fitted, and says so.
 
-    Raises InputError for missing columns or a provenance of the wrong form.
+    Raises InputError for missing columns, a provenance of the wrong form, or a law that is not known.
     """
+    if law != AUTO:
+        law_of(law, "all_reduce")
     if missing := [name for name in COLUMNS if name not in cells.columns]:
         raise InputError(f"cells: missing columns {', '.join(missing)}")
     measured = summarise_cells(cells)
@@ -64,11 +65,11 @@ def calibrate(cells: pd.DataFrame, *, seed: int, provenance: Document, method: D
         if key["collective"] == "null":
             continue
         rows, excluded = usable_rows(rows_of_key(cells, key))
-        if len(rows):
-            models.append(fit_key(key, rows, excluded, seed))
-        else:
-            not_fitted.append({"target": key, "reason": "no usable rows", "n_excluded": excluded})
-    conditions = provenance.get("conditions")
+        try:
+            models.append(fit_key(key, rows, excluded, seed, law))
+        except NotFittedError as error:
+            not_fitted.append({"target": key, "reason": str(error), "n_excluded": excluded})
+    conditions, hardware = provenance.get("conditions"), provenance.get("hardware")
     evidence = Evidence(
         measured,
         fewest_launches(cells),
@@ -80,7 +81,7 @@ def calibrate(cells: pd.DataFrame, *, seed: int, provenance: Document, method: D
             "schema": SCHEMA,
             "id": "",
             "created": created,
-            "generator": {"name": "inferometer", "version": _version()},
+            "generator": {"name": "inferometer", "version": version_here()},
             "provenance": provenance,
             "method": method,
             "quality": assess(evidence),
@@ -90,26 +91,32 @@ def calibrate(cells: pd.DataFrame, *, seed: int, provenance: Document, method: D
             "skew": [],
             "not_measured": NOT_MEASURED,
             "launch_floor": launch_floors(measured),
+            "guidelines": guidelines_record(measured, hardware if isinstance(hardware, dict) else {}),
             "cells": measured,
         }
     )
-    return _validated(document)
+    return validated(document)
 
 
-def fit_key(key: Key, rows: pd.DataFrame, excluded: dict[str, int], seed: int) -> Document:
-    """The Model record of one key from its usable rows."""
+def fit_key(key: Key, rows: pd.DataFrame, excluded: dict[str, int], seed: int, law: str = AUTO) -> Document:
+    """The Model record of one key from its usable rows.
+
+    Raises NotFittedError if there are none, or if they cannot bear the law asked for.
+    """
+    if not len(rows):
+        raise NotFittedError("no usable rows")
     points = points_of(rows)
     collective = key["collective"]
-    choice = choose_law(collective, points)
+    choice = choose_law(collective, points, law)
     fit = choice.chosen.fit
     without = fits_without_each_launch(fit, points)
-    over, within = over_launches(fit, without), Spread(None)
-    if len(points.launches) < MIN_LAUNCHES:
-        within = within_launches(fit, points, list(rows["iterations_us"]), seed)
+    iterations = list(rows["iterations_us"])
+    over, within = spreads(fit, points, without, iterations, seed)
     projected, projected_over = fit, over
     if fit.law.name != "affine":
-        projected = fit_law(affine(collective), points, starts=FULL_STARTS)
-        projected_over = over_launches(projected, fits_without_each_launch(projected, points))
+        projected = fit_law(affine(collective), points)
+        projected_without = fits_without_each_launch(projected, points)
+        projected_over, _ = spreads(projected, points, projected_without, iterations, seed)
     return {
         "target": {name: key[name] for name in KEY_FIELDS},
         "form": fit.law.name,
@@ -141,7 +148,8 @@ def launch_floors(measured: list[Document]) -> list[Document]:
     return floors
 
 
-def _validated(document: Document) -> Calibration:
+def validated(document: Document) -> Calibration:
+    """The calibration a document stands for, with its id. Raises InputError, naming the key, if it is of no such form."""
     from pydantic import ValidationError
 
     try:
@@ -153,7 +161,8 @@ def _validated(document: Document) -> Calibration:
     return unnamed.model_copy(update={"id": content_id(content)})
 
 
-def _version() -> str | None:
+def version_here() -> str | None:
+    """The version of this program; None where it runs without being installed."""
     try:
         return version("inferometer")
     except PackageNotFoundError:

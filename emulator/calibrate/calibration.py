@@ -15,6 +15,7 @@ from inferometer.emulator.calibrate.records import (
     Cell,
     Free,
     Generator,
+    Guidelines,
     LaunchFloor,
     Model,
     NotFitted,
@@ -23,6 +24,7 @@ from inferometer.emulator.calibrate.records import (
     Record,
     Target,
 )
+from inferometer.emulator.calibrate.uncertainty import half_width
 from inferometer.emulator.errors import InputError
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ class Calibration(Record):
     skew: list[Free]
     not_measured: dict[str, str]
     launch_floor: list[LaunchFloor]
+    guidelines: Guidelines | None = None
     cells: list[Cell]
 
     def model(self, collective: str, **key: Any) -> Model:
@@ -100,16 +103,31 @@ class Calibration(Record):
 
         Raises InputError for negative sizes, ranks or nodes below 1, fewer ranks than nodes, and as `model` does.
         """
-        model = self.model(
-            collective,
-            dtype=dtype,
-            timing=timing,
-            backend=backend,
-            concurrent_groups=concurrent_groups,
-            launch_mode=launch_mode,
-            implementation=implementation,
-            scheduler=scheduler,
-        )
+        key = {"dtype": dtype, "timing": timing, "backend": backend, "concurrent_groups": concurrent_groups}
+        key |= {"launch_mode": launch_mode, "implementation": implementation, "scheduler": scheduler}
+        us, _ = self._times(collective, bytes, ranks, nodes, key, "given all the same")
+        return us * 1e-6 if us.ndim else float(us) * 1e-6
+
+    def interval_s(
+        self, collective: str, bytes: ArrayLike, ranks: ArrayLike, nodes: ArrayLike = 1, **key: Any
+    ) -> tuple[NDArray[np.float64] | float, NDArray[np.float64] | float]:
+        """The 95 % interval (low, high) of `time_s`, in seconds, for the same arguments and shapes.
+
+        It holds what the parameters' covariance leaves open and how far the law missed what was held out
+        (module `uncertainty`); beyond the measured domain it widens, with one ExtrapolationWarning that says so. One
+        rank costs (0, 0); what is not determined is NaN. Raises as `time_s` does.
+        """
+        us, model = self._times(collective, bytes, ranks, nodes, key, "the interval is widened")
+        n = 0 if collective == "barrier" else bytes
+        wide = np.exp(np.where(us > 0, half_width(model, *np.broadcast_arrays(n, ranks, nodes)), 0.0))
+        low, high = us / wide * 1e-6, us * wide * 1e-6
+        return (low, high) if us.ndim else (float(low), float(high))
+
+    def _times(
+        self, collective: str, bytes: ArrayLike, ranks: ArrayLike, nodes: ArrayLike, key: dict[str, Any], beyond_text: str
+    ) -> tuple[NDArray[np.float64], Model]:
+        """Times in µs and the model they are from; warns of what is not determined or outside the domain."""
+        model = self.model(collective, **key)
         n, r, N = np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in (bytes, ranks, nodes)))
         _check_query(n, r, N)
         if collective == "barrier":
@@ -121,11 +139,11 @@ class Calibration(Record):
             why = [f"{k}: {p.reason}" for k, p in model.params.items() if p.status == "not_identified"]
             why = why or ["this law says nothing about rank counts it was not fitted to"]
             text = f"{collective}: {int(missing.sum())} of {us.size} times are not determined ({'; '.join(why)})"
-            warnings.warn(text, NotIdentifiedWarning, stacklevel=2)
+            warnings.warn(text, NotIdentifiedWarning, stacklevel=3)
         given = several & ~missing
         if beyond := outside(model.domain, n[given], r[given], N[given]):
-            warnings.warn(f"{collective}: {'; '.join(beyond)}", ExtrapolationWarning, stacklevel=2)
-        return us * 1e-6 if us.ndim else float(us) * 1e-6
+            warnings.warn(f"{collective}: {'; '.join(beyond)}; {beyond_text}", ExtrapolationWarning, stacklevel=3)
+        return us, model
 
     def table(self) -> pd.DataFrame:
         """The parameters as a table: a row per model and parameter, with the key, value, unit, interval and status."""
@@ -138,8 +156,8 @@ class Calibration(Record):
                 rows.append(
                     m.target.model_dump()
                     | {"form": m.form, "param": name, "value": p.value, "unit": p.unit, "low": low, "high": high}
-                    | {"status": p.status, "reason": p.reason, "medape": m.fit.medape}
-                    | {"held_out_sizes": m.fit.cv.sizes.median}
+                    | {"status": p.status, "reason": p.reason, "medape": m.fit.medape if m.fit else None}
+                    | {"held_out_sizes": m.fit.cv.sizes.median if m.fit else None}
                 )
         return pd.DataFrame(rows)
 

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
+from inferometer.emulator.calibrate.builtin import calibration_text
 from inferometer.emulator.calibrate.calibration import Calibration
 from inferometer.emulator.calibrate.keys import plain
 from inferometer.emulator.calibrate.records import SCHEMA, schema_document
@@ -58,29 +59,26 @@ def write_schema(path: str | Path = SCHEMA_FILE) -> None:
     _write_text(Path(path), json.dumps(schema_document(Calibration), indent=2) + "\n")
 
 
-def load_calibration(path: str | Path) -> Calibration:
-    """Read a calibration file.
+def load_calibration(name_or_path: str | Path) -> Calibration:
+    """Read a calibration: a file, or a built-in one by its name where no file has that name.
 
     Raises InputError, naming the file, the key and the reason, if it is unreadable, not JSON, of another schema
-    version, or has an unknown, missing or wrongly typed field.
+    version, or has an unknown, missing or wrongly typed field; for an unknown name with the names there are.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    text = calibration_text(name_or_path)
     try:
         document = json.loads(text, parse_constant=_no_constants)
     except ValueError as error:
-        raise InputError(f"{path}: not JSON: {error}") from error
+        raise InputError(f"{name_or_path}: not JSON: {error}") from error
     found = document.get("schema") if isinstance(document, dict) else None
     if found != SCHEMA:
-        raise InputError(f"{path}: schema: found {found!r}, expected '{SCHEMA}'")
+        raise InputError(f"{name_or_path}: schema: found {found!r}, expected '{SCHEMA}'")
     try:
         return Calibration.model_validate_json(text, strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{path}: {where}: {first['msg'].lower()}") from error
+        raise InputError(f"{name_or_path}: {where}: {first['msg'].lower()}") from error
 
 
 def _no_constants(name: str) -> NoReturn:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inferometer.emulator.calibrate.fit import Fit, fit_law
+from inferometer.emulator.calibrate.ladder import bears
 from inferometer.emulator.calibrate.laws import Law
 from inferometer.emulator.calibrate.points import Points
 
@@ -72,6 +73,9 @@ def hold_out(law: Law, points: Points, folds: list[Fold]) -> HeldOut:
         rest, held = points.take(~fold.held), points.take(fold.held)
         if not law.extrapolates_ranks and fold.kind == "ranks":
             missing.append(f"{fold.label}: this law says nothing about rank counts it was not fitted to")
+            continue
+        if not bears(law, rest.n, rest.r, rest.N):
+            missing.append(f"{fold.label}: the other cells are too few for this law")
             continue
         design = law.design(rest.n, rest.r, rest.N)
         if np.isnan(law.predict_us(design, np.zeros(design.rank), held.n, held.r, held.N)).any():

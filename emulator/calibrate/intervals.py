@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inferometer.emulator.calibrate.fit import Fit, fit_law
-from inferometer.emulator.calibrate.points import Points
+from inferometer.emulator.calibrate.fit import Fit, fit_law, fit_times
+from inferometer.emulator.calibrate.points import Points, weights_of, without_launch_effect
 
 Array = NDArray[np.float64]
 
 MIN_LAUNCHES = 3
 CONFIDENCE = 0.95
 BOOTSTRAP_REFITS = 200
+CELL_REFITS = 500
 MIN_ITERATIONS = 8
 
 
@@ -22,7 +24,7 @@ MIN_ITERATIONS = 8
 class Spread:
     """Intervals of a fit's quantities [k, 2], or why there are none; cov is their covariance on the scale named.
 
-    on_log [k] says which intervals were made on the logarithm. dof: degrees of freedom.
+    on_log [k] says which intervals were made on the logarithm. dof: degrees of freedom. over: what was resampled.
     """
 
     intervals: Array | None
@@ -30,6 +32,7 @@ class Spread:
     cov: Array | None = None
     on_log: NDArray[np.bool_] | None = None
     dof: int | None = None
+    over: Literal["launches", "cells"] = "launches"
 
 
 def quantities(fit: Fit) -> Array:
@@ -43,6 +46,21 @@ def fits_without_each_launch(fit: Fit, points: Points) -> dict[int, Fit]:
     if len(launches) < 2:
         return {}
     return {launch: fit_law(fit.law, points.take(points.launch != launch)) for launch in launches}
+
+
+def spreads(
+    fit: Fit, points: Points, without: dict[int, Fit], iterations_us: list[Array | None], seed: int
+) -> tuple[Spread, Spread]:
+    """The intervals of a fit: over launches (over cells, for imported times of too few launches), and within launches.
+
+    The latter only where there are fewer than MIN_LAUNCHES launches.
+    """
+    over = over_launches(fit, without)
+    if len(points.launches) >= MIN_LAUNCHES:
+        return over, Spread(None)
+    if all(times is None for times in iterations_us):
+        return over_cells(fit, points, seed), Spread(None)
+    return over, within_launches(fit, points, iterations_us, seed)
 
 
 def over_launches(fit: Fit, without: dict[int, Fit]) -> Spread:
@@ -100,6 +118,46 @@ def within_launches(fit: Fit, points: Points, iterations_us: list[Array | None],
         drawn.append(quantities(fit_law(fit.law, redrawn, near=fit.free)))
     tail = (1 - CONFIDENCE) / 2
     return Spread(np.quantile(np.array(drawn), [tail, 1 - tail], axis=0).T)
+
+
+def over_cells(fit: Fit, points: Points, seed: int, refits: int = CELL_REFITS) -> Spread:
+    """95 % percentile intervals from resampling launches, then the cells of each (ranks, nodes), and fitting again.
+
+    For times without iterations and too few launches (imported logs). It tells how well the cells determine the
+    parameters if the law holds up to the scatter about it; another launch may differ by more. Refits start at the fit.
+    """
+    if not len(fit.free):
+        return Spread(None, "nothing was fitted")
+    if len(np.unique(points.cell)) <= len(fit.free) + 1:
+        return Spread(None, "hardly more cells than parameters")
+    drawn = bootstrap(fit, points, seed, refits)
+    tail = (1 - CONFIDENCE) / 2
+    on_log = (drawn > 0).all(axis=0) & (quantities(fit) > 0)
+    scaled = np.where(on_log, np.log(np.where(on_log, drawn, 1.0)), drawn)
+    cov = np.atleast_2d(np.cov(scaled, rowvar=False))
+    dof = len(np.unique(points.cell)) - len(fit.free)
+    return Spread(np.quantile(drawn, [tail, 1 - tail], axis=0).T, None, cov, on_log, dof, "cells")
+
+
+def bootstrap(fit: Fit, points: Points, seed: int, refits: int) -> Array:
+    """Estimates [refits, k] from as many samples: launches drawn with replacement, then cells within their layout."""
+    rng = np.random.default_rng(seed)
+    us, weights = without_launch_effect(points), weights_of(points)
+    problem = fit.law.problem(fit.design, points.n, points.r, points.N)
+    launch = np.unique(points.launch, return_inverse=True)[1]
+    cells, cell = np.unique(points.cell, return_inverse=True)
+    first = np.unique(points.cell, return_index=True)[1]
+    layout = np.unique(np.column_stack([points.r, points.N])[first], axis=0, return_inverse=True)[1].ravel()
+    members = [np.flatnonzero(layout == one) for one in range(layout.max() + 1)]
+    found = []
+    for _ in range(refits):
+        launches = np.bincount(rng.integers(0, launch.max() + 1, launch.max() + 1), minlength=launch.max() + 1)
+        picked = np.concatenate([rng.choice(member, len(member)) for member in members])
+        times = launches[launch] * np.bincount(picked, minlength=len(cells))[cell]
+        keep = times > 0
+        refit = fit_times(fit.law, fit.design, problem.take(keep), us[keep], (weights * times)[keep], near=fit.free)
+        found.append(quantities(refit))
+    return np.array(found)
 
 
 def _jackknife(others: Array) -> Array:

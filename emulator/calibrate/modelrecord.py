@@ -8,11 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inferometer.emulator.calibrate.choose import Candidate, Choice
+from inferometer.emulator.calibrate.curvedproblem import MAX_Q, MIN_Q
 from inferometer.emulator.calibrate.fit import F_SCALE, LOSS, RESIDUAL, Fit
 from inferometer.emulator.calibrate.heldout import HeldOut, hold_out, hold_out_launches, node_folds, relative_errors
 from inferometer.emulator.calibrate.intervals import Spread
-from inferometer.emulator.calibrate.laws import Term, parameter_source
+from inferometer.emulator.calibrate.laws import parameter_source
 from inferometer.emulator.calibrate.points import Points
+from inferometer.emulator.calibrate.terms import Term
 from inferometer.emulator.calibrate.words import combination_expression, not_identified_reason
 
 Array = NDArray[np.float64]
@@ -26,7 +28,7 @@ def parameter_records(fit: Fit, points: Points, over: Spread, within: Spread) ->
     records: dict[str, Document] = {}
     if fit.law.name == "scaled":
         row = fit.design.rank
-        record = _estimate(float(fit.free[0]), False, _row(over, row), _row(within, row), over.reason)
+        record = _estimate(float(fit.free[0]), False, _row(over, row), _row(within, row), over.reason, over.over)
         records["scale"] = {"unit": "1", "status": "fitted", "source": "fit"} | record
     for term in fit.law.terms:
         common = {"unit": term.unit, "source": parameter_source(fit.law, term.name)}
@@ -37,10 +39,14 @@ def parameter_records(fit: Fit, points: Points, over: Spread, within: Spread) ->
             continue
         row = identified[term.name]
         theta = float(fit.combinations[row])
-        record = _estimate(theta, term.is_bandwidth, _row(over, row), _row(within, row), over.reason)
-        records[term.name] = common | {"status": status if theta > 0 else "at_bound"} | record
-        if theta == 0:
-            records[term.name]["reason"] = _bound_reason(term)
+        interval = _row(over, row)
+        if term.unit == "bytes" and interval is not None:
+            interval = _between_sizes(theta, interval, points)
+        record = _estimate(theta, term.is_bandwidth, interval, _row(within, row), over.reason, over.over)
+        bound = _bound_reason(term, theta)
+        records[term.name] = common | {"status": status if bound is None else "at_bound"} | record
+        if bound is not None:
+            records[term.name]["reason"] = bound
     return records
 
 
@@ -55,7 +61,7 @@ def combination_records(fit: Fit, points: Points, over: Spread, within: Spread) 
         value = float(fit.combinations[row])
         records.append(
             {"expr": expression, "coefficients": fit.design.coefficients(row), "unit": unit}
-            | _estimate(value, False, _row(over, row), _row(within, row), over.reason)
+            | _estimate(value, False, _row(over, row), _row(within, row), over.reason, over.over)
         )
     return records
 
@@ -81,6 +87,7 @@ def fit_record(choice: Choice, points: Points, excluded: dict[str, int], without
     """Errors of the chosen law, in sample and held out, and the scores of all that were tried."""
     fit = choice.chosen.fit
     predicted = fit.predict_us(points.n, points.r, points.N)
+    by_nodes = hold_out(fit.law, points, node_folds(points))
     errors = relative_errors(predicted, points.us)
     signed = predicted / points.us - 1
     decade = np.where(points.n > 0, np.floor(np.log10(np.maximum(points.n, 1))), -1)
@@ -101,12 +108,25 @@ def fit_record(choice: Choice, points: Points, excluded: dict[str, int], without
         "cv": {
             "sizes": held_out_record(choice.chosen.sizes, points, "fewer than three sizes"),
             "leave_rank_out": held_out_record(choice.chosen.ranks, points, "one rank count only"),
-            "leave_node_out": held_out_record(hold_out(fit.law, points, node_folds(points)), points, "one node count only"),
+            "leave_node_out": held_out_record(by_nodes, points, "one node count only"),
             "leave_launch_out": held_out_record(hold_out_launches(points, without), points, "one launch only"),
+        },
+        "spread": {
+            "sample": _spread(predicted, points) or 0.0,
+            "sizes": _spread(choice.chosen.sizes.predicted_us, points),
+            "ranks": _spread(choice.chosen.ranks.predicted_us, points),
+            "nodes": _spread(by_nodes.predicted_us, points),
         },
         "choice": choice.reason,
         "alternatives": [_alternative(c, choice, points) for c in choice.candidates],
     }
+
+
+def _spread(predicted_us: Array, points: Points) -> float | None:
+    """95th percentile of |ln(predicted/measured)| where there is a prediction."""
+    errors = np.abs(np.log(predicted_us / points.us))
+    known = errors[np.isfinite(errors)]
+    return float(np.quantile(known, 0.95)) if len(known) else None
 
 
 def held_out_record(held_out: HeldOut, points: Points, nothing_to_hold_out: str) -> Document:
@@ -136,11 +156,13 @@ def _alternative(candidate: Candidate, choice: Choice, points: Points) -> Docume
         "free_parameters": candidate.n_free,
         "score": candidate.score,
         "score_se": candidate.score_se,
+        "bic": candidate.bic,
         "medape": float(np.median(errors)),
         "sizes": held_out_record(candidate.sizes, points, "fewer than three sizes"),
         "leave_rank_out": held_out_record(candidate.ranks, points, "one rank count only"),
         "chosen": candidate is choice.chosen,
         "coincides_with": candidate.coincides_with,
+        "unfit": candidate.unfit,
     }
 
 
@@ -157,11 +179,13 @@ def _estimate(
     over: tuple[float, float] | None,
     within: tuple[float, float] | None,
     missing: str | None,
+    over_what: str,
 ) -> Document:
     """Value and intervals; inverse turns θ = 1/B [ns/byte] into B [GB/s], whose upper limit 1/0 does not exist."""
     if over == (0.0, 0.0):  # no spread is not certainty: the true value may be anything too small to be seen
         over, missing = None, "it is 0 whichever launch is left out, so launches say nothing of how large it may be"
     record: Document = {"value": theta, "ci95": over, "ci95_reason": missing if over is None else None}
+    record["ci95_over"] = None if over is None else over_what
     record["within_launch_ci95"] = None if within == (0.0, 0.0) else within
     if not inverse:
         return record
@@ -172,11 +196,22 @@ def _estimate(
             record[name] = (1.0 / high, 1.0 / low) if low > 0 else None
             if low <= 0 and name == "ci95":
                 bound = f", at least {1.0 / high:.4g} GB/s" if high > 0 else ""
+                record["ci95_over"] = None
                 record["ci95_reason"] = f"no upper limit{bound}: an infinite bandwidth is within the interval"
     return record
 
 
-def _bound_reason(term: Term) -> str:
+def _between_sizes(threshold: float, interval: tuple[float, float], points: Points) -> tuple[float, float]:
+    """The interval of a threshold: at least from the measured size below it to the one above."""
+    below, above = points.n[points.n <= threshold], points.n[points.n > threshold]
+    return min(interval[0], float(below.max())), max(interval[1], float(above.min()))
+
+
+def _bound_reason(term: Term, theta: float) -> str | None:
+    if term.name == "q" and not MIN_Q < theta < MAX_Q:
+        return "at its limit: latency and transfer " + ("hide each other entirely" if theta >= MAX_Q else "more than add up")
+    if theta > 0:
+        return None
     if term.is_bandwidth:
         return "the fit puts 1/B at 0: these sizes show no time that grows with bytes"
     return "the fit puts it at its bound, 0"

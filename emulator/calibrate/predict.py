@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from inferometer.emulator.calibrate.design import Design
-from inferometer.emulator.calibrate.laws import LinearLaw, law_of
+from inferometer.emulator.calibrate.ladder import law_of
+from inferometer.emulator.calibrate.laws import Law
 from inferometer.emulator.calibrate.records import Domain, Model
 
 Array = NDArray[np.float64]
@@ -23,12 +24,17 @@ class ExtrapolationWarning(UserWarning):
 def predict_us(model: Model, n: ArrayLike, r: ArrayLike, N: ArrayLike) -> Array:
     """Times in µs for n bytes, r ranks, N nodes, which broadcast; NaN where the model does not determine them."""
     shape = np.broadcast_shapes(np.shape(n), np.shape(r), np.shape(N))
-    law = law_of(model.form, model.target.collective, list(model.params))
-    design, combinations = _estimates(model, law)
+    law = law_of_model(model)
+    design, combinations = estimates(model, law)
     return law.predict_us(design, combinations, n, r, N).reshape(shape)
 
 
-def _estimates(model: Model, law: LinearLaw) -> tuple[Design, Array]:
+def law_of_model(model: Model) -> Law:
+    """The law a model record names."""
+    return law_of(model.form, model.target.collective, list(model.params))
+
+
+def estimates(model: Model, law: Law) -> tuple[Design, Array]:
     """The design and the combinations [rank] that the file's parameters and combinations stand for."""
     names = [term.name for term in law.terms]
     rows: list[tuple[int, Array, float]] = []

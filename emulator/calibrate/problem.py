@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
+#: A parameter whose term is below this share of the time in every cell sits at its bound, 0.
+AT_BOUND_SHARE = 1e-6
+
 
 class Problem(Protocol):
     """Times of m cells as a function of k free parameters."""
@@ -25,6 +28,14 @@ class Problem(Protocol):
 
     def jacobian(self, free: Array) -> Array:
         """Their derivatives [m, k]."""
+        ...
+
+    def take(self, keep: NDArray[np.bool_]) -> Problem:
+        """The problem of those cells alone."""
+        ...
+
+    def settle(self, free: Array, us: Array) -> Array:
+        """free with parameters that explain nothing of any cell's time us [m] put at their bound."""
         ...
 
     def starts(self, us: Array, weights: Array) -> list[Array]:
@@ -45,8 +56,16 @@ class LinearProblem:
     def jacobian(self, free: Array) -> Array:
         return self.Z
 
+    def take(self, keep: NDArray[np.bool_]) -> LinearProblem:
+        return LinearProblem(self.Z[keep], self.lower)
+
+    def settle(self, free: Array, us: Array) -> Array:
+        share = (np.abs(self.Z * free) / us[:, None]).max(axis=0)
+        return np.where((self.lower == 0) & (share < AT_BOUND_SHARE), 0.0, free)
+
     def starts(self, us: Array, weights: Array) -> list[Array]:
-        """Non-negative least squares of the relative error, the same without its worst quarter, and equal shares."""
+        """Non-negative least squares of the relative error without its worst quarter; it is near enough to the only
+        minimum that matters."""
         from scipy.optimize import nnls
 
         scale = np.abs(self.Z).max(axis=0)
@@ -54,9 +73,7 @@ class LinearProblem:
         first = nnls(relative, np.sqrt(weights))[0] / scale
         miss = np.abs(self.time_us(first) / us - 1)
         keep = miss <= np.quantile(miss, 0.75)
-        trimmed = nnls(relative[keep], np.sqrt(weights[keep]))[0] / scale
-        shares = np.array([np.min(us[z > 0] / z[z > 0], initial=np.inf) for z in self.Z.T]) / self.Z.shape[1]
-        return [first, trimmed, np.where(np.isfinite(shares), shares, 0.0)]
+        return [nnls(relative[keep], np.sqrt(weights[keep]))[0] / scale]
 
 
 @dataclass(frozen=True)
@@ -74,6 +91,12 @@ class FixedProblem:
 
     def jacobian(self, free: Array) -> Array:
         return np.zeros((len(self.base_us), 0))
+
+    def take(self, keep: NDArray[np.bool_]) -> FixedProblem:
+        return FixedProblem(self.base_us[keep])
+
+    def settle(self, free: Array, us: Array) -> Array:
+        return free
 
     def starts(self, us: Array, weights: Array) -> list[Array]:
         return [np.zeros(0)]

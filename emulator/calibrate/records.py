@@ -99,12 +99,17 @@ class Cell(Record):
 
 
 class Parameter(Record):
-    """One parameter. value is null with a reason unless it was determined; unit is us, GB/s or 1."""
+    """One parameter. value is null with a reason unless it was determined; unit is us, GB/s, bytes or 1.
+
+    ci95_over: what the interval was made over: launches, or (imported times of too few launches) the cells of the fit,
+    which says how well the law's parameters follow from these cells and nothing of what another launch would give.
+    """
 
     value: FiniteFloat | None
     unit: str
     ci95: Pair | None
     ci95_reason: str | None = None
+    ci95_over: Literal["launches", "cells"] | None = None
     within_launch_ci95: Pair | None = None
     status: Status
     reason: str | None = None
@@ -123,6 +128,7 @@ class Combination(Record):
     unit: str
     ci95: Pair | None
     ci95_reason: str | None = None
+    ci95_over: Literal["launches", "cells"] | None = None
     within_launch_ci95: Pair | None = None
 
 
@@ -163,17 +169,33 @@ class CrossValidation(Record):
 
 
 class Alternative(Record):
-    """A law that was tried. score: mean |ln| held-out error by which laws compete, score_se its standard error."""
+    """A law that was tried. score: mean |ln| held-out error by which laws compete, score_se its standard error.
+
+    bic: Bayesian information criterion, which decides between laws whose scores are within one standard error. unfit: why
+    a law that was fitted could not compete.
+    """
 
     form: str
     free_parameters: int
     score: FiniteFloat | None
     score_se: FiniteFloat | None
+    bic: FiniteFloat | None = None
     medape: FiniteFloat | None
     sizes: HeldOutError
     leave_rank_out: HeldOutError
     chosen: bool
     coincides_with: str | None = None
+    unfit: str | None = None
+
+
+class ErrorSpread(Record):
+    """95th percentiles of |ln(predicted/measured)|: of the fitted points, and of what was held out by sizes, rank counts
+    and node counts (null where nothing could be). They make the interval of a predicted time."""
+
+    sample: FiniteFloat
+    sizes: FiniteFloat | None
+    ranks: FiniteFloat | None
+    nodes: FiniteFloat | None
 
 
 class FitReport(Record):
@@ -195,6 +217,7 @@ class FitReport(Record):
     maxape: FiniteFloat
     bias_by_decade: dict[str, FiniteFloat]
     cv: CrossValidation
+    spread: ErrorSpread | None = None
     choice: str
     alternatives: list[Alternative]
 
@@ -211,7 +234,8 @@ class PaperProjection(Record):
     """The paper's form fitted to the same points, and the error that form makes.
 
     ci95 and reasons go by the names of the other fields. medape, p90ape and maxape are against the measured cells;
-    max_rel_dev_vs_full_model is the largest |projection/law − 1| over them.
+    max_rel_dev_vs_full_model is the largest |projection/law − 1| over them. They are null for a published law, which has
+    no cells.
     """
 
     t_reduce_us: PaperLatency
@@ -220,14 +244,14 @@ class PaperProjection(Record):
     ci95: dict[str, Pair | None]
     reasons: dict[str, str]
     identifiable_combinations: list[Combination]
-    medape: FiniteFloat
-    p90ape: FiniteFloat
-    maxape: FiniteFloat
-    max_rel_dev_vs_full_model: FiniteFloat
+    medape: FiniteFloat | None
+    p90ape: FiniteFloat | None
+    maxape: FiniteFloat | None
+    max_rel_dev_vs_full_model: FiniteFloat | None
 
 
 class Model(Record):
-    """A fitted law of one key."""
+    """The law of one key. fit is null for published constants, which nobody fitted to anything that is known here."""
 
     target: Target
     form: str
@@ -236,7 +260,7 @@ class Model(Record):
     identifiable_combinations: list[Combination]
     cov: Covariance | None
     domain: Domain
-    fit: FitReport
+    fit: FitReport | None
     paper_projection: PaperProjection
     flags: list[str]
 
@@ -257,6 +281,26 @@ class LaunchFloor(Record):
     nodes: int
     us: FiniteFloat
     launch_medians: list[FiniteFloat]
+
+
+class BrokenGuideline(Record):
+    """A rule that one cell's median breaks, ratio times what it allows."""
+
+    rule: Literal["monotone_in_size", "split", "all_reduce_by_parts", "line_rate"]
+    target: Target
+    ranks: int
+    nodes: int
+    bytes: int
+    ratio: FiniteFloat
+    text: str
+
+
+class Guidelines(Record):
+    """Which self-consistency rules the measured times break by more than the tolerance, and which were not checked."""
+
+    tolerance: FiniteFloat
+    broken: list[BrokenGuideline]
+    not_checked: dict[str, str]
 
 
 class Quality(Record):

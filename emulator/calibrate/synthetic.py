@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from inferometer.emulator.calibrate.laws import LinearLaw
+from inferometer.emulator.calibrate.laws import Law
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +38,7 @@ NO_NOISE = Noise(launch=0, cell=0, iteration=0, outliers=0, cell_outliers=0)
 
 def synthetic_cells(
     collective: str,
-    law: LinearLaw,
+    law: Law,
     truth: dict[str, float],
     layouts: Sequence[tuple[int, int]],
     *,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from inferometer.emulator.calibrate.design import Design
-from inferometer.emulator.calibrate.laws import NS_IN_US
 from inferometer.emulator.calibrate.points import Points
+from inferometer.emulator.calibrate.terms import NS_IN_US
 
 
 def combination_expression(design: Design, row: int, points: Points) -> tuple[str, str]:
@@ -33,7 +33,7 @@ def combination_expression(design: Design, row: int, points: Points) -> tuple[st
 def not_identified_reason(name: str, design: Design, points: Points, form: str) -> str:
     """Why the design does not determine one parameter, naming what was not varied."""
     if name in design.zero:
-        return _zero_reason(name, points)
+        return _zero_reason(name.partition(".")[0], points)
     row = next(i for i in range(design.rank) if name in design.coefficients(i))
     expression, _ = combination_expression(design, row, points)
     merged = set(design.coefficients(row))
@@ -45,7 +45,7 @@ def not_identified_reason(name: str, design: Design, points: Points, form: str) 
             cause = f"one message size only ({sizes.pop():g} bytes)"
         else:
             cause = "sizes and ranks were not varied independently"
-    elif form == "flat_ring":
+    elif "ring" in form:
         cause = f"one rank count only ({points.r[0]:g})" if len(set(points.r)) == 1 else "ranks were not varied enough"
     elif len(local := set(points.r / points.N)) == 1:
         cause = f"one group size only ({local.pop():g} ranks per node)"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from inferometer.emulator.calibrate.builtin import computed
 from inferometer.emulator.economics.accelerator import Accelerator
 from inferometer.emulator.economics.accelerators import load_accelerator
 from inferometer.emulator.economics.calibrated import CalibrationNetwork
@@ -14,6 +15,7 @@ from inferometer.emulator.economics.constants import ConstantNetwork
 from inferometer.emulator.economics.deployable import MEMORY_RESERVE, Load
 from inferometer.emulator.economics.network import Network
 from inferometer.emulator.economics.scenario import Scenario, Speculation
+from inferometer.emulator.economics.tuned import TunerNetwork
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.workload.catalogue import load_shape
 from inferometer.emulator.workload.feedforward import Routing
@@ -70,11 +72,13 @@ class Request:
 def network_of(
     calibration: str | Path | Calibration | None, device: Accelerator, precision: Precision, key: Mapping[str, Any]
 ) -> Network:
-    """The calibration's laws, or without one the paper's constants on the device's links."""
+    """The calibration's laws or NCCL's own model; without a calibration the paper's constants on the device's links."""
     if calibration is None:
         if key:
             raise InputError("a key chooses among the laws of a calibration: give one")
         return ConstantNetwork(device)
+    if isinstance(calibration, str) and computed(calibration):
+        return TunerNetwork(calibration, device, key)
     if isinstance(calibration, str | Path):
         from inferometer.emulator.calibrate.file import load_calibration
 

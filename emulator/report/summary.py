@@ -86,11 +86,11 @@ def _table(calibration: Calibration) -> list[str]:
     head = ["collective", "backend", "ranks", "nodes", "a (µs)", "b (µs per rank)", "c (µs per log2 N)", "B (GB/s)"]
     rows = [[*head, "error", "held out", "law"]]
     for m in main_models(calibration):
-        held = m.fit.cv.sizes.median
+        missed, held = (m.fit.medape, m.fit.cv.sizes.median) if m.fit else (None, None)
         first, *further = _bandwidths(m)
         where = [m.target.collective, m.target.backend or "", _span(m.domain.ranks), _span(m.domain.nodes)]
         latency = [_cell(m.params.get(name)) for name in ("a", "b", "c")]
-        rows.append([*where, *latency, first, f"{m.fit.medape:.0%}", "–" if held is None else f"{held:.0%}", m.form])
+        rows.append([*where, *latency, first, *("–" if e is None else f"{e:.0%}" for e in (missed, held)), m.form])
         rows += [[*[""] * 7, text, "", "", ""] for text in further]
         for combination in m.identifiable_combinations:
             interval = f" [{combination.ci95[0]:.3g}, {combination.ci95[1]:.3g}]" if combination.ci95 else ""
@@ -148,6 +148,8 @@ def _comparison(calibration: Calibration) -> Iterator[str]:
         if m.target.collective != "all_reduce":
             continue
         measured = [cell for cell in calibration.cells if cell.target == m.target and cell.us.median and cell.bytes]
+        if not measured:  # published constants
+            continue
         ranks, nodes = max((cell.ranks, cell.nodes) for cell in measured)
         there = [cell for cell in measured if (cell.ranks, cell.nodes) == (ranks, nodes)]
         nearest = min(there, key=lambda cell: abs(np.log(cell.bytes / SMALL_BYTES)))

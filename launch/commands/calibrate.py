@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 from inferometer.emulator.errors import InputError
-from inferometer.launch.commands.fit import fit_and_show
+from inferometer.launch.commands.fit import add_law_flag, fit_and_show
 from inferometer.launch.commands.sweep_flags import add_sweep_flags, json_target, method_from, output_path, replaced_path
 from inferometer.launch.identity import identity_from
 
@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-J", "--json", type=json_target, metavar="FILE|-", help="also write the calibration there; - for stdout"
     )
+    add_law_flag(parser)
     add_sweep_flags(parser)
 
 
@@ -48,5 +49,5 @@ def run(args: argparse.Namespace) -> int:
     right = sample(method, samples, mode, identity, out, words)
     if right is None:
         return 0
-    fit_and_show([samples], path, figure, args.seed, args.json)
+    fit_and_show([samples], path, figure, args.seed, args.json, args.law)
     return 0 if right else 1

@@ -26,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--figure", metavar="FILE.png", help="also draw the points and the fitted lines")
     parser.add_argument("--seed", type=int, default=0, help="of the resampling (default 0)")
+    add_law_flag(parser)
     parser.add_argument(
         "-J", "--json", type=json_target, metavar="FILE|-", help="also write the calibration there; - for stdout"
     )
@@ -34,17 +35,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     path = replaced_path(args.output)
     figure = figure_path(args.figure) if args.figure else None
-    fit_and_show([Path(name) for name in args.samples], path, figure, args.seed, args.json)
+    fit_and_show([Path(name) for name in args.samples], path, figure, args.seed, args.json, args.law)
     return 0
 
 
-def fit_and_show(samples: list[Path], path: Path, figure: Path | None, seed: int, json_target: str | None) -> Calibration:
+def add_law_flag(parser: argparse.ArgumentParser) -> None:
+    text = "cost law of every collective: auto, or one of docs/fitting.md by name (default auto)"
+    parser.add_argument("--law", default="auto", type=law_name, metavar="NAME", help=text)
+
+
+def law_name(text: str) -> str:
+    """A --law that exists, told before anything is measured."""
+    from inferometer.emulator.calibrate.choose import AUTO
+    from inferometer.emulator.calibrate.ladder import law_of
+    from inferometer.emulator.errors import InputError
+
+    try:
+        return text if text == AUTO else law_of(text, "all_reduce").name
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def fit_and_show(
+    samples: list[Path], path: Path, figure: Path | None, seed: int, json_target: str | None, law: str
+) -> Calibration:
     """Fit, write the calibration and the figure, print the summary (to stderr where stdout is for JSON)."""
     from inferometer.emulator.calibrate.file import to_json, write_calibration
     from inferometer.emulator.calibrate.from_samples import calibrate_samples
     from inferometer.emulator.report.summary import summary_lines
 
-    calibration = calibrate_samples(samples, seed=seed)
+    calibration = calibrate_samples(samples, seed=seed, law=law)
     write_calibration(calibration, path)
     out = sys.stderr if json_target == "-" else sys.stdout
     print("\n".join(["", *summary_lines(calibration), ""]), file=out)

@@ -18,7 +18,7 @@ LAYOUTS = st.lists(
 SIZES = st.lists(st.sampled_from([64, 4096, 5000, 2**20, 2**24]), min_size=1, max_size=4, unique=True)
 
 
-@settings(max_examples=16, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.sampled_from(["all_reduce", "all_to_all", "broadcast", "send_recv", "barrier"]),
     LAYOUTS,

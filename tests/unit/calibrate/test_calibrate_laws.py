@@ -4,16 +4,18 @@ import numpy as np
 import pytest
 
 from inferometer.emulator.calibrate.busfactors import bus_factors
+from inferometer.emulator.calibrate.fit import fit_law
+from inferometer.emulator.calibrate.ladder import bears, law_of, linear_ladder, rank_counts
 from inferometer.emulator.calibrate.laws import (
     affine,
     affine_bandwidth_per_ranks,
     flat_ring,
-    ladder,
-    law_of,
     paper,
     scaled,
 )
+from inferometer.emulator.calibrate.points import points_of
 from inferometer.emulator.calibrate.prior import paper_parameters
+from inferometer.emulator.calibrate.synthetic import NO_NOISE, synthetic_cells
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.measure.collectives import collectives
 
@@ -93,15 +95,118 @@ def test_a_bandwidth_for_each_rank_count_says_nothing_of_others():
     assert np.isnan(law.time_us(theta, 1000, 8, 1)[0])
 
 
-def test_ladder_offers_a_law_only_where_the_cells_can_bear_it():
-    sizes, ranks = np.tile([1e3, 1e4, 1e5], 2), np.repeat([2.0, 4.0], 3)
-    one = np.ones(6)
-    assert [law.name for law in ladder("all_reduce", sizes, ranks, one)] == [
-        "paper", "scaled", "affine", "flat_ring", "affine_bandwidth_per_ranks",
-    ]  # fmt: skip
-    two_sizes = [law.name for law in ladder("all_reduce", sizes[[0, 1, 3, 4]], ranks[[0, 1, 3, 4]], one[:4])]
-    assert "affine_bandwidth_per_ranks" not in two_sizes
-    assert [law.name for law in ladder("send_recv", sizes[:3], ranks[:3], one[:3])] == ["paper", "scaled", "affine"]
+def names(collective, nodes):
+    return [law.name for law in linear_ladder(collective, np.array(nodes, dtype=float))]
+
+
+def test_the_straight_rungs_are_those_that_the_node_counts_may_tell_apart():
+    assert names("all_reduce", [1, 1]) == ["paper", "scaled", "affine", "flat_ring", "affine_one_shot"]
+    assert names("send_recv", [1, 2]) == ["paper", "scaled", "affine"]
+    assert {"affine_linear_nodes", "affine_flat_nodes", "affine_ring_linear_nodes"} <= set(names("all_reduce", [1, 2]))
+
+
+def places(layouts, sizes):
+    return np.array([(n, r, N) for r, N in layouts for n in sizes], dtype=float).T
+
+
+SIZES = [512 * 4**k for k in range(9)]
+
+
+@pytest.mark.parametrize(
+    ("form", "layouts", "sizes", "borne"),
+    [
+        ("two_protocols", [(2, 1), (4, 1)], SIZES[:6], True),
+        ("two_protocols", [(2, 1), (4, 1)], SIZES[:5], False),  # three sizes for each protocol
+        ("three_protocols", [(2, 1), (4, 1)], SIZES, True),
+        ("three_protocols", [(2, 1), (4, 1)], SIZES[:8], False),
+        ("smooth", [(2, 1)], SIZES, True),
+        ("smooth", [(2, 1), (4, 1)], [65536], False),
+        ("affine_overlap", [(4, 1), (2, 2), (8, 2)], SIZES, True),
+        ("affine_overlap", [(4, 1), (8, 1)], SIZES, False),  # nothing between nodes
+        ("affine_overlap", [(4, 2)], SIZES, False),  # the two bandwidths act in one proportion
+        ("two_protocols", [(4, 1), (8, 2), (16, 4)], SIZES, True),  # a + 3b is merged, in each protocol
+    ],
+)
+def test_a_law_that_bends_needs_cells_that_can_bear_it(form, layouts, sizes, borne):
+    assert bears(law_of(form, "all_reduce"), *places(layouts, sizes)) is borne
+
+
+BENT = {
+    "smooth": {"q": 0.6},
+    "two_protocols": {"a.2": 40.0, "B_intra.2": 300.0, "B_inter.2": 30.0},
+    "three_protocols": {
+        "a.2": 20.0,
+        "a.3": 40.0,
+        "B_intra.2": 200.0,
+        "B_intra.3": 300.0,
+        "B_inter.2": 25.0,
+        "B_inter.3": 30.0,
+    },
+    "affine_overlap": {},
+    "step": {"step": 9.0, "threshold": 40000.0},
+}
+BASE = {"a": 8.0, "b": 2.0, "c": 12.0, "B_intra": 100.0, "B_inter": 20.0}
+
+
+def test_bent_laws_by_hand():
+    """8 ranks on one node, 1 MiB of all_reduce: L = 8 + 7·2 = 22 µs, W = 1048576·1.75/100 ns = 18.350 µs."""
+    place = (2**20, 8, 1)
+
+    def time(form, **changed):
+        law = law_of(form, "all_to_all" if form == "step" else "all_reduce")
+        return float(law.time_us(law.theta(BASE | BENT[form] | changed), *place)[0])
+
+    assert time("smooth", q=1.0) == pytest.approx(22 + 18.35008)
+    assert time("smooth", q=2.0) == pytest.approx(np.hypot(22, 18.35008))
+    assert time("smooth", q=0.5) == pytest.approx((22**0.5 + 18.35008**0.5) ** 2)
+    # The second protocol: 40 + 14 + 18.350/3; the first is faster here.
+    assert time("two_protocols") == pytest.approx(40.35008)
+    assert time("two_protocols", **{"a.2": 10.0}) == pytest.approx(10 + 14 + 18.35008 / 3)
+    assert time("step") == pytest.approx(22 + 2**20 * 7 / 8 / 1e5 + 9)
+    assert time("step", threshold=2.0**21) == pytest.approx(22 + 2**20 * 7 / 8 / 1e5)
+    both = law_of("affine_overlap", "all_reduce")
+    # 16 ranks on 2 nodes: 1.75 n/100 inside, 0.125 n/20 between: 18.350 and 6.554 at once.
+    assert both.time_us(both.theta(BASE), 2**20, 16, 2)[0] == pytest.approx(8 + 14 + 12 + 18.35008)
+
+
+@pytest.mark.parametrize("form", [name for name in BENT if name != "step"])
+@pytest.mark.parametrize("layouts", [[(2, 1), (4, 1), (4, 2), (8, 4)], [(4, 2), (8, 4), (8, 1), (4, 1)]])
+def test_analytic_derivatives_are_those_of_the_time(form, layouts):
+    law = law_of(form, "all_reduce")
+    where = places(layouts, SIZES)
+    problem = law.problem(law.design(*where), *where)
+    wanted = law.theta(BASE | BENT[form])
+    us = law.time_us(wanted, *where)
+    free = problem.starts(us, np.ones(len(us)))[0] + 0.1
+    for k in range(len(free)):
+        step = np.zeros(len(free))
+        step[k] = 1e-6
+        slope = (problem.time_us(free + step) - problem.time_us(free - step)) / 2e-6
+        assert slope == pytest.approx(problem.jacobian(free)[:, k], rel=1e-4, abs=1e-5)
+
+
+@pytest.mark.parametrize("form", BENT)
+def test_a_bent_law_finds_its_own_parameters(form):
+    """Reference: the planted values. One node for two and three protocols, whose inter bandwidths are then hidden."""
+    collective = "all_to_all" if form == "step" else "all_reduce"
+    law = law_of(form, collective)
+    layouts = [(2, 1), (8, 1), (4, 1), (4, 2), (8, 4)] if form == "affine_overlap" else [(2, 1), (4, 1), (8, 1)]
+    truth = BASE | BENT[form] | ({"B_intra": 20.0, "B_intra.2": 90.0} if form.endswith("protocols") else {})
+    cells = synthetic_cells(
+        collective, law, truth, layouts, seed=0, sizes=[512 * 2**k for k in range(18)], launches=1, noise=NO_NOISE
+    )
+    fit = fit_law(law, points_of(cells))
+    for name, row in fit.design.identified.items():
+        value = 1 / fit.combinations[row] if name.startswith("B_") else fit.combinations[row]
+        limit = 0.5 if name == "threshold" else 0.02
+        assert value == pytest.approx(truth[name], rel=limit), name
+
+
+def test_a_bandwidth_per_rank_count_needs_three_sizes_at_two_of_them():
+    sizes, ranks, one = np.tile([1e3, 1e4, 1e5], 2), np.repeat([2.0, 4.0], 3), np.ones(6)
+    assert rank_counts("all_reduce", sizes, ranks, one) == [2, 4]
+    few = [0, 1, 3, 4]
+    assert rank_counts("all_reduce", sizes[few], ranks[few], one[few]) == []
 
 
 @pytest.mark.parametrize("make", [paper, scaled, affine, flat_ring])
