@@ -21,7 +21,7 @@ from inferometer.emulator.calibrate.calibration import Calibration
 from inferometer.emulator.calibrate.choose import AUTO
 from inferometer.emulator.calibrate.file import SCHEMA, load_calibration
 from inferometer.emulator.calibrate.from_samples import calibrate_samples
-from inferometer.emulator.calibrate.published import paper_calibration
+from inferometer.emulator.calibrate.published import paper_calibration, paper_code_calibration
 from inferometer.emulator.importers.imports import import_files
 from inferometer.emulator.importers.settings import parse_settings
 from inferometer.emulator.measure.samples import SamplesFile
@@ -182,14 +182,18 @@ def write(name: str, calibration: Calibration) -> None:
         raise AssertionError(f"{path}: is not what was written")
 
 
+PUBLISHED = {"paper-2025": paper_calibration, "paper-2025-code": paper_code_calibration}
+
+
 def main(names: list[str]) -> int:
     every = recipes()
-    unknown = sorted(set(names) - {"paper-2025", *every})
+    unknown = sorted(set(names) - {*PUBLISHED, *every})
     if unknown:
-        print(f"{', '.join(unknown)}: known are {', '.join(['paper-2025', *every])}", file=sys.stderr)
+        print(f"{', '.join(unknown)}: known are {', '.join([*PUBLISHED, *every])}", file=sys.stderr)
         return 2
-    if not names or "paper-2025" in names:
-        write("paper-2025", paper_calibration(MADE))
+    for name, published in PUBLISHED.items():
+        if not names or name in names:
+            write(name, published(MADE))
     for name, recipe in every.items():
         if names and name not in names:
             continue

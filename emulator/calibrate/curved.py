@@ -37,6 +37,12 @@ class Shape:
     smooth: bool = False
     step: bool = False
     overlap: bool = False
+    common: frozenset[str] = COMMON
+    """Parameters that all protocols share."""
+
+    def numbered(self, name: str, protocol: int) -> str:
+        """A parameter of one protocol: the first goes by the plain name, further ones as "a.2", "B_intra.3"."""
+        return name if protocol == 0 or name in self.common else f"{name}.{protocol + 1}"
 
     @property
     def extras(self) -> tuple[Term, ...]:
@@ -54,11 +60,6 @@ class Shape:
 
 def _nothing(n: Array, r: Array, N: Array) -> Array:
     return np.zeros_like(n)
-
-
-def numbered(name: str, protocol: int) -> str:
-    """A parameter of one protocol: the first goes by the plain name, further ones as "a.2", "B_intra.3"."""
-    return name if protocol == 0 or name in COMMON else f"{name}.{protocol + 1}"
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,8 @@ class CurvedLaw:
     def terms(self) -> tuple[Term, ...]:
         found = []
         for term in self.base.terms:
-            copies = 1 if term.name in COMMON else self.shape.protocols
-            found += [Term(numbered(term.name, p), term.unit, term.column) for p in range(copies)]
+            copies = 1 if term.name in self.shape.common else self.shape.protocols
+            found += [Term(self.shape.numbered(term.name, p), term.unit, term.column) for p in range(copies)]
         return (*found, *self.shape.extras)
 
     def theta(self, values: dict[str, float]) -> Array:
@@ -101,10 +102,10 @@ class CurvedLaw:
         for row in range(base.rank):
             coefficients = base.coefficients(row)
             for p in range(self._copies(base, row)):
-                rows.append(_row(names, {numbered(name, p): v for name, v in coefficients.items()}))
+                rows.append(_row(names, {self.shape.numbered(name, p): v for name, v in coefficients.items()}))
         rows += [_row(names, {term.name: 1.0}) for term in self.shape.extras]
         matrix = np.array(rows).reshape(len(rows), len(names))
-        zero = {numbered(name, p) for name in base.zero for p in range(self.shape.protocols)}
+        zero = {self.shape.numbered(name, p) for name in base.zero for p in range(self.shape.protocols)}
         pivots = tuple(int(np.flatnonzero(row)[0]) for row in matrix)
         return Design(names, pivots, matrix, base.condition, frozenset(zero))
 
@@ -121,7 +122,8 @@ class CurvedLaw:
         if self.shape.overlap:
             kinds = [row for row in kinds if any(name.startswith("B_") for name in row)]
             mixed |= any(len(row) > 1 for row in kinds) or {"B_intra", "B_inter"} - set().union(*kinds) != set()
-        tied = any(row & COMMON and row - COMMON and not row >= {"a"} for row in names)
+        shared = self.shape.common
+        tied = any(row & shared and row - shared and not row >= {"a"} for row in names)
         enough = len(np.unique(n[n > 0])) >= self.shape.min_sizes
         return bool(enough and not mixed and not tied and (base.combinations >= 0).all() and base.rank > 1)
 
@@ -147,7 +149,7 @@ class CurvedLaw:
         return self._branches(base, self.base.columns(n, r, N), n, r, N).winners(combinations)
 
     def _copies(self, base: Design, row: int) -> int:
-        return 1 if base.names[base.pivots[row]] in COMMON else self.shape.protocols
+        return 1 if base.names[base.pivots[row]] in self.shape.common else self.shape.protocols
 
     def _base_design(self, design: Design) -> Design:
         """The linear law's design within the law's own: the rows of the first protocol."""

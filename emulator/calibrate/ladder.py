@@ -69,6 +69,18 @@ def _equation(base: LinearLaw, shape: Shape) -> str:
     return f"t = {latency} + {transfer}" + (" + step*[n > threshold]" if shape.step else "")
 
 
+def paper_protocols(collective: str) -> Law:
+    """The fastest of three protocols with slopes of their own, as the code behind Erdil 2025 prices a collective.
+
+    Bytes inside a node and between nodes overlap, and those of every collective move as a ring's would: an all_reduce's,
+    or with half the passes an all_gather's.
+    """
+    base = linear(collective, bytes_as="all_reduce" if collective == "all_reduce" else "all_gather")
+    shape = Shape("three_protocols", protocols=3, overlap=True, common=frozenset())
+    words = _equation(base, shape).replace("b*", "b_p*").replace("c*", "c_p*")
+    return CurvedLaw(base, shape, "paper_protocols", words)
+
+
 def shapes_for(collective: str) -> list[Shape]:
     """The shapes a collective may have, simplest first."""
     if collective in NO_BYTES:
@@ -104,6 +116,10 @@ def linear_ladder(collective: str, N: Array) -> list[Law]:
     return [paper(collective), scaled(collective), *(law(collective, latency=form) for form in latencies_for(collective, N))]
 
 
+#: Forms that are no combination of parts.
+NAMED = {"paper": paper, "scaled": scaled, "paper_protocols": paper_protocols}
+
+
 @lru_cache
 def _parts() -> dict[str, Parts]:
     every = product(SHAPES, LATENCIES, (False, True), (False, True))
@@ -117,14 +133,14 @@ def parts_of(form: str) -> Parts:
     except KeyError:
         shapes = "|".join(shape.name for shape in SHAPES)
         further = "|".join(f"_{latency.name}" for latency in LATENCIES if latency.name)
-        text = f"paper, scaled, flat_ring, or {shapes}, then any of {further}, {OVERLAP}, {PER_RANKS}"
+        text = f"{', '.join(NAMED)}, flat_ring, or {shapes}, then any of {further}, {OVERLAP}, {PER_RANKS}"
         raise InputError(f"law '{form}' is not known: known are {text}") from None
 
 
 def law_of(form: str, collective: str, parameter_names: Sequence[str] = ()) -> Law:
     """The law a calibration file names by its form. Raises InputError for a form this version does not know."""
-    if form in ("paper", "scaled"):
-        return {"paper": paper, "scaled": scaled}[form](collective)
+    if form in NAMED:
+        return NAMED[form](collective)
     shape, latency, overlap, per_ranks = parts_of(form)
     counts = {int(name.partition("@")[2].partition(".")[0]) for name in parameter_names if name.startswith("B_intra@")}
     return law(collective, shape, latency, overlap, sorted(counts) if per_ranks else ())

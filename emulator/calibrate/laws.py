@@ -124,14 +124,19 @@ def theta_of(terms: Sequence[Term], values: dict[str, float]) -> Array:
     return np.array([1.0 / values[t.name] if t.is_bandwidth else values[t.name] for t in terms])
 
 
-def linear(collective: str, latency: Latency = PAPER_LATENCY, rank_counts: Sequence[int] = ()) -> LinearLaw:
+def linear(
+    collective: str,
+    latency: Latency = PAPER_LATENCY,
+    rank_counts: Sequence[int] = (),
+    bytes_as: str | None = None,
+) -> LinearLaw:
     """t = a + b·σ(r, N) + c·g(N) + κ_intra n/B_intra + κ_inter n/B_inter, everything fitted.
 
     With rank counts there is one B_intra for each of them, since a shared host's falls as ranks are added, and the law
-    says nothing about others.
+    says nothing about others. bytes_as: the collective whose bus factors count, where they are another's.
     """
     counts = tuple(sorted(rank_counts))
-    terms = (*latency.terms(collective), *bandwidth_terms(collective, counts))
+    terms = (*latency.terms(collective), *bandwidth_terms(bytes_as or collective, counts))
     name = latency.name if latency == FLAT_RING else "_".join(["affine", latency.name]).rstrip("_")
     if not counts:
         return LinearLaw(name, equation_of(terms, latency), terms)

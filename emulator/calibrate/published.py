@@ -7,9 +7,11 @@ from typing import Any
 from inferometer.emulator.calibrate.build import validated, version_here
 from inferometer.emulator.calibrate.calibration import Calibration
 from inferometer.emulator.calibrate.keys import KEY_FIELDS
-from inferometer.emulator.calibrate.laws import paper
-from inferometer.emulator.calibrate.prior import SOURCES, paper_parameters
+from inferometer.emulator.calibrate.ladder import paper_protocols
+from inferometer.emulator.calibrate.laws import Law, paper
+from inferometer.emulator.calibrate.prior import INTER_GBS, INTRA_GBS, LL_EFFICIENCY, SOURCES, paper_parameters
 from inferometer.emulator.calibrate.projection import NAMES
+from inferometer.emulator.calibrate.protocols import PAPER_PROTOCOLS, passes_of
 from inferometer.emulator.calibrate.records import SCHEMA
 
 Document = dict[str, Any]
@@ -27,12 +29,32 @@ NO_INTERVAL = "published without one"
 
 
 def paper_calibration(created: str) -> Calibration:
-    """The constants of Erdil, *Inference Economics of Language Models* (eq. 23, 39, 40), one law per collective.
+    """The constants of Erdil, *Inference Economics of Language Models* (eq. 23, 39, 40): LL, one law per collective."""
+    models = [_model(collective, paper(collective), paper_parameters(collective)) for collective in COLLECTIVES]
+    return _calibration(created, models, "eq. 23, 39, 40", "NCCL's tree with the LL protocol")
 
-    One protocol (LL), as in the text; the three that the paper's code takes the fastest of have slopes of their own, which
-    no law here has: they price whatever is predicted without a calibration.
-    """
-    models = [_model(collective) for collective in COLLECTIVES]
+
+def paper_code_calibration(created: str) -> Calibration:
+    """The three protocols of the code behind that paper, of which the fastest counts (law `paper_protocols`)."""
+    models = [_model(collective, paper_protocols(collective), _of_protocols(collective)) for collective in COLLECTIVES]
+    return _calibration(created, models, "its code at commit c2c4fa9", "NCCL's protocols LL, LL128, Simple")
+
+
+def _of_protocols(collective: str) -> dict[str, float]:
+    """Parameters of `paper_protocols`, in µs and GB/s: those of the first protocol by their plain names, then .2, .3."""
+    values: dict[str, float] = {}
+    passes = passes_of(collective)
+    for index, protocol in enumerate(PAPER_PROTOCOLS):
+        suffix = f".{index + 1}" if index else ""
+        values[f"a{suffix}"] = protocol.base_s * 1e6
+        values[f"b{suffix}"] = passes * protocol.per_rank_s * 1e6
+        values[f"c{suffix}"] = passes * protocol.per_doubling_s * 1e6
+        values[f"B_intra{suffix}"] = INTRA_GBS / LL_EFFICIENCY * protocol.link_fraction
+        values[f"B_inter{suffix}"] = INTER_GBS / LL_EFFICIENCY * protocol.link_fraction
+    return values
+
+
+def _calibration(created: str, models: list[Document], where: str, library: str) -> Calibration:
     return validated(
         {
             "schema": SCHEMA,
@@ -41,9 +63,9 @@ def paper_calibration(created: str) -> Calibration:
             "generator": {"name": "inferometer", "version": version_here()},
             "provenance": {
                 "kind": "published",
-                "citation": "E. Erdil, Inference Economics of Language Models (Epoch AI, 2025), eq. 23, 39, 40",
+                "citation": f"E. Erdil, Inference Economics of Language Models (Epoch AI, 2025), {where}",
                 "hardware": {"devices": ["NVIDIA H100 SXM, NVLink 4, one 400 Gb/s InfiniBand port per GPU"]},
-                "software": {"versions": ["NCCL's tree with the LL protocol"]},
+                "software": {"versions": [library]},
             },
             "method": {"kind": "published", "bytes_def": "nccl_tests"},
             "quality": {
@@ -63,8 +85,7 @@ def paper_calibration(created: str) -> Calibration:
     )
 
 
-def _model(collective: str) -> Document:
-    law, values = paper(collective), paper_parameters(collective)
+def _model(collective: str, law: Law, values: dict[str, float]) -> Document:
     params = {
         term.name: {
             "value": values[term.name],
@@ -72,7 +93,7 @@ def _model(collective: str) -> Document:
             "ci95": None,
             "ci95_reason": NO_INTERVAL,
             "status": "fixed_prior",
-            "source": SOURCES[term.name],
+            "source": SOURCES[term.name.partition(".")[0]],
         }
         for term in law.terms
     }

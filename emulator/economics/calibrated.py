@@ -59,6 +59,19 @@ class CalibrationNetwork:
         total = np.where(several, predict_us(law, n, r, N), 0.0) * 1e-6
         return CollectiveTime(latency, total - latency)
 
+    def gaps(self) -> str:
+        """Why times of the laws asked so far may be undetermined, in words."""
+        why = [
+            f"{collective} {name}: {parameter.reason}"
+            for collective, law in self._law.items()
+            for name, parameter in law.params.items()
+            if parameter.status == "not_identified"
+        ]
+        counts = {str(r) for law in self._law.values() if "@" in "".join(law.params) for r in law.domain.ranks}
+        if counts:
+            why.append(f"bandwidths are known for {', '.join(sorted(counts, key=int))} ranks only")
+        return "; ".join(why) or "its laws say nothing there"
+
     def interval(self, collective: str, bytes: Any, ranks: int, nodes: int) -> tuple[float, float, float] | None:
         """Low, middle, high time in seconds of one collective at 95 %; None if its law has no interval."""
         if ranks == 1:

@@ -2,43 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import ArrayLike
 
 from inferometer.emulator.calibrate.busfactors import bus_factors
+from inferometer.emulator.calibrate.protocols import PAPER_PROTOCOLS, Protocol, passes_of
 from inferometer.emulator.economics.accelerator import Accelerator
 from inferometer.emulator.economics.network import Array, CollectiveTime
 from inferometer.emulator.errors import InputError
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """base + m·[per_rank·(r/N − 1) + per_doubling·log2 N], m = 2 for an all_reduce and 1 for any other collective."""
-
-    name: str
-    base_s: float
-    per_rank_s: float
-    per_doubling_s: float
-    link_fraction: float
-
-    def latency_s(self, passes: int, ranks: Array, nodes: Array) -> Array:
-        inside = self.per_rank_s * (ranks / nodes - 1)
-        return np.asarray(self.base_s + passes * (inside + self.per_doubling_s * np.log2(nodes)))
-
-
-#: What the code behind Erdil 2025 takes the fastest of; its eq. 23 and 40 are LL for an all_reduce.
-PAPER_PROTOCOLS = (
-    Protocol("LL", 6.8e-6, 0.6e-6, 5e-6, 0.5),
-    Protocol("LL128", 14e-6, 1.25e-6, 8.5e-6, 0.95),
-    Protocol("Simple", 0.0, 28e-6, 28e-6, 1.0),
-)
-
-
-def passes_of(collective: str) -> int:
-    """Times a collective goes through its ring or tree: an all_reduce twice."""
-    return 2 if collective == "all_reduce" else 1
 
 
 class ConstantNetwork:

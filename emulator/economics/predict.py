@@ -22,8 +22,8 @@ from inferometer.emulator.workload.precision import Precision
 if TYPE_CHECKING:
     import pandas as pd
 
-#: Devices tried, in this order, where neither a layout nor their number is given.
-GPU_COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+#: Nodes tried at most, in doublings, where neither a layout nor the number of devices is given.
+MOST_DOUBLINGS = 7
 
 
 def predict(
@@ -45,7 +45,7 @@ def predict(
     """The deployable prediction as a DataFrame of one row; columns as the fields of Prediction.
 
     model, accelerator: built-in names, files or records. Without a layout the fastest on gpus devices is taken,
-    without gpus the fewest that hold the model. further: calibration, key, usd_per_hour, routing, memory_reserve,
+    without gpus the fastest on one node, or on the fewest nodes that hold the model. further: calibration, key, usd_per_hour, routing, memory_reserve,
     speculator, acceptance of Request. Without context or prompt a context of 2048 tokens is taken.
 
     Raises InputError for whatever cannot be started, with the arithmetic.
@@ -67,9 +67,12 @@ def answer(request: Request, *, batch: int, layout: Layout | None = None, gpus: 
     """The prediction for one request; with a calibration also its interval, where it leaves what was measured, and
     what the paper's constants would have said."""
     scenario = request.scenario()
-    chosen = layout or _best_layout(scenario, batch, gpus)
-    found = scenario.predict(chosen, batch)
     network = scenario.network
+    chosen = layout or _best_layout(scenario, batch, gpus)
+    scenario.check_fit(chosen, batch)
+    if not np.isfinite(scenario.time(chosen, batch).token_latency_s):
+        raise _undetermined(scenario, chosen)
+    found = scenario.predict(chosen, batch)
     if not isinstance(network, CalibrationNetwork):
         return found
     interval, notes = network_interval(scenario, chosen, batch, network)
@@ -83,13 +86,13 @@ def answer(request: Request, *, batch: int, layout: Layout | None = None, gpus: 
 
 
 def _best_layout(scenario: Scenario, batch: int, gpus: int | None) -> Layout:
-    """The fastest layout on gpus devices, or on the fewest that hold the model."""
-    counts = GPU_COUNTS if gpus is None else (gpus,)
+    """The fastest layout on gpus devices; without a number on one node, or the fewest nodes that hold the model."""
     fullest: InputError | None = None
-    for count in counts:
+    for counts in _sizes(scenario.accelerator.node_size) if gpus is None else [(gpus,)]:
+        undetermined: InputError | None = None
         times: list[tuple[float, Layout]] = []
-        undetermined = None
-        for layout in layouts(scenario.shape, scenario.accelerator, count, gpus=count):
+        tried = [one for count in counts for one in layouts(scenario.shape, scenario.accelerator, count, gpus=count)]
+        for layout in tried:
             try:
                 scenario.check_fit(layout, batch)
             except InputError as error:
@@ -103,11 +106,22 @@ def _best_layout(scenario: Scenario, batch: int, gpus: int | None) -> Layout:
             if np.isfinite(seconds):
                 times.append((seconds, layout))
             else:
-                undetermined = InputError(f"{scenario.network.name} does not determine what {count} GPUs need")
+                undetermined = _undetermined(scenario, layout)
         if times:
             return min(times, key=lambda pair: pair[0])[1]
         if undetermined is not None:
             raise undetermined
     if fullest is not None:
         raise fullest
-    raise InputError(f"{scenario.shape.name}: no layout of {counts[0] if gpus else 'any number of'} GPUs divides it")
+    raise InputError(f"{scenario.shape.name}: no layout of {gpus or 'any number of'} GPUs divides it")
+
+
+def _undetermined(scenario: Scenario, layout: Layout) -> InputError:
+    network = scenario.network
+    why = f": {network.gaps()}" if isinstance(network, CalibrationNetwork) else ""
+    return InputError(f"{network.name} does not determine what {layout.gpus} GPUs ({layout.describe()}) need{why}")
+
+
+def _sizes(node_size: int) -> list[tuple[int, ...]]:
+    """Numbers of devices tried together: all that one node holds, then two nodes, four, …"""
+    return [tuple(range(1, node_size + 1)), *((node_size * 2**k,) for k in range(1, MOST_DOUBLINGS + 1))]

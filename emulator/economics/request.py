@@ -13,6 +13,7 @@ from inferometer.emulator.economics.accelerators import load_accelerator
 from inferometer.emulator.economics.calibrated import CalibrationNetwork
 from inferometer.emulator.economics.constants import ConstantNetwork
 from inferometer.emulator.economics.deployable import MEMORY_RESERVE, Load
+from inferometer.emulator.economics.epoch.collectives import RingNetwork
 from inferometer.emulator.economics.network import Network
 from inferometer.emulator.economics.scenario import Scenario, Speculation
 from inferometer.emulator.economics.tuned import TunerNetwork
@@ -76,7 +77,7 @@ def network_of(
     if calibration is None:
         if key:
             raise InputError("a key chooses among the laws of a calibration: give one")
-        return ConstantNetwork(device)
+        return RingNetwork(device) if device.collectives == "ring" else ConstantNetwork(device)
     if isinstance(calibration, str) and computed(calibration):
         return TunerNetwork(calibration, device, key)
     if isinstance(calibration, str | Path):

@@ -5,7 +5,7 @@
   inferometer predict llama-3-70b --weight-bits 8 --accelerator h100-sxm --convention epoch-2025 --gpus 24.31 --batch 1.03 --context 0
 
 MODEL is a built-in name, a config.json of Hugging Face or a folder that holds one. Without a layout the fastest on --gpus is
-taken; without --gpus the fewest that hold the model.
+taken; without --gpus the fastest on one node, or on the fewest nodes that hold the model.
 """
 
 from __future__ import annotations

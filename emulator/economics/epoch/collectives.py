@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from inferometer.emulator.economics.accelerator import Accelerator
-from inferometer.emulator.economics.constants import PAPER_PROTOCOLS, Protocol, passes_of
+from inferometer.emulator.calibrate.protocols import PAPER_PROTOCOLS, Protocol, passes_of
 from inferometer.emulator.economics.network import Array, CollectiveTime, Network
 from inferometer.emulator.errors import InputError
 
@@ -40,25 +40,40 @@ class PaperNetwork:
         return f"constants of {self.accelerator.name}, best of {protocols}" if protocols else self.accelerator.name
 
     def time(self, collective: str, bytes: ArrayLike, ranks: ArrayLike, nodes: ArrayLike) -> CollectiveTime:
+        costs = self._costs(collective, ranks, nodes)
+        X = np.asarray(bytes, dtype=float)
+        parts = [np.broadcast_arrays(latency_s, X * s_per_byte) for latency_s, s_per_byte in costs]
+        latency_s, bandwidth_s = (np.array(part) for part in zip(*parts))
+        best = np.argmin(latency_s + bandwidth_s, axis=0)[None]
+        return CollectiveTime(*(np.take_along_axis(part, best, axis=0)[0] for part in (latency_s, bandwidth_s)))
+
+    def total_s(self, collective: str, bytes: ArrayLike, ranks: ArrayLike, nodes: ArrayLike) -> Array:
+        """Seconds as `time` has them, without the split."""
+        X = np.asarray(bytes, dtype=float)
+        totals = (X * s_per_byte + latency_s for latency_s, s_per_byte in self._costs(collective, ranks, nodes))
+        best = next(totals)
+        for total_s in totals:
+            best = np.minimum(best, total_s)
+        return best
+
+    def _costs(self, collective: str, ranks: ArrayLike, nodes: ArrayLike) -> list[tuple[Array, Array]]:
+        """Seconds of an empty message, seconds per byte, for each protocol."""
         _check(collective)
         intra, inter = self.accelerator.intra_bytes_per_s, self.accelerator.inter_bytes_per_s
         if intra is None or inter is None:
             raise InputError(f"{self.accelerator.name}: the paper's protocols need the bandwidth of both its links")
-        X, R, M = (np.asarray(value, dtype=float) for value in (bytes, ranks, nodes))
-        m = passes_of(collective)
+        R, M = np.asarray(ranks, dtype=float), np.asarray(nodes, dtype=float)
+        m, several = passes_of(collective), R > 1
         inside, between = (R - M) / intra, (M - 1) / inter
-        s_per_byte = m / R * (np.maximum(inside, between) if self.overlap else inside + between)
+        s_per_byte = several * m / R * (np.maximum(inside, between) if self.overlap else inside + between)
         per_node, doublings = R / M - 1, np.log2(M)
-        total_s: Array | float = np.inf
-        latency_s: Array = np.zeros(())
-        for protocol in self.protocols:
-            # What depends on the ranks alone comes first: on a grid that is little beside what depends on bytes too.
-            latency = protocol.base_s + m * (protocol.per_rank_s * per_node + protocol.per_doubling_s * doublings)
-            latency = np.where(R > 1, latency, 0.0)
-            total = X * np.where(R > 1, s_per_byte / protocol.link_fraction, 0.0) + latency
-            latency_s = np.where(total < total_s, latency, latency_s)
-            total_s = np.minimum(total, total_s)
-        return CollectiveTime(latency_s, total_s - latency_s)
+        return [
+            (
+                several * (p.base_s + m * (p.per_rank_s * per_node + p.per_doubling_s * doublings)),
+                s_per_byte / p.link_fraction,
+            )
+            for p in self.protocols
+        ]
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,8 @@ from inferometer.launch.cli import main
 ROOT = Path(__file__).parents[3]
 DATA = ROOT / ".." / "shared" / "data"
 NAMES = [name for name in calibration_names() if name != TUNER]
-FITTED = [name for name in NAMES if name != "paper-2025"]
+PUBLISHED = ("paper-2025", "paper-2025-code")
+FITTED = [name for name in NAMES if name not in PUBLISHED]
 GPUS = ("a100", "h100", "b200")
 ENGINES = ("vllm", "sglang", "trtllm")
 here = pytest.mark.skipif(not DATA.exists(), reason="no public measurements beside the repository")
@@ -40,7 +41,7 @@ def built_in(name: str) -> Calibration:
 
 def test_all_are_there():
     engines = [f"{gpu}-{source}" for gpu in GPUS for source in ("nccl", *ENGINES)]
-    assert set(NAMES) == {"paper-2025", "polaris-tuned", "polaris-tcp", "alps-gh200", "b200-pair", *engines}
+    assert set(NAMES) == {*PUBLISHED, "polaris-tuned", "polaris-tcp", "alps-gh200", "b200-pair", *engines}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -51,7 +52,7 @@ def test_it_is_of_the_schema_and_says_where_it_comes_from(name):
     assert calibration.id == content_id(document)
     about = document["provenance"]
     assert about["citation"] and about["hardware"] and about["software"]
-    assert about["kind"] == ("published" if name == "paper-2025" else "imported")
+    assert about["kind"] == ("published" if name in PUBLISHED else "imported")
     text = (ROOT / "configs" / "calibrations" / f"{name}.json").read_text()
     assert len(text) < 300_000 and "shared" not in text and "/work" not in text
     for model in calibration.models:

@@ -40,9 +40,9 @@ def test_the_paper_convention_takes_fractions(capsys):
     assert drafted["token_latency_s"] < p["token_latency_s"]
 
 
-def test_without_a_layout_the_fewest_gpus_that_hold_the_model(capsys):
-    assert answer(capsys, *LLAMA, "--weight-bits", "8", "--batch", "8")["gpus"] == 2
-    assert answer(capsys, *LLAMA, "--batch", "8")["gpus"] == 4
+def test_without_a_layout_the_fastest_on_one_node_or_the_fewest_nodes(capsys):
+    assert answer(capsys, *LLAMA, "--batch", "8")["layout"]["tp"] == 8
+    assert answer(capsys, "llama-3.1-405b", "--accelerator", "h100-sxm")["gpus"] == 16
     eight = answer(capsys, *LLAMA, "--gpus", "8")
     slower = answer(capsys, *LLAMA, "--tp", "2", "--pp", "4")
     assert eight["token_latency_s"] <= slower["token_latency_s"]
@@ -140,7 +140,7 @@ def test_what_frontier_refuses(arguments, words, capsys):
 
 def test_python_calls_give_data_frames():
     table = predict("llama-3-8b", "h100-sxm", batch=8, prompt=1000, output=100)
-    assert list(table["gpus"]) == [1]
+    assert list(table["gpus"]) == [8]
     assert {"token_latency_s", "ttft_s", "kernel_s", "layout_tp", "memory_kv_bytes"} <= set(table.columns)
     edge = frontier("llama-3-8b", ["h100-sxm", "a100-sxm"])
     assert set(edge["curve"]) == {"h100-sxm", "a100-sxm"}

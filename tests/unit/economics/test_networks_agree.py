@@ -1,0 +1,51 @@
+"""The same constants give the same price, whether they stand in the code or in a calibration file."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from inferometer.emulator import load_calibration
+from inferometer.emulator.economics.calibrated import CalibrationNetwork
+from inferometer.emulator.economics.deployable import Load
+from inferometer.emulator.economics.epoch import catalogue
+from inferometer.emulator.economics.epoch.predict import predict
+from inferometer.emulator.economics.request import Request
+from inferometer.emulator.workload.layout import Layout
+
+H100 = catalogue.load_accelerator("h100-sxm")
+
+
+@pytest.mark.parametrize(
+    ("model", "gpus", "batch"),
+    [("llama-3-70b", 24.31, 1.03), ("deepseek-v3", 320.0, 4096.0), ("gpt-4", 460.0, 16.0), ("mixtral-8x22b", 125.0, 8.04)],
+)
+def test_a_file_of_the_three_protocols_gives_the_paper_latency(model, gpus, batch):
+    network = CalibrationNetwork(load_calibration("paper-2025-code"))
+    ours = predict(catalogue.load_model(model), H100, gpus, batch, network=network).token_latency_s
+    assert ours == pytest.approx(predict(catalogue.load_model(model), H100, gpus, batch).token_latency_s, rel=1e-9)
+
+
+def test_one_protocol_is_eq_23_for_one_all_reduce():
+    """t_reduce = 6.8 + 1.2 (r/N − 1) + 10 log2 N µs, and 2 (r − 1)/r of the bytes at the LL rate."""
+    network = CalibrationNetwork(load_calibration("paper-2025"))
+    for ranks, nodes in ((8, 1), (16, 2), (64, 8), (4, 4)):
+        t_reduce = 6.8 + 1.2 * (ranks / nodes - 1) + 10 * np.log2(nodes)
+        time = network.time("all_reduce", 0, ranks, nodes)
+        assert float(time.total_s) == pytest.approx(t_reduce * 1e-6, rel=1e-12)
+    inside = network.time("all_reduce", 2e6, 8, 1)
+    assert float(inside.bandwidth_s) == pytest.approx(2 * 7 / 8 * 2e6 / 225e9, rel=1e-9)
+
+
+def test_only_network_terms_differ_between_a_calibration_and_the_constants():
+    request = Request("llama-3-70b", "h100-sxm", Load(context=1000.0))
+    for name in ("h100-nccl", "paper-2025", "nccl-2.30"):
+        ours = replace(request, calibration=name).scenario().predict(Layout(tp=8), 16)
+        constants = request.scenario().predict(Layout(tp=8), 16)
+        for term in ("kernel_s", "memory_s", "arithmetic_s"):
+            assert ours.terms[term] == constants.terms[term]
+        networks = [p.terms["network_latency_s"] + p.terms["network_bandwidth_s"] for p in (ours, constants)]
+        assert networks[0] != networks[1]
+        assert ours.token_latency_s - constants.token_latency_s == pytest.approx(networks[0] - networks[1])
+        assert ours.memory == constants.memory
