@@ -61,12 +61,12 @@ class CalibrationNetwork:
 
     def gaps(self) -> str:
         """Why times of the laws asked so far may be undetermined, in words."""
-        why = [
-            f"{collective} {name}: {parameter.reason}"
-            for collective, law in self._law.items()
-            for name, parameter in law.params.items()
-            if parameter.status == "not_identified"
-        ]
+        unknown: dict[str, dict[str, None]] = {}
+        for collective, law in self._law.items():
+            for name, parameter in law.params.items():
+                if parameter.status == "not_identified":
+                    unknown.setdefault(f"{name.partition('.')[0]}: {parameter.reason}", {})[collective] = None
+        why = [f"{', '.join(collectives)} {words}" for words, collectives in unknown.items()]
         counts = {str(r) for law in self._law.values() if "@" in "".join(law.params) for r in law.domain.ranks}
         if counts:
             why.append(f"bandwidths are known for {', '.join(sorted(counts, key=int))} ranks only")
