@@ -7,7 +7,7 @@ raises rather than hangs where the transport can.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import torch
@@ -53,6 +53,9 @@ class Communicator(Protocol):
         """Copy ``tensor`` of group rank ``root`` to every rank."""
 
     def send(self, tensor: torch.Tensor, to: int) -> None: ...
+
+    def start_send(self, tensor: torch.Tensor, to: int) -> Callable[[], None]:
+        """Begin to send; the call that is returned, to be called once, waits until ``tensor`` may be written again."""
 
     def recv(self, tensor: torch.Tensor, source: int) -> None: ...
 

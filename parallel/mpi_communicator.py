@@ -6,7 +6,7 @@ MPI knows neither bfloat16 nor (in its standard) float16: such tensors can be mo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -72,6 +72,10 @@ class MpiCommunicator:
 
     def send(self, tensor: torch.Tensor, to: int) -> None:
         self._comm.Send(_bytes(tensor), dest=to)
+
+    def start_send(self, tensor: torch.Tensor, to: int) -> Callable[[], None]:
+        request = self._comm.Isend(_bytes(tensor), dest=to)
+        return request.Wait
 
     def recv(self, tensor: torch.Tensor, source: int) -> None:
         self._comm.Recv(_bytes(tensor), source=source)

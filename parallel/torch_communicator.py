@@ -71,6 +71,11 @@ class TorchCommunicator:
     def send(self, tensor: torch.Tensor, to: int) -> None:
         dist.send(tensor, self.ranks[to], group=self.group)
 
+    def start_send(self, tensor: torch.Tensor, to: int) -> Callable[[], None]:
+        work = dist.isend(tensor, self.ranks[to], group=self.group)
+        assert work is not None, "this rank belongs to the group"
+        return work.wait
+
     def recv(self, tensor: torch.Tensor, source: int) -> None:
         dist.recv(tensor, self.ranks[source], group=self.group)
 

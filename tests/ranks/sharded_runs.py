@@ -1,0 +1,244 @@
+"""What the tests of sharded execution share: shapes, layouts, the reference's answers, a witness of all traffic."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from inferometer.emulator.execute.engine import Engine
+from inferometer.emulator.workload.layout import Layout
+from inferometer.emulator.workload.precision import Precision
+from inferometer.emulator.workload.program import Collective, Compute
+from inferometer.emulator.workload.shape import Experts, Heads, Latent, Shape
+from inferometer.emulator.workload.step import Step
+from inferometer.parallel.reference import Reference
+from inferometer.parallel.weights import Weights
+
+BATCH, PROMPT, STEPS, SEED = 8, 5, 16, 3
+WIDTH = {torch.float32: 32, torch.bfloat16: 16}
+
+DENSE = Shape("dense", 4, 32, 64, 50, Heads(8, 2, 8), tied_embeddings=True)
+MIXED = Shape("mixed", 4, 32, 64, 50, Heads(8, 8, 8), experts=Experts(8, 2, 16, shared=1, first_dense=1, router_bias=True))
+LATENT = Shape("latent", 4, 32, 64, 51, Latent(8, 24, 16, 8, 4, 8), experts=Experts(8, 3, 16))
+BIASED = Shape(
+    "biased", 4, 32, 64, 50, Heads(8, 4, 8, bias=True, out_bias=True, qk_norm=True),
+    experts=Experts(4, 1, 16, shared=2, first_dense=2),
+    norm_bias=True, linear_bias=True, head_bias=True, gated=False, learned_positions=64,
+)  # fmt: skip
+JOINT = Shape("joint", 4, 32, 64, 50, Heads(8, 1, 8), gated=False, parallel_attention=True)
+WINDOW = Shape("window", 4, 32, 64, 50, Latent(8, None, 16, 8, 4, 12), sliding_window=6, full_attention_layers=1)
+SHAPES = (DENSE, MIXED, LATENT, BIASED, JOINT, WINDOW)
+
+
+def layouts(shape: Shape, ranks: int) -> list[Layout]:
+    """Every layout of so many ranks that divides one of the shapes."""
+    found = [Layout(tp=2, dp=2)] if ranks == 4 else []
+    for pp in (1, 2, 4):
+        for ep in (1, 2, 4) if shape.experts else (1,):
+            if ranks % (pp * ep):
+                continue
+            tp = ranks // (pp * ep)
+            found.append(Layout(tp=tp, ep=ep, pp=pp))
+            if ep > 1:
+                found.append(Layout(tp=tp, ep=ep, pp=pp, attention="data"))
+            if tp == 4:
+                found.append(Layout(tp=tp, ep=ep, pp=pp, tensor="2d"))
+    return found
+
+
+@dataclass
+class Answers:
+    """The reference's logits, tokens, routing at every step; the first step is the prefill."""
+
+    prompts: torch.Tensor
+    logits: list[torch.Tensor] = field(default_factory=list)
+    tokens: list[torch.Tensor] = field(default_factory=list)
+    routing: list[dict[int, torch.Tensor]] = field(default_factory=list)
+
+    def inputs(self, step: int) -> torch.Tensor:
+        return self.prompts if step == 0 else self.tokens[step - 1][:, None]
+
+
+@torch.no_grad()
+def reference_answers(shape, dtype=torch.float32, forced: Answers | None = None, batch=BATCH, prompt=PROMPT, steps=STEPS):
+    """Greedy decoding; forced: its tokens and its routing instead of the module's own."""
+    module = Reference(shape, Weights(SEED, dtype))
+    drawn = torch.randint(0, shape.vocab, (batch, prompt), generator=torch.Generator().manual_seed(SEED))
+    got = Answers(forced.prompts if forced else drawn)
+    for step in range(steps + 1):
+        logits = module((forced or got).inputs(step), forced.routing[step] if forced else None)
+        got.logits.append(logits.float())
+        got.tokens.append(logits.argmax(-1))
+        got.routing.append(dict(module.routing))
+    return got
+
+
+def relative_error(logits, expected) -> float:
+    return float((logits.float() - expected).abs().max() / expected.abs().max())
+
+
+class Traffic:
+    """Every call on every communicator of a kind in this process: kind, bytes in nccl-tests' convention, world ranks."""
+
+    def __init__(self, communicator: type) -> None:
+        self.communicator = communicator
+        self.calls: list[tuple[str, int, tuple[int, ...]]] = []
+
+    def __enter__(self) -> Traffic:
+        sizes = {
+            "all_reduce": lambda x: x, "all_gather": lambda output, shard: output, "reduce_scatter": lambda shard, x: x,
+            "all_to_all": lambda output, x, *splits: x, "start_send": lambda x, to: x, "recv": lambda x, source: x,
+        }  # fmt: skip
+        self._plain = {name: getattr(self.communicator, name) for name in sizes}
+        for name, size in sizes.items():
+            setattr(self.communicator, name, self._witnessed(name, size))
+        return self
+
+    def __exit__(self, *failure) -> None:
+        for name, method in self._plain.items():
+            setattr(self.communicator, name, method)
+
+    def _witnessed(self, name, size):
+        plain = self._plain[name]
+
+        def call(comm, *args):
+            ranks = comm.ranks
+            if name in ("start_send", "recv"):
+                ranks = (comm.ranks[comm.rank], comm.ranks[args[1]])
+            self.calls.append((name, size(*args).nbytes, ranks))
+            return plain(comm, *args)
+
+        return call
+
+
+def group_of(layout: Layout, rank: int, axis: str) -> tuple[int, ...]:
+    """World ranks of rank's group, from the rank order alone: dp, pp, ep, tp, the last one fastest."""
+    tp = rank % layout.tp
+    base = rank - tp
+    ep = rank // layout.tp % layout.ep
+    side = layout.width
+    if axis == "width":
+        return tuple(base + row * (layout.tp // side) + tp % (layout.tp // side) for row in range(side))
+    if axis == "tp" or (axis == "tensor" and layout.attention_ranks == layout.tp):
+        columns = layout.tp // side
+        return tuple(base + tp // columns * columns + column for column in range(columns))
+    first = base - ep * layout.tp
+    if axis == "ep":
+        return tuple(first + e * layout.tp + tp for e in range(layout.ep))
+    assert axis == "tensor"
+    return tuple(first + r for r in range(layout.stage_ranks))
+
+
+def expected_calls(program, layout, rank, *, tokens_awaited):
+    """What this rank must do in a step by the program: kind, bytes, world ranks; None for bytes left to routing."""
+    stage_of = rank // layout.stage_ranks % layout.pp
+    before, after = ((stage_of + step) % layout.pp * layout.stage_ranks + rank % layout.stage_ranks for step in (-1, 1))
+    first = rank // (layout.stage_ranks * layout.pp) * (layout.stage_ranks * layout.pp)
+    calls = []
+    for _ in range(int(program.micro_batches)):
+        if stage_of > 0 or tokens_awaited:
+            handed = next(op for op in program.stages[stage_of - 1] if op.name.startswith("pipeline."))
+            calls.append(("recv", int(handed.bytes), (rank, first + before)))
+        for op in program.stages[stage_of]:
+            if isinstance(op, Collective) and op.axis == "pp":
+                calls.append(("start_send", int(op.bytes), (rank, first + after)))
+            elif isinstance(op, Collective):
+                calls.append((op.collective, None if op.expected else int(op.bytes), group_of(layout, rank, op.axis)))
+    return calls
+
+
+class FlopWitness:
+    """Torch's own FLOP counter, read before and after every operation that the tape announces."""
+
+    def __init__(self) -> None:
+        self.counter: FlopCounterMode | None = None
+        self.matmuls: list[tuple[str, int]] = []
+
+    def start(self, line, size) -> None:
+        self._before = self._count()
+
+    def stop(self, line) -> None:
+        if line.kind == "matmul":
+            self.matmuls.append((line.name, self._count() - self._before))
+
+    def _count(self) -> int:
+        return self.counter.get_total_flops() if self.counter else 0
+
+
+def expected_matmuls(program, stage, varied):
+    """Name and FLOP of every matmul of a step according to the program; varied: rows that routing decided."""
+    rows = iter(varied)
+    matmuls = []
+    for _ in range(int(program.micro_batches)):
+        for op in program.stages[stage]:
+            if getattr(op, "kind", None) == "matmul":
+                _, inner, outer = op.matmul
+                matmuls.append((op.name, 2 * next(rows) * inner * outer if op.expected else int(op.flop)))
+    return matmuls
+
+
+def run_layout(world, shape, layout, answers: Answers, *, dtype=torch.float32, forced=False, micro_batches=None):
+    """Prefill and decode against answers; on this rank.
+
+    Returns the largest relative error, wrong tokens, complaints about traffic, places in the batch that it left to others.
+    """
+    bits = WIDTH[dtype]
+    micro_batches = micro_batches or (2 if layout.pp > 1 else 1)
+    batch, prompt = answers.prompts.shape
+    steps = len(answers.logits) - 1
+    flops = FlopWitness()
+    engine = Engine(
+        shape, layout, world, batch=batch, cache_tokens=prompt + steps, micro_batches=micro_batches,
+        precision=Precision(bits, bits, bits), seed=SEED, observer=flops,
+    )  # fmt: skip
+    error, wrong, complaints, answered = 0.0, 0, [], []
+    context = 0
+    for step in range(steps + 1):
+        routing = answers.routing[step] if forced else None
+        awaited = engine.tokens_awaited and engine.stage_index == 0
+        flops.counter = FlopCounterMode(display=False) if step < 2 else None  # slow, and one decode step is as the next
+        with Traffic(type(world)) as traffic, flops.counter or nullcontext():
+            if step == 0:
+                output = engine.prefill(answers.prompts, routing)
+            else:
+                output = engine.decode(answers.tokens[step - 1] if forced else None, routing)
+        new = prompt if step == 0 else 1
+        program = engine.program(Step(batch, new, context))
+        context += new
+        expected = expected_calls(program, layout, world.rank, tokens_awaited=awaited)
+        kinds = [
+            (kind, size if want[1] is not None else None, ranks)
+            for (kind, size, ranks), want in zip(traffic.calls, expected)
+        ]
+        if len(traffic.calls) != len(expected) or kinds != expected:
+            complaints.append(f"step {step}: {traffic.calls} is not {expected}")
+        matmuls = expected_matmuls(
+            program, engine.stage_index, [n for line, n in engine.tape.varied if line.kind == "matmul"]
+        )
+        if flops.counter and flops.matmuls != matmuls:
+            complaints.append(f"step {step}: {flops.matmuls} is not {matmuls}")
+        flops.matmuls = []
+        if output is not None:
+            answered = output.sequences.tolist()
+            error = max(error, relative_error(output.logits, answers.logits[step][output.sequences]))
+            wrong += int((output.tokens != answers.tokens[step][output.sequences]).sum())
+    engine.finish()
+    held = sum(tensor.nbytes for _, tensor in engine.stage.tensors())
+    resident = sum(op.resident_bytes for op in program.stages[engine.stage_index] if isinstance(op, Compute))
+    if held != resident:
+        complaints.append(f"{held} bytes of weights, not {resident}")
+    engine.close()
+    unanswered = sorted(set(range(batch)) - set(answered))
+    return error, wrong, complaints, unanswered
+
+
+def run_many(world, control, cases, numbered=False, **options):
+    """run_layout for each (shape, layout, answers), by name."""
+    results = {}
+    for number, (shape, layout, answers) in enumerate(cases):
+        name = f"{shape.name} {layout.describe()}" + (f" #{number}" if numbered else "")
+        results[name] = run_layout(world, shape, layout, answers, **options)
+    return results
