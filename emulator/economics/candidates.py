@@ -43,7 +43,7 @@ def candidates(scenario: Scenario, gpus_max: int, batch_max: int = 4096) -> pd.D
     missing_bytes = np.inf
     undetermined: str | None = None
     for layout in layouts(scenario.shape, scenario.accelerator, gpus_max):
-        memory = scenario.memory(layout, batches).total_bytes
+        memory = np.asarray(scenario.memory(layout, batches).total_bytes, dtype=float)
         fits = memory <= scenario.available_bytes
         missing_bytes = min(missing_bytes, float(np.min(memory)) - scenario.available_bytes)
         if not fits.any():

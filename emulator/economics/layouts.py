@@ -27,7 +27,7 @@ def layouts(shape: Shape, accelerator: Accelerator, gpus_max: int, *, gpus: int 
                 if experts % ep or heads % tp:
                     continue
                 for attention in ("tensor", "data") if ep > 1 else ("tensor",):
-                    layout = Layout(tp=tp, ep=ep, pp=pp, attention=attention)  # type: ignore[arg-type]
+                    layout = Layout(tp=tp, ep=ep, pp=pp, attention=attention)
                     if divides(shape, layout, accelerator):
                         yield layout
 
