@@ -45,8 +45,9 @@ def predict(
     """The deployable prediction as a DataFrame of one row; columns as the fields of Prediction.
 
     model, accelerator: built-in names, files or records. Without a layout the fastest on gpus devices is taken,
-    without gpus the fastest on one node, or on the fewest nodes that hold the model. further: calibration, key, usd_per_hour, routing, memory_reserve,
-    speculator, acceptance of Request. Without context or prompt a context of 2048 tokens is taken.
+    without gpus the fastest on one node, or on the fewest nodes that hold the model. further: calibration, key,
+    usd_per_hour, routing, memory_reserve, speculator, acceptance of Request. Without context or prompt a context of
+    2048 tokens is taken.
 
     Raises InputError for whatever cannot be started, with the arithmetic.
     """

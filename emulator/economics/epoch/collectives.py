@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from inferometer.emulator.economics.accelerator import Accelerator
 from inferometer.emulator.calibrate.protocols import PAPER_PROTOCOLS, Protocol, passes_of
+from inferometer.emulator.economics.accelerator import Accelerator
 from inferometer.emulator.economics.network import Array, CollectiveTime, Network
 from inferometer.emulator.errors import InputError
 

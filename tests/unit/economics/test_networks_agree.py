@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from inferometer.emulator import load_calibration
 from inferometer.emulator.economics.calibrated import CalibrationNetwork
 from inferometer.emulator.economics.deployable import Load
