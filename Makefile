@@ -28,6 +28,7 @@ lint: $(VENV)/dev.stamp
 bench: $(VENV)/dev.stamp
 	$(BIN)/python benchmarks/timing_loops.py
 	$(BIN)/python benchmarks/import_tally.py
+	$(BIN)/python benchmarks/epoch_grid.py
 
 verify: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -m verify -s

@@ -88,7 +88,7 @@ def collective(accelerator, m, X, R, M):
 
 
 def matmul(model, m, k, n, t):
-    t1 = np.clip(np.sqrt(m * t / k), 1.0, t)
+    t1 = np.minimum(np.maximum(np.sqrt(m * t / k), 1.0), t)
     return model.weight_bytes * m * k + model.activation_bytes * (t1 * k * n + t / t1 * m * n)
 
 

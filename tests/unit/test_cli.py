@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 import os
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 

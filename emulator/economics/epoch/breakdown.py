@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from inferometer.emulator.economics.epoch.forward import ForwardPass
-from inferometer.emulator.economics.epoch.stage import CANDIDATES, Candidate, degrees, scale_down
+from inferometer.emulator.economics.epoch.stage import CANDIDATES, Candidate, degrees
 
 
 @dataclass(frozen=True)
@@ -18,9 +18,6 @@ class Breakdown:
     terms: dict[str, float]
     layout: dict[str, Any]
     collectives: list[dict[str, Any]]
-    memory_bytes: dict[str, float]
-    """Moved by one micro-batch, over all GPUs of a stage and all layers."""
-    flop: float
 
     @property
     def latency_s(self) -> float:
@@ -34,15 +31,13 @@ def breakdown(forward: ForwardPass, gpus: float, batch: float, candidate: Candid
     """Every term of a layout. Nothing is rejected here."""
     batch_ = np.array([batch], dtype=float)
     stage = forward.stage(np.array([gpus], dtype=float), batch_, candidate.pipeline_step)
-    f = scale_down(stage.gpus, candidate.scale_step)
-    tp_attention = stage.gpus / f
     layers = forward.model.layers
     exchanges = [
-        (layers, forward.attention_reduces(stage, candidate.two_d, tp_attention)),
+        (layers, forward.attention_reduces(stage, candidate.two_d, candidate.scale_step)),
         (layers, forward.ff_reduces(stage, candidate.two_d)),
         *forward.shared_exchanges(stage),
     ]
-    collectives = []
+    collectives: list[dict[str, Any]] = []
     for count, exchange in exchanges:
         time = forward.time(exchange)
         for row, name in enumerate(exchange.names):
@@ -58,19 +53,17 @@ def breakdown(forward: ForwardPass, gpus: float, batch: float, candidate: Candid
                     "bandwidth_s": _number(np.broadcast_to(time.bandwidth_s, (len(exchange.names), 1))[row]),
                 }
             )
-    attention = f * forward.attention_bytes(stage, tp_attention)
-    fixed = forward.fixed_bytes(stage)
+    memory_s = forward.fixed_memory_s(stage) + forward.attention_memory_s(stage, candidate.scale_step)
     terms = {
         "kernel_s": forward.kernel_s,
         "network_latency_s": sum(c["count"] * c["latency_s"] for c in collectives),
         "network_bandwidth_s": sum(c["count"] * c["bandwidth_s"] for c in collectives),
-        "memory_s": _number(forward.memory_s(stage, fixed + attention)),
-        "arithmetic_s": _number(forward.arithmetic_s(stage, batch_, f)),
+        "memory_s": _number(memory_s),
+        "arithmetic_s": _number(forward.arithmetic_s(stage, batch_, candidate.scale_step)),
     }
     found = degrees(forward.model, gpus, batch_, np.array([CANDIDATES.index(candidate)]))
     layout = {name: values[0].item() for name, values in found.items()}
-    moved = {"attention_bytes": _number(attention), "other_bytes": _number(fixed)}
-    return Breakdown(terms, layout, collectives, moved, batch * forward.flop.total)
+    return Breakdown(terms, layout, collectives)
 
 
 def _number(value: Any) -> float:

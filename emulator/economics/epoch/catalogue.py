@@ -47,7 +47,9 @@ def load_accelerator(name: str) -> Accelerator:
     figures = _entry("accelerators", name)
     rates = {int(bits): rate for bits, rate in figures.pop("flop_per_s").items()}
     unknown = {field.name: None for field in fields(Accelerator) if field.name.endswith("_bytes_per_s")} | figures
-    return Accelerator(name=_plain(name), flop_per_s=rates, **unknown, sources=dict.fromkeys(["flop_per_s", *figures], SOURCE))
+    return Accelerator(
+        name=_plain(name), flop_per_s=rates, **unknown, sources=dict.fromkeys(["flop_per_s", *figures], SOURCE)
+    )
 
 
 def _entry(kind: str, name: str) -> dict[str, Any]:

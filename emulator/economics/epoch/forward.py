@@ -13,7 +13,7 @@ from inferometer.emulator.economics.epoch import memory, reductions
 from inferometer.emulator.economics.epoch.arithmetic import Flop, flop
 from inferometer.emulator.economics.epoch.model import PaperModel
 from inferometer.emulator.economics.epoch.reductions import Exchange
-from inferometer.emulator.economics.epoch.stage import Array, Stage, rejected, stage
+from inferometer.emulator.economics.epoch.stage import Array, Stage, rejected, scale_down, stage
 from inferometer.emulator.economics.network import CollectiveTime, Network
 from inferometer.emulator.economics.price import flop_per_s
 
@@ -57,21 +57,26 @@ class ForwardPass:
     def rejected(self, stage: Stage, batch: ArrayLike) -> NDArray[np.bool_]:
         return rejected(self.model, self.accelerator.memory_bytes, self.context, batch, stage)
 
-    def fixed_bytes(self, stage: Stage) -> Array:
-        """Memory traffic of a micro-batch that does not depend on the attention's layout: all but its matrices."""
+    def s_per_byte(self, stage: Stage) -> Array:
+        """Seconds that a byte takes which each micro-batch moves over all GPUs of its stage."""
+        return stage.pp / (stage.all_gpus * self.memory_bytes_per_s)
+
+    def fixed_memory_s(self, stage: Stage) -> Array:
+        """Memory time that does not depend on the attention's layout: all but its matrices."""
         cache = memory.kv_bytes(self.model, self.context, stage.sequences)
         feed_forward = self.model.layers * memory.ff_bytes(self.model, stage)
-        return np.asarray(cache + feed_forward + memory.unembedding_bytes(self.model))
+        return (cache + feed_forward + memory.unembedding_bytes(self.model)) * self.s_per_byte(stage)
 
-    def attention_bytes(self, stage: Stage, tp_attention: Array) -> Array:
-        """Memory traffic of a micro-batch for the attention matrices of all layers, each read once."""
-        return self.model.layers * memory.attention_bytes(self.model, stage.tokens, tp_attention)
+    def attention_memory_s(self, stage: Stage, scale_step: int) -> Array:
+        """Memory time of the attention matrices, which a scale-down multiplies."""
+        f = scale_down(stage.gpus, scale_step)
+        weights, per_token = memory.attention_bytes(self.model, stage.gpus / f)
+        slower = self.model.layers * f * self.s_per_byte(stage)
+        return weights * slower + stage.tokens * (per_token * slower)
 
-    def memory_s(self, stage: Stage, micro_batch_bytes: Array) -> Array:
-        return micro_batch_bytes * (stage.pp / (stage.all_gpus * self.memory_bytes_per_s))
-
-    def arithmetic_s(self, stage: Stage, batch: ArrayLike, scale_down: ArrayLike) -> Array:
-        flop = self.flop.feed_forward + self.flop.cache + scale_down * np.asarray(self.flop.projections)
+    def arithmetic_s(self, stage: Stage, batch: ArrayLike, scale_step: int) -> Array:
+        f = scale_down(stage.gpus, scale_step)
+        flop = self.flop.feed_forward + self.flop.cache + f * self.flop.projections
         return np.asarray(batch) * (flop / (stage.all_gpus * self.flop_per_s))
 
     def shared_network_s(self, stage: Stage) -> Array:
@@ -89,7 +94,8 @@ class ForwardPass:
     def ff_reduces(self, stage: Stage, two_d: bool) -> Exchange:
         return reductions.ff_reduces(self.model, self.accelerator.node_size, stage, two_d)
 
-    def attention_reduces(self, stage: Stage, two_d: bool, tp_attention: Array) -> Exchange:
+    def attention_reduces(self, stage: Stage, two_d: bool, scale_step: int) -> Exchange:
+        tp_attention = stage.gpus / scale_down(stage.gpus, scale_step)
         return reductions.attention_reduces(self.model, self.accelerator.node_size, stage, two_d, tp_attention)
 
     def layers_s(self, exchange: Exchange) -> Array:
@@ -97,7 +103,13 @@ class ForwardPass:
         return self.network_s(self.model.layers, exchange)
 
     def network_s(self, count: ArrayLike, exchange: Exchange) -> Array:
-        return np.asarray(count * self.time(exchange).total_s.sum(axis=0))
+        """A network may offer total_s beside time, for those who need no split."""
+        total_s = getattr(self.network, "total_s", None)
+        if total_s is None:
+            each_s = self.time(exchange).total_s
+        else:
+            each_s = total_s(exchange.collective, exchange.bytes, exchange.ranks, exchange.nodes)
+        return count * (each_s[0] if len(exchange.names) == 1 else each_s.sum(axis=0))
 
     def time(self, exchange: Exchange) -> CollectiveTime:
         return self.network.time(exchange.collective, exchange.bytes, exchange.ranks, exchange.nodes)

@@ -24,7 +24,7 @@ def matmul_bytes(model: PaperModel, m: float, k: float, n: ArrayLike, gpus: Arra
     return model.weight_bytes * m * k + model.activation_bytes * np.asarray(n) * activation_passes(m, k, gpus)
 
 
-def used_experts(model: PaperModel, tokens: Array) -> ArrayLike:
+def used_experts(model: PaperModel, tokens: Array) -> Array | float:
     """Fraction of the experts that some token of a micro-batch uses; evenly random."""
     return 1.0 if model.sparsity == 1 else 1 - (1 - 1 / model.sparsity) ** tokens
 
@@ -35,10 +35,10 @@ def ff_bytes(model: PaperModel, stage: Stage) -> Array:
     return used_experts(model, stage.tokens) * (model.experts * model.ff_matrices * one)
 
 
-def attention_bytes(model: PaperModel, tokens: Array, tp_attention: Array) -> Array:
-    """Of one layer, without the cache: Σ Q over its matrices."""
-    passes = sum(activation_passes(m, k, tp_attention) for m, k in model.attention_matmuls)
-    return attention_weights(model) + model.activation_bytes * tokens * np.asarray(passes)
+def attention_bytes(model: PaperModel, tp_attention: Array) -> tuple[float, Array]:
+    """Of one layer, without the cache: bytes of the weights, bytes for each token. Together Σ Q over its matrices."""
+    passes = [activation_passes(m, k, tp_attention) for m, k in model.attention_matmuls]
+    return attention_weights(model), model.activation_bytes * np.sum(passes, axis=0)
 
 
 def attention_weights(model: PaperModel) -> float:

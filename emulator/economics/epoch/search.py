@@ -20,11 +20,10 @@ from inferometer.emulator.economics.epoch.stage import (
     Stage,
     box_of,
     part,
-    scale_down,
 )
 
 #: Rows and columns of the grid priced together: few enough for their arrays to stay in a core's cache.
-TILE = (50, 50)
+TILE = (100, 100)
 #: Lower bounds are lowered by more than rounding may raise them.
 ROUNDING = 1 - 1e-12
 
@@ -81,48 +80,42 @@ class _Tile:
         forward = self.forward
         layouts = {two_d for some in scales for two_d in some}
         stage = forward.stage(self.gpus, self.batch, step)
-        least_s = forward.kernel_s + forward.memory_s(stage, weights_read(forward.model, stage.tokens))
+        least_s = forward.kernel_s + weights_read(forward.model, stage.tokens) * forward.s_per_byte(stage)
         empty_s = {two_d: forward.layers_s(forward.ff_reduces(stage, two_d).empty()) for two_d in layouts}
-        least_s = ROUNDING * (least_s + np.minimum.reduce(list(empty_s.values())))
+        least_s = ROUNDING * (least_s + np.fmin.reduce(list(empty_s.values())))
         box = box_of((least_s < self.bound_s) & ~forward.rejected(stage, self.batch))
         if box is not None:
-            self.part(box)._feed_forward(stage.part(box), step, scales)
+            self.part(box)._feed_forward(stage.part(box), layouts, step, scales)
 
-    def _feed_forward(self, stage: Stage, step: int, scales: list[list[bool]]) -> None:
+    def _feed_forward(self, stage: Stage, layouts: set[bool], step: int, scales: list[list[bool]]) -> None:
         forward = self.forward
-        fixed_bytes = forward.fixed_bytes(stage)
-        roof_s = np.maximum(forward.memory_s(stage, fixed_bytes), forward.arithmetic_s(stage, self.batch, 1.0))
+        fixed_s = forward.fixed_memory_s(stage)
+        roof_s = np.maximum(fixed_s + forward.attention_memory_s(stage, 0), forward.arithmetic_s(stage, self.batch, 0))
         shared_s = forward.kernel_s + forward.shared_network_s(stage)
         shared_s = np.where(forward.rejected(stage, self.batch), np.inf, shared_s)
-        for two_d in (True, False):
-            wanted = [scale for scale, layouts in enumerate(scales) if two_d in layouts]
-            if not wanted:
-                continue
-            so_far_s = shared_s + forward.layers_s(forward.ff_reduces(stage, two_d))
-            box = box_of(so_far_s + roof_s < self.bound_s)
-            if box is not None:
-                tile = self.part(box)
-                tile._attention(stage.part(box), part(so_far_s, box), part(fixed_bytes, box), two_d, step, wanted)
+        before_s = {two_d: shared_s + forward.layers_s(forward.ff_reduces(stage, two_d)) for two_d in layouts}
+        box = box_of(np.fmin.reduce(list(before_s.values())) + roof_s < self.bound_s)
+        if box is not None:
+            before_s = {two_d: part(time_s, box) for two_d, time_s in before_s.items()}
+            self.part(box)._attention(stage.part(box), before_s, part(fixed_s, box), step, scales)
 
     def _attention(
-        self, stage: Stage, before_s: Array, fixed_bytes: Array, two_d: bool, step: int, scales: list[int]
+        self, stage: Stage, before_s: dict[bool, Array], fixed_s: Array, step: int, scales: list[list[bool]]
     ) -> None:
         forward = self.forward
-        for scale in scales:
-            f = scale_down(stage.gpus, scale)
-            tp_attention = stage.gpus / f
-            attention_bytes = f * forward.attention_bytes(stage, tp_attention)
-            memory_s = forward.memory_s(stage, fixed_bytes + attention_bytes)
-            so_far_s = before_s + np.maximum(memory_s, forward.arithmetic_s(stage, self.batch, f))
-            box = box_of(so_far_s < self.bound_s)
-            if box is None:
-                continue
-            tile = self.part(box)
-            reduces = forward.attention_reduces(stage.part(box), two_d, part(tp_attention, box))
-            total_s = part(so_far_s, box) + forward.layers_s(reduces)
-            better = total_s < tile.bound_s
-            np.copyto(tile.bound_s, total_s, where=better)
-            np.copyto(tile.candidate, CANDIDATES.index(Candidate(two_d, step, scale)), where=better)
+        for scale, layouts in enumerate(scales):
+            memory_s = fixed_s + forward.attention_memory_s(stage, scale)
+            roof_s = np.maximum(memory_s, forward.arithmetic_s(stage, self.batch, scale))
+            for two_d in layouts:
+                so_far_s = before_s[two_d] + roof_s
+                box = box_of(so_far_s < self.bound_s)
+                if box is None:
+                    continue
+                tile = self.part(box)
+                total_s = part(so_far_s, box) + forward.layers_s(forward.attention_reduces(stage.part(box), two_d, scale))
+                better = total_s < tile.bound_s
+                np.copyto(tile.bound_s, total_s, where=better)
+                np.copyto(tile.candidate, CANDIDATES.index(Candidate(two_d, step, scale)), where=better)
 
     def part(self, box: Box) -> _Tile:
         """A view of a part of this tile."""

@@ -39,7 +39,8 @@ class Speculation:
 
 @dataclass(frozen=True)
 class Decoding:
-    """Per grid point [gpus, batch]: seconds per generated token, the γ that wins (1: no speculation), the large model's layout then."""
+    """Per grid point [gpus, batch]: seconds per generated token, the γ that wins (1: no speculation), the large
+    model's layout then as a position in CANDIDATES."""
 
     latency_s: Array
     gamma: NDArray[np.intp]
@@ -58,9 +59,12 @@ def decode(
     # A draft that takes γ t_Q alone past the bound is of no use; γ = 2 leaves it the most time.
     draft = replace(forward, model=speculation.draft)
     draft_s = fastest(draft, gpus, batch, bound * (speculation.tokens_per_round(2) / 2)).latency_s
+    drafted = np.isfinite(draft_s)
+    draft_s = np.where(drafted, draft_s, 0.0)
     for gamma in range(2, speculation.gamma_max + 1):
         tokens = speculation.tokens_per_round(gamma)
-        check = fastest(replace(forward, tokens=gamma), gpus, batch, bound * tokens - gamma * draft_s)
+        left_s = np.where(drafted, bound * tokens - gamma * draft_s, 0.0)
+        check = fastest(replace(forward, tokens=gamma), gpus, batch, left_s)
         latency_s = (check.latency_s + gamma * draft_s) / tokens
         better = latency_s < bound
         for kept, value in (bound, latency_s), (found.latency_s, latency_s), (found.candidate, check.candidate):

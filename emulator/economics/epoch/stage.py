@@ -105,9 +105,7 @@ def stage(model: PaperModel, gpus: ArrayLike, batch: ArrayLike, tokens: float, p
     return Stage(N, pp, stage_gpus, sequences, sequences * tokens, np.asarray(ep), tp_ff)
 
 
-def degrees(
-    model: PaperModel, gpus: ArrayLike, batch: ArrayLike, positions: NDArray[np.intp]
-) -> dict[str, NDArray[Any]]:
+def degrees(model: PaperModel, gpus: ArrayLike, batch: ArrayLike, positions: NDArray[np.intp]) -> dict[str, NDArray[Any]]:
     """The layouts at positions of CANDIDATES, which broadcast with gpus and batch, in degrees: one array for each."""
     two_d, pipeline, scale = np.array(CANDIDATES)[positions].T
     found = stage(model, gpus, batch, 1, pipeline)

@@ -1,0 +1,49 @@
+"""The public sample points of the paper's own code, where they are at hand."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from inferometer.emulator.economics.epoch import load_accelerator, load_model
+
+SAMPLES = Path(__file__).parents[4] / ".." / "shared" / "data" / "economics" / "sample_points.json"
+
+#: Names there: names here, where they are not the same words.
+RENAMED = {"Llama_3_405B": "llama-3.1-405b", "GPT_3_5": "gpt-3.5", "Falcon": "falcon-180b"}
+RENAMED |= {"H100": "h100-sxm", "A100": "a100-sxm", "V100": "v100-sxm"}
+
+
+def name_of(theirs):
+    return RENAMED.get(theirs, theirs.lower().replace("_", "-"))
+
+
+@pytest.fixture(scope="session")
+def samples():
+    if not SAMPLES.exists():
+        pytest.skip(f"no {SAMPLES.name} beside the repository")
+    return json.loads(SAMPLES.read_text())
+
+
+@pytest.fixture(scope="session")
+def paper_model(samples):
+    """The model behind one of their names, which say the precision too."""
+
+    def find(theirs):
+        entry = samples["models"][theirs]
+        plain = theirs.removesuffix("_8_bit").removesuffix("_4_bit")
+        found = load_model(name_of(plain), int(8 * entry["weight_bytes"]))
+        return replace(found, activation_bits=int(8 * entry["activation_bytes"]))
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def paper_gpu():
+    return lambda theirs: load_accelerator(name_of(theirs))
+
+
+@pytest.fixture(scope="session")
+def h100():
+    return load_accelerator("h100-sxm")
