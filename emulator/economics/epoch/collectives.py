@@ -12,8 +12,8 @@ from inferometer.emulator.economics.accelerator import Accelerator
 from inferometer.emulator.economics.network import Array, CollectiveTime, Network
 from inferometer.emulator.errors import InputError
 
-#: The collectives of the convention.
-COLLECTIVES = ("all_reduce", "all_to_all", "send_recv")
+#: The collectives of the convention, and two that only layouts to be started need: m = 1, as for any but an all_reduce.
+COLLECTIVES = ("all_reduce", "all_to_all", "send_recv", "all_gather", "reduce_scatter")
 #: One hop of the ring of a TPU or LPU.
 HOP_S = 1e-6
 
