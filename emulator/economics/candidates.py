@@ -31,7 +31,8 @@ def candidates(scenario: Scenario, gpus_max: int, batch_max: int = 4096) -> pd.D
     """Every layout on at most gpus_max devices with every batch that fits, one row each.
 
     Columns: gpus, tp, ep, pp, attention, batch, token_latency_s, ttft_s, tokens_per_s (of one user),
-    throughput_tokens_per_s, gpu_s_per_token, usd_per_mtok, the five terms, pipeline_s, memory_bytes, gamma.
+    throughput_tokens_per_s, gpu_s_per_token, usd_per_mtok, pass_s with its five terms and pipeline_s (of the pass that
+    checks gamma tokens, where tokens are drafted), memory_bytes, gamma.
 
     Raises InputError if nothing fits, naming the least memory that would do, or if the network's terms are determined
     for no layout.
@@ -67,6 +68,7 @@ def candidates(scenario: Scenario, gpus_max: int, batch_max: int = 4096) -> pd.D
             "tokens_per_s": 1 / timing.token_latency_s,
             "throughput_tokens_per_s": 1 / timing.seconds_per_token,
             "gpu_s_per_token": layout.gpus * timing.seconds_per_token,
+            "pass_s": timing.step.total_s,
             **timing.step.terms.as_dict(),
             "pipeline_s": timing.step.pipeline_s,
             "memory_bytes": memory[fits],
@@ -95,8 +97,9 @@ def batch_grid(batch_max: int) -> np.ndarray:
     return grid[grid <= batch_max]
 
 
-def within(found: pd.DataFrame, target: Target) -> pd.DataFrame:
+def within(found: pd.DataFrame, target: Target, demand_cap: float | None = None) -> pd.DataFrame:
     """The rows that meet a service target, cheapest first. Raises InputError if none does, naming the nearest."""
+    found = _demanded(found, demand_cap)
     keep = np.ones(len(found), dtype=bool)
     for column, limit, name in (("ttft_s", target.ttft_max_s, "TTFT"), ("token_latency_s", target.tpot_max_s, "TPOT")):
         if limit is None:
@@ -118,14 +121,21 @@ def pareto(found: pd.DataFrame, demand_cap: float | None = None) -> pd.DataFrame
     demand_cap: tokens/s of all users together; a deployment that yields more than is asked for is left out, since its
     batch would never fill.
     """
-    rows = found if demand_cap is None else found[found["throughput_tokens_per_s"] <= demand_cap]
-    if not len(rows):
-        least = found["throughput_tokens_per_s"].min()
-        raise InputError(f"demand cap {demand_cap:g} tokens/s: the smallest deployment already yields {least:.4g}")
-    rows = rows.sort_values(["token_latency_s", "gpu_s_per_token"], kind="stable")
+    rows = _demanded(found, demand_cap).sort_values(["token_latency_s", "gpu_s_per_token"], kind="stable")
     cost = rows["gpu_s_per_token"].to_numpy()
     before = np.concatenate([[np.inf], np.minimum.accumulate(cost)[:-1]])
     return rows[cost < before].reset_index(drop=True)
+
+
+def _demanded(found: pd.DataFrame, demand_cap: float | None) -> pd.DataFrame:
+    """The rows that yield no more than is asked for."""
+    if demand_cap is None:
+        return found
+    rows = found[found["throughput_tokens_per_s"] <= demand_cap]
+    if not len(rows):
+        least = found["throughput_tokens_per_s"].min()
+        raise InputError(f"demand cap {demand_cap:g} tokens/s: the smallest deployment already yields {least:.4g}")
+    return rows
 
 
 def preferred(frontier: pd.DataFrame, alpha: float) -> int:

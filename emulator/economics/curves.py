@@ -52,7 +52,7 @@ def curves(
         models, accelerators, weight_bits, contexts, speculators, demand_caps
     ):
         name, own = split_bits(model)
-        curve = Curve(name, accelerator, own or bits, context, speculator, cap)
+        curve = Curve(name, accelerator, bits if own is None else own, context, speculator, cap)
         if curve not in found:
             found.append(curve)
     return found
@@ -63,7 +63,7 @@ def split_bits(model: str) -> tuple[str, int | None]:
     name, colon, bits = model.rpartition(":")
     if not colon:
         return model, None
-    if not bits.isdigit():
+    if not (bits.isascii() and bits.isdecimal()):
         raise InputError(f"{model}: what follows the colon is the bits of the weights, such as {name}:8")
     return name, int(bits)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,6 +25,8 @@ Array = NDArray[np.float64]
 
 #: Share of the memory kept for activations, workspaces, fragmentation: what vLLM's gpu-memory-utilization 0.9 leaves.
 MEMORY_RESERVE = 0.1
+#: Micro-batches of a prefill that are tried, in multiples of the stages.
+PREFILL_ROUNDS = (1, 2, 4, 8)
 
 
 @dataclass(frozen=True)
@@ -50,10 +53,10 @@ class Load:
 
     @property
     def mean_context(self) -> float:
-        """Tokens a decode step sees on average: half of the output is there."""
+        """Tokens a decode step finds in the cache on average: at first the prompt, then one more each time."""
         if self.prompt is None or self.output is None:
             return float(self.context or 0.0)
-        return self.prompt + self.output / 2
+        return self.prompt + (self.output - 1) / 2
 
     @property
     def longest_context(self) -> float:
@@ -61,6 +64,12 @@ class Load:
         if self.prompt is None or self.output is None:
             return float(self.context or 0.0) + 1
         return self.prompt + self.output
+
+    @property
+    def longest_words(self) -> str:
+        if self.prompt is None:
+            return f"context {self.context or 0:g} + 1 new tokens"
+        return f"prompt {self.prompt:g} + output {self.output:g}"
 
 
 @dataclass(frozen=True)
@@ -107,21 +116,29 @@ class Deployment:
         return _step_time(stages, total)
 
     def first_token(self, batch: ArrayLike, load: Load) -> StepTime:
-        """Time of a decode step of the batch that also carries one whole prompt: TTFT of continuous batching, unqueued."""
+        """Time of a decode step of the batch that also carries one whole prompt: TTFT of continuous batching, unqueued.
+
+        With the sequences divided over ep each share takes in one prompt, since no share can help with another's.
+        """
         assert load.prompt is not None
         batches, micro_batches = self._padded(batch, self.layout.pp)
         # Every micro-batch is priced as the one that carries the prompt: all stages wait for that one.
-        step = Step(batches, 1, load.mean_context, load.prompt * micro_batches, load.prompt / 2)
+        prompts = load.prompt * micro_batches * self.layout.sequence_shares
+        step = Step(batches, 1, load.mean_context, prompts, load.prompt / 2)
         return _step_time(stages := self._price(step, micro_batches), sum(stage.total_s for stage in stages))
 
     def prefill(self, batch: ArrayLike, prompt: float) -> StepTime:
         """Time until all prompts of the batch have gone through together (TTFT of a static batch).
 
-        With a pipeline every sequence is a micro-batch of its own; the bubble is the time the last stage waits for
-        the first: Σ_stages t + (micro-batches − 1) · max_stages t.
+        A pipeline runs them as so many micro-batches (1, or 1 to 8 times pp) as take least: the bubble, which the last
+        stage waits for the first, shrinks with their number while the weights are read more often:
+        Σ_stages t + (micro-batches − 1) · max_stages t.
         """
-        many = np.inf if self.layout.pp > 1 else 1
-        batches, micro_batches = self._padded(batch, many)
+        counts = (1,) if self.layout.pp == 1 else (1, *(self.layout.pp * k for k in PREFILL_ROUNDS))
+        return fastest([self._prefill(batch, prompt, count) for count in counts])
+
+    def _prefill(self, batch: ArrayLike, prompt: float, most_micro_batches: int) -> StepTime:
+        batches, micro_batches = self._padded(batch, most_micro_batches)
         stages = self._price(Step.prefill(batches, prompt), micro_batches)
         total = sum(stage.total_s for stage in stages) + (micro_batches - 1) * _slowest(stages)
         return _step_time(stages, total)
@@ -160,16 +177,28 @@ class Deployment:
             routing=self.routing,
         )
 
-    def _padded(self, batch: ArrayLike, most_micro_batches: float) -> tuple[Array, Array]:
+    def _padded(self, batch: ArrayLike, most_micro_batches: int) -> tuple[Array, Array]:
         """One replica's batch, filled up so that it divides evenly, with the number of its micro-batches."""
         asked = np.asarray(batch, dtype=float)
         if not (np.isfinite(asked) & (asked >= 1) & (asked == np.round(asked))).all():
             raise InputError(f"batch = {np.ravel(batch)[0]:g} must be a whole number of sequences, at least 1")
         layout = self.layout
         replica = np.ceil(asked / layout.dp)
-        micro_batches = np.minimum(most_micro_batches, replica)
+        micro_batches = np.minimum(most_micro_batches, np.ceil(replica / layout.sequence_shares))
         parts = micro_batches * layout.sequence_shares
         return np.ceil(replica / parts) * parts, micro_batches
+
+
+def fastest(steps: Sequence[StepTime], by: Sequence[Size] | None = None) -> StepTime:
+    """Element by element the step of least time, or of the least of `by`."""
+    times = np.array(np.broadcast_arrays(*(by or [step.total_s for step in steps])), dtype=float)
+    best = np.argmin(times, axis=0)
+
+    def chosen(values: list[Size]) -> Array:
+        return np.choose(best, np.array(np.broadcast_arrays(*values, times[0])[:-1], dtype=float))
+
+    terms = {name: chosen([getattr(step.terms, name) for step in steps]) for name in steps[0].terms.as_dict()}
+    return StepTime(Terms(**terms), chosen([step.pipeline_s for step in steps]))
 
 
 def _slowest(stages: list[Terms]) -> Array:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from inferometer.emulator.economics.candidates import Target, candidates, pareto, preferred, within
-from inferometer.emulator.economics.curves import Curve, curves, marked, split_bits
+from inferometer.emulator.economics.curves import Curve, curves, marked
 from inferometer.emulator.economics.predict import load_of
 from inferometer.emulator.economics.request import Request
 from inferometer.emulator.errors import InputError
@@ -47,10 +47,10 @@ def frontier(
     models: str | Sequence[str],
     accelerators: str | Sequence[str],
     *,
-    weight_bits: Sequence[int] = (16,),
-    contexts: Sequence[float | None] = (None,),
-    speculators: Sequence[str | None] = (None,),
-    demand_caps: Sequence[float | None] = (None,),
+    weight_bits: int | Sequence[int] = 16,
+    contexts: float | Sequence[float | None] | None = None,
+    speculators: str | Sequence[str | None] | None = None,
+    demand_caps: float | Sequence[float | None] | None = None,
     search: Search | None = None,
 ) -> pd.DataFrame:
     """One frontier for each combination, fastest point first, as one DataFrame.
@@ -63,7 +63,7 @@ def frontier(
     import pandas as pd
 
     search = search or Search()
-    asked = curves(_list(models), _list(accelerators), weight_bits, contexts, speculators, demand_caps)
+    asked = curves(*(_list(one) for one in (models, accelerators, weight_bits, contexts, speculators, demand_caps)))
     tables = []
     found: dict[Curve, pd.DataFrame] = {}
     for curve in asked:
@@ -80,16 +80,14 @@ def frontier(
     return pd.concat(tables, ignore_index=True)
 
 
-def within_target(model: str, accelerator: str, target: Target, *, weight_bits: int = 16, search: Search) -> pd.DataFrame:
+def within_target(curve: Curve, target: Target, search: Search) -> pd.DataFrame:
     """The layouts that meet a service target, each with its cheapest batch, cheapest first.
 
     Raises InputError if no layout meets the target, or under the epoch-2025 convention, whose layouts cannot be started.
     """
     if search.convention != "deployable":
         raise InputError("a service target asks for layouts that can be started: --convention deployable")
-    name, own = split_bits(model)
-    curve = Curve(name, accelerator, own or weight_bits, None, None, None)
-    best = within(_candidates(search, curve), target)
+    best = within(_candidates(search, curve), target, curve.demand_cap)
     return best.drop_duplicates("layout").reset_index(drop=True)
 
 
@@ -104,5 +102,6 @@ def _candidates(search: Search, curve: Curve) -> pd.DataFrame:
     return table
 
 
-def _list(value: str | Sequence[str]) -> list[str]:
-    return [value] if isinstance(value, str) else list(value)
+def _list(value: Any) -> list[Any]:
+    """One value as a list of one."""
+    return [value] if value is None or isinstance(value, str | int | float) else list(value)

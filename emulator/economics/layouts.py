@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
+from typing import Literal
 
 from inferometer.emulator.economics.accelerator import Accelerator
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.workload.layout import Layout, check_layout, check_nodes
 from inferometer.emulator.workload.shape import Shape
+
+SHARINGS: tuple[Literal["tensor", "data"], ...] = ("tensor", "data")
 
 
 def layouts(shape: Shape, accelerator: Accelerator, gpus_max: int, *, gpus: int | None = None) -> Iterator[Layout]:
@@ -16,20 +20,16 @@ def layouts(shape: Shape, accelerator: Accelerator, gpus_max: int, *, gpus: int 
     Replicas (dp) change neither latency nor cost, so dp = 1. Tensor and expert degrees are those that divide the
     heads and the experts, pipeline degrees those that divide the layers.
     """
-    heads = shape.attention.query_heads
     experts = shape.experts.count if shape.experts else 1
-    for count in range(1, gpus_max + 1) if gpus is None else (gpus,):
-        for pp in _divisors(count):
-            if shape.layers % pp:
-                continue
-            for ep in _divisors(count // pp):
-                tp = count // pp // ep
-                if experts % ep or heads % tp:
-                    continue
-                for attention in ("tensor", "data") if ep > 1 else ("tensor",):
-                    layout = Layout(tp=tp, ep=ep, pp=pp, attention=attention)
-                    if divides(shape, layout, accelerator):
-                        yield layout
+    degrees = product(_divisors(shape.layers), _divisors(experts), _divisors(shape.attention.query_heads))
+    sized = sorted((pp * ep * tp, pp, ep, tp) for pp, ep, tp in degrees)
+    for count, pp, ep, tp in sized:
+        if count > gpus_max or (gpus is not None and count != gpus):
+            continue
+        for attention in SHARINGS if ep > 1 else SHARINGS[:1]:
+            layout = Layout(tp=tp, ep=ep, pp=pp, attention=attention)
+            if divides(shape, layout, accelerator):
+                yield layout
 
 
 def divides(shape: Shape, layout: Layout, accelerator: Accelerator) -> bool:

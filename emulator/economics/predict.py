@@ -51,6 +51,8 @@ def predict(
 
     Raises InputError for whatever cannot be started, with the arithmetic.
     """
+    if layout is not None and gpus is not None and layout.gpus != gpus:
+        raise InputError(f"tp·ep·pp·dp = {layout.gpus} but gpus = {gpus}")
     load = load_of(context, prompt, output, interleave)
     precision = Precision(weight_bits, activation_bits, kv_bits)
     request = Request(model, accelerator, load, precision, **further)

@@ -74,6 +74,8 @@ def network_of(
     calibration: str | Path | Calibration | None, device: Accelerator, precision: Precision, key: Mapping[str, Any]
 ) -> Network:
     """The calibration's laws or NCCL's own model; without a calibration the paper's constants on the device's links."""
+    if "collective" in key:
+        raise InputError("--key collective=…: every collective is priced by its own law; narrow by another field")
     if calibration is None:
         if key:
             raise InputError("a key chooses among the laws of a calibration: give one")

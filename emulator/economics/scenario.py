@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from inferometer.emulator.economics.accelerator import Accelerator
-from inferometer.emulator.economics.deployable import MEMORY_RESERVE, Deployment, Load, StepTime
+from inferometer.emulator.economics.deployable import MEMORY_RESERVE, Deployment, Load, StepTime, fastest
 from inferometer.emulator.economics.layouts import divides
 from inferometer.emulator.economics.network import Network
 from inferometer.emulator.economics.prediction import Prediction, checked_words, usd_per_mtok, what_binds
@@ -67,6 +67,9 @@ class Scenario:
     def __post_init__(self) -> None:
         if self.speculation is not None and self.load.interleave:
             raise InputError("speculation together with interleaved prompts is not modelled")
+        limit, longest = self.shape.max_context, self.load.longest_context
+        if limit is not None and longest > limit:
+            raise InputError(f"{self.shape.name}: {self.load.longest_words} = {longest:g} is beyond the model's {limit}")
 
     def deployment(self, layout: Layout, shape: Shape | None = None) -> Deployment:
         return Deployment(
@@ -85,12 +88,14 @@ class Scenario:
         step = deployment.decode(batch, load)
         latency, gamma = step.total_s, None
         if self.speculation is not None:
-            latency, gamma = self._speculative(layout, batch, step.total_s)
+            step, latency, gamma = self._speculative(layout, batch, step)
         if load.prompt is None or load.output is None:
             return Timing(step, latency, None, latency / batch, gamma)
         if load.interleave:
             return Timing(step, latency, deployment.first_token(batch, load).total_s, latency / batch, gamma)
         ttft = deployment.prefill(batch, load.prompt).total_s
+        if self.speculation is not None:  # the draft needs the prompt in its cache too
+            ttft = ttft + self._draft(layout).prefill(self._of_one_replica(layout, batch), load.prompt).total_s
         return Timing(step, latency, ttft, (ttft + load.output * latency) / (batch * load.output), gamma)
 
     def memory(self, layout: Layout, batch: Size) -> Resident:
@@ -98,7 +103,7 @@ class Scenario:
         own = self.deployment(layout).memory(batch, self.load)
         if self.speculation is None:
             return own
-        draft = self._draft(layout).memory(np.ceil(np.asarray(batch) / layout.dp), self.load)
+        draft = self._draft(layout).memory(self._of_one_replica(layout, batch), self.load)
         return Resident(own.weights_bytes + draft.weights_bytes, own.kv_bytes + draft.kv_bytes)
 
     @property
@@ -119,10 +124,8 @@ class Scenario:
         if not np.isfinite(latency):
             raise InputError(f"{layout.describe()}: {self.network.name} does not determine every collective it needs")
         gamma = None if timing.gamma is None else int(timing.gamma)
-        step, notes = timing.step, []
-        if gamma is not None and gamma > 1:
-            step = self.deployment(layout).decode(batch, self.load, tokens=gamma)
-            notes.append(checked_words(gamma, float(step.total_s)))
+        step = timing.step
+        notes = [checked_words(gamma, float(step.total_s))] if gamma is not None and gamma > 1 else []
         terms = {name: float(value) for name, value in step.terms.as_dict().items()}
         pipeline = float(step.pipeline_s)
         price = self.accelerator.usd_per_hour
@@ -143,7 +146,8 @@ class Scenario:
             context=self.load.mean_context,
             prompt=self.load.prompt,
             output=self.load.output,
-            layout={"tp": layout.tp, "ep": layout.ep, "pp": layout.pp, "dp": layout.dp, "attention": layout.attention},
+            layout={"tp": layout.tp, "ep": layout.ep, "pp": layout.pp, "dp": layout.dp, "attention": layout.attention}
+            | {"tensor": layout.tensor},
             token_latency_s=latency,
             terms=terms,
             pipeline_s=pipeline,
@@ -174,16 +178,20 @@ class Scenario:
                 f"{self.memory_reserve:.0%} reserve"
             )
 
-    def _speculative(self, layout: Layout, batch: Size, plain_s: Size) -> tuple[Size, Size]:
-        """The least time per token over plain decoding and γ = 2 … gamma_max, with its γ."""
+    def _speculative(self, layout: Layout, batch: Size, plain: StepTime) -> tuple[StepTime, Size, Size]:
+        """Over plain decoding and γ = 2 … gamma_max: the pass of the least time per token, that time, its γ."""
         assert self.speculation is not None
-        draft_s = self._draft(layout).decode(np.ceil(np.asarray(batch) / layout.dp), self.load).total_s
-        options = [np.asarray(plain_s)]
+        draft_s = self._draft(layout).decode(self._of_one_replica(layout, batch), self.load).total_s
+        passes, times = [plain], [plain.total_s]
         for gamma in range(2, self.speculation.gamma_max + 1):
-            verify_s = self.deployment(layout).decode(batch, self.load, tokens=gamma).total_s
-            options.append(np.asarray(self.speculation.seconds_per_token(verify_s, draft_s, gamma)))
-        best = np.argmin(options, axis=0)
-        return np.min(options, axis=0), best + 1
+            passes.append(self.deployment(layout).decode(batch, self.load, tokens=gamma))
+            times.append(self.speculation.seconds_per_token(passes[-1].total_s, draft_s, gamma))
+        together = np.array(np.broadcast_arrays(*times), dtype=float)
+        return fastest(passes, by=times), together.min(axis=0), together.argmin(axis=0) + 1
+
+    @staticmethod
+    def _of_one_replica(layout: Layout, batch: Size) -> Size:
+        return np.ceil(np.asarray(batch, dtype=float) / layout.dp)
 
     def _draft(self, layout: Layout) -> Deployment:
         """The draft model on the ranks of one stage, as many of them as divide it; pipelines do not speed it up."""

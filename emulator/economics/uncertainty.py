@@ -20,7 +20,7 @@ def network_interval(
     All uses of one law err together, since they share its parameters, so their deviations add; different laws err
     independently, so theirs add in squares. Compute terms are taken as given. Where a token takes longer or shorter
     than the sum of a step's terms (a pipeline's waits, speculation), the deviations grow or shrink with it. None, with
-    a note, where a law has no interval.
+    a note, where a law has no interval; None where there is no network.
     """
     notes: dict[str, None] = {}
     below: dict[str, float] = defaultdict(float)
@@ -37,6 +37,8 @@ def network_interval(
             low, middle, high = interval
             below[op.collective] += count * (middle - low)
             above[op.collective] += count * (high - middle)
+    if not below:
+        return None, []
     timing = scenario.time(layout, batch)
     latency = float(timing.token_latency_s)
     stretch = latency / float(timing.step.terms.total_s)

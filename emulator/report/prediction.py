@@ -19,7 +19,7 @@ def layout_words(layout: dict[str, object]) -> str:
     """``tp 8, pp 2``: the axes larger than 1, further settings by name."""
     words = []
     for name, value in layout.items():
-        if value in (1, "tensor", None, False):
+        if value in (1, "tensor", "1d", None, False):
             continue
         words.append(f"{name} {value:.4g}" if isinstance(value, int | float) else f"{name} {value}")
     return ", ".join(words) or "one GPU"

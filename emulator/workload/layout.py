@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil, isqrt
+from functools import lru_cache
+from math import isqrt
 from typing import Literal
+
+import numpy as np
 
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.workload.shape import Shape
@@ -80,16 +83,18 @@ class Layout:
         return {"ep": self.ep, "pp": 2, **cut}[axis]
 
     def nodes(self, axis: Axis, node_size: int, stage: int = 0) -> int:
-        """Nodes that one group of the axis spans when nodes are filled in rank order.
+        """Nodes that a group of the axis spans when nodes are filled in rank order, of the group that spans most.
 
         For pp: of the hand-off from stage to the next one (the last one's goes to the first).
         """
+        replicas = self.dp, self.pp * self.stage_ranks
         if axis == "pp":
+            starts = replicas[1] * np.arange(replicas[0])[:, None] + np.arange(self.stage_ranks)
             following = (stage + 1) % self.pp
-            here, there = (index * self.stage_ranks // node_size for index in (stage, following))
-            return 1 if here == there and self.stage_ranks <= node_size else 2
+            here, there = ((starts + index * self.stage_ranks) // node_size for index in (stage, following))
+            return 1 if (here == there).all() else 2
         stride = {"ep": self.tp, "width": self.tp // self.width}.get(axis, 1)
-        return spanned_nodes(self.ranks(axis), stride, node_size)
+        return spanned_nodes(self.gpus, self.ranks(axis), stride, node_size)
 
     def describe(self) -> str:
         """``tp8 pp2``: the axes larger than 1."""
@@ -101,10 +106,11 @@ class Layout:
         return " ".join(axes) or "tp1"
 
 
-def spanned_nodes(ranks: int, stride: int, node_size: int) -> int:
-    """Nodes under a group of ranks that lie stride apart, the first at the start of a node."""
-    on_one_node = max(1, ceil(node_size / stride))
-    return ceil(ranks / on_one_node)
+@lru_cache(maxsize=4096)
+def spanned_nodes(gpus: int, ranks: int, stride: int, node_size: int) -> int:
+    """Nodes under the group that spans most of them, of all groups of ranks that lie stride apart among gpus."""
+    nodes = np.arange(gpus).reshape(-1, ranks, stride) // node_size
+    return int(1 + (np.diff(nodes, axis=1) > 0).sum(axis=1).max(initial=0))
 
 
 def check_layout(shape: Shape, layout: Layout) -> None:

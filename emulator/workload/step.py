@@ -37,9 +37,9 @@ class Step:
         """The mean decode step of continuous batching at a steady load.
 
         Every sequence that leaves is replaced by a new one, so each step carries prompt/output prompt tokens per
-        sequence. The decoded tokens see the prompt and half of the output.
+        sequence. The decoded tokens see the prompt and half of the output before them.
         """
-        return cls(sequences, 1, prompt + output / 2, sequences * prompt / output, prompt / 2)
+        return cls(sequences, 1, prompt + (output - 1) / 2, sequences * prompt / output, prompt / 2)
 
     def share(self, parts: Size) -> Step:
         """The step of one of equal parts of the batch."""

@@ -11,11 +11,21 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import Any
 
 from inferometer.emulator.errors import InputError
-from inferometer.launch.commands.economics_flags import add_model_flags, number, positive, show
-from inferometer.launch.commands.law_key import law_key
-from inferometer.launch.commands.sweep_flags import figure_path, output_path
+from inferometer.launch.commands.economics_flags import (
+    add_model_flags,
+    bits,
+    count,
+    keep_inputs,
+    number,
+    positive,
+    pricing,
+    refuse_under_epoch,
+    show,
+)
+from inferometer.launch.commands.outputs import figure_path, replaced_path, writing
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,11 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--interleave", action="store_true", help="prompts enter with decode steps, as continuous batching does"
     )
-    parser.add_argument("--gpus-max", type=int, default=64, metavar="N", help="devices of one deployment (default 64)")
-    parser.add_argument("--batch-max", type=int, default=4096, metavar="N", help="sequences decoded together (default 4096)")
-    parser.add_argument(
-        "--alpha", type=positive, default=3.0, help="the preferred point has most speed^alpha / cost (default 3)"
-    )
+    parser.add_argument("--gpus-max", type=count, metavar="N", help="devices of one deployment (default 64)")
+    parser.add_argument("--batch-max", type=count, metavar="N", help="sequences decoded together (default 4096)")
+    parser.add_argument("--alpha", type=positive, help="the preferred point has most speed^alpha / cost (default 3)")
     parser.add_argument(
         "--demand-cap", type=positive, nargs="+", metavar="TOK/S", help="tokens per second that all users together ask for"
     )
@@ -47,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--tpot-max", type=positive, metavar="S", help="list the layouts within this time per further token")
     parser.add_argument("--figure", type=figure_path, metavar="FILE", help="draw cost over speed")
-    parser.add_argument("--csv", type=output_path, metavar="FILE", help="write every point")
+    parser.add_argument("--csv", type=replaced_path, metavar="FILE", help="write every point")
     add_model_flags(parser, several_speculators=True)
 
 
@@ -55,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
     from inferometer.emulator.report.frontier import draw_frontiers, frontier_lines, target_lines
 
     _refuse(args)
+    keep_inputs(args, args.csv, args.figure)
     if args.ttft_max is None and args.tpot_max is None:
         table = _frontier(args)
         lines = frontier_lines(table)
@@ -63,26 +72,29 @@ def run(args: argparse.Namespace) -> int:
         lines = target_lines(table)
     said = sys.stderr if args.json == "-" else sys.stdout
     if args.csv:
-        table.to_csv(args.csv, index=False)
+        with writing(args.csv):
+            table.to_csv(args.csv, index=False)
     show(args.json, table.to_dict(orient="records"), lines)
     if args.csv:
         print(f"table: {args.csv}", file=said)
     if args.figure:
-        draw_frontiers(table, args.figure)
+        with writing(args.figure):
+            draw_frontiers(table, args.figure)
         print(f"figure: {args.figure}", file=said)
     return 0
 
 
 def _refuse(args: argparse.Namespace) -> None:
     """Raise InputError for flags that contradict each other."""
-    for name in ("gpus_max", "batch_max"):
-        if getattr(args, name) < 1:
-            raise InputError(f"--{name.replace('_', '-')} {getattr(args, name)} must be at least 1")
+    if args.convention == "epoch-2025":
+        refuse_under_epoch(args)
     if args.ttft_max is None and args.tpot_max is None:
         return
     for name in ("model", "accelerator", "weight_bits", "speculator", "demand_cap", "context"):
         if len(getattr(args, name) or [None]) > 1:
             raise InputError(f"a service target is for one {name.replace('_', ' ')}, {len(getattr(args, name))} given")
+    if args.alpha is not None:
+        raise InputError("--alpha chooses a point of a frontier; within a service target the cheapest comes first")
     if args.figure:
         raise InputError("--figure draws a frontier; within a service target there is only a list")
 
@@ -90,40 +102,41 @@ def _refuse(args: argparse.Namespace) -> None:
 def _search(args: argparse.Namespace):  # type: ignore[no-untyped-def]
     from inferometer.emulator.economics.frontier import Search
 
-    request = {
-        name: getattr(args, name) for name in ("calibration", "usd_per_hour", "routing", "memory_reserve", "acceptance")
-    }
+    given = {name: getattr(args, name) for name in ("gpus_max", "batch_max", "alpha") if getattr(args, name) is not None}
     return Search(
         args.convention,
-        args.gpus_max,
-        args.batch_max,
-        args.alpha,
-        args.prompt,
-        args.output,
-        args.interleave,
-        args.activation_bits or 16,
-        args.kv_bits or 16,
-        request | {"key": law_key(args.key)},
+        prompt=args.prompt,
+        output=args.output,
+        interleave=args.interleave,
+        activation_bits=bits(args.activation_bits),
+        kv_bits=bits(args.kv_bits),
+        request=pricing(args),
+        **given,
     )
+
+
+def _lists(args: argparse.Namespace) -> dict[str, list[Any]]:
+    """Every flag that may be several, as `frontier` names them."""
+    return {
+        "models": args.model,
+        "accelerators": args.accelerator,
+        "weight_bits": args.weight_bits,
+        "contexts": args.context or [None],
+        "speculators": [None if name == "none" else name for name in args.speculator or ["none"]],
+        "demand_caps": args.demand_cap or [None],
+    }
 
 
 def _frontier(args: argparse.Namespace):  # type: ignore[no-untyped-def]
     from inferometer.emulator.economics.frontier import frontier
 
-    return frontier(
-        args.model,
-        args.accelerator,
-        weight_bits=args.weight_bits,
-        contexts=args.context or [None],
-        speculators=[None if name == "none" else name for name in args.speculator or ["none"]],
-        demand_caps=args.demand_cap or [None],
-        search=_search(args),
-    )
+    return frontier(**_lists(args), search=_search(args))
 
 
 def _within(args: argparse.Namespace):  # type: ignore[no-untyped-def]
     from inferometer.emulator.economics.candidates import Target
+    from inferometer.emulator.economics.curves import curves
     from inferometer.emulator.economics.frontier import within_target
 
-    target = Target(args.ttft_max, args.tpot_max)
-    return within_target(args.model[0], args.accelerator[0], target, weight_bits=args.weight_bits[0], search=_search(args))
+    (curve,) = curves(**_lists(args))
+    return within_target(curve, Target(args.ttft_max, args.tpot_max), _search(args))

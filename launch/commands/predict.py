@@ -17,6 +17,7 @@ from inferometer.launch.commands.economics_flags import (
     add_load_flags,
     add_model_flags,
     epoch_question,
+    keep_inputs,
     positive,
     request_from,
     show,
@@ -44,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from inferometer.emulator.report.prediction import prediction_lines
 
+    keep_inputs(args)
     prediction = _epoch(args) if args.convention == "epoch-2025" else _deployable(args)
     show(args.json, prediction.as_dict(), prediction_lines(prediction))
     return 0

@@ -26,7 +26,7 @@ def test_json_alone_goes_to_stdout_and_adds_up(capsys):
     terms = p["terms"]
     rest = terms["kernel_s"] + terms["network_latency_s"] + terms["network_bandwidth_s"] + p["pipeline_s"]
     assert p["token_latency_s"] == pytest.approx(rest + max(terms["memory_s"], terms["arithmetic_s"]))
-    assert p["layout"] == {"tp": 8, "ep": 1, "pp": 1, "dp": 1, "attention": "tensor"}
+    assert p["layout"] == {"tp": 8, "ep": 1, "pp": 1, "dp": 1, "attention": "tensor", "tensor": "1d"}
     assert p["usd_per_mtok"] == pytest.approx(8 * 2.10 / 3600 * p["token_latency_s"] / 16 * 1e6)
     assert p["interval_s"] is None and p["ttft_s"] is None
 
@@ -61,7 +61,7 @@ REFUSED = {
     "a context beyond the model": ([*LLAMA, "--context", "9000"], "9000 + 1 new tokens = 9001 is beyond the model's 8192"),
     "degrees that contradict --gpus": ([*LLAMA, "--tp", "4", "--gpus", "8"], "= 4 but --gpus 8"),
     "half a GPU": ([*LLAMA, "--gpus", "2.5"], "--gpus 2.5: only --convention epoch-2025 knows fractions"),
-    "a price of nothing": ([*LLAMA, "--usd-per-hour", "0"], "usd-per-hour = 0 must be above 0"),
+    "a price of nothing": ([*LLAMA, "--usd-per-hour", "0"], "--usd-per-hour: 0 must be above 0"),
     "three bits": ([*LLAMA, "--weight-bits", "3"], "weight_bits = 3"),
     "an unknown model": (["llama-3-71b", "--accelerator", "h100-sxm"], "llama-3-71b"),
     "an unknown accelerator": (["llama-3-70b", "--accelerator", "h101"], "h101"),
@@ -72,6 +72,19 @@ REFUSED = {
     "a missing calibration": ([*LLAMA, "--calibration", "none.json"], "none.json"),
     "a key without a calibration": ([*LLAMA, "--key", "backend=gloo"], "give one"),
     "a wrong key": ([*LLAMA, "--calibration", "none.json", "--key", "backend"], "--key backend: write K=V"),
+    "too much of anything": ([*LLAMA, "--batch", "1e300"], "--batch: 1e300 must be a number from 0 to 1e+12"),
+    "more GPUs than divide the model": ([*LLAMA, "--gpus", "1000000000"], "no layout of 1000000000 GPUs divides it"),
+    "an answer beyond the model": (
+        [*LLAMA, "--prompt", "8000", "--output", "300"],
+        "prompt 8000 + output 300 = 8300 is beyond",
+    ),
+    "bits that are none": ([*LLAMA, "--kv-bits", "0"], "kv_bits = 0"),
+    "an acceptance of nothing": ([*LLAMA, "--acceptance", "0.5"], "only tokens of a --speculator are accepted"),
+    "a key that is no choice": (
+        [*LLAMA, "--calibration", "b200-nccl", "--key", "collective=all_reduce"],
+        "--key collective",
+    ),
+    "routing under the paper": ([*LLAMA, "--convention", "epoch-2025", "--gpus", "8", "--routing", "random"], "--routing"),
     "no batch": ([*LLAMA, "--batch", "0"], "0 must be above 0"),
 }
 
@@ -118,13 +131,40 @@ def test_frontier_within_a_target(capsys):
     assert len({row["layout"] for row in rows}) == len(rows)
 
 
+def test_a_target_heeds_every_flag(capsys):
+    """The cheapest layout differs with the context, the speculator, the demand."""
+    plain = ["frontier", "llama-3-8b", "--accelerator", "h100-sxm", "--tpot-max", "0.05", "--gpus-max", "2", "--json", "-"]
+    found = []
+    for further in ([], ["--context", "100"], ["--speculator", "llama-2-7b"], ["--demand-cap", "2000"]):
+        assert main([*plain, *further]) == 0
+        found.append(json.loads(capsys.readouterr().out)[0])
+    assert len({row["usd_per_mtok"] for row in found}) == 4
+    assert found[3]["throughput_tokens_per_s"] <= 2000
+
+
+def test_terms_of_every_frontier_row_add_up():
+    """Of the pass that checks γ tokens, where tokens are drafted; of the step itself where none are."""
+    for speculator in (None, "llama-3-8b"):
+        rows = frontier("llama-3-70b:8", "h100-sxm", speculators=speculator)
+        network = rows["network_latency_s"] + rows["network_bandwidth_s"]
+        total = rows["kernel_s"] + network + rows[["memory_s", "arithmetic_s"]].max(axis=1) + rows["pipeline_s"]
+        assert total.to_numpy() == pytest.approx(rows["pass_s"].to_numpy())
+        if speculator is None:
+            assert (rows["pass_s"] == rows["token_latency_s"]).all()
+        else:
+            assert (rows["gamma"] > 1).any()
+
+
 FRONTIER_REFUSED = {
-    "no GPUs": (["--gpus-max", "0"], "--gpus-max 0 must be at least 1"),
+    "no GPUs": (["--gpus-max", "0"], "--gpus-max: 0 must be a whole number, at least 1"),
     "too small": (["--gpus-max", "1"], "GB per GPU are missing"),
     "out of reach": (["--tpot-max", "1e-6"], "no layout reaches TPOT 1e-06 s: the least is"),
     "TTFT of nothing": (["--ttft-max", "1"], "a TTFT target needs a prompt and an output"),
     "two models in one target": (["llama-3-8b", "--tpot-max", "1"], "a service target is for one model, 2 given"),
     "bits that are none": (["llama-3-8b:x"], "llama-3-8b:x: what follows the colon"),
+    "an exotic digit": (["llama-3-8b:²"], "what follows the colon"),
+    "a size under the paper": (["--gpus-max", "4", "--convention", "epoch-2025"], "--gpus-max: the grid is the paper's"),
+    "alpha within a target": (["--tpot-max", "1", "--alpha", "2"], "--alpha chooses a point of a frontier"),
     "a target without deployments": (["--tpot-max", "1", "--convention", "epoch-2025"], "--convention deployable"),
 }
 

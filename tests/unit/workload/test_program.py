@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.workload.build import build
 from inferometer.emulator.workload.feedforward import load_imbalance, touched_experts
-from inferometer.emulator.workload.layout import Layout, spanned_nodes
+from inferometer.emulator.workload.layout import Layout
 from inferometer.emulator.workload.memory import resident
 from inferometer.emulator.workload.precision import Precision
 from inferometer.emulator.workload.program import Collective, Compute
@@ -176,11 +176,15 @@ def test_touched_experts_and_imbalance():
     assert load_imbalance(e, 8, tokens, "random") == pytest.approx(np.mean(measured), rel=0.1)
 
 
-def test_spanned_nodes():
-    assert spanned_nodes(8, 1, 8) == 1
-    assert spanned_nodes(16, 1, 8) == 2
-    assert spanned_nodes(16, 4, 8) == 8
-    assert spanned_nodes(4, 16, 8) == 4
+def test_nodes_of_groups_by_their_real_ranks():
+    assert Layout(tp=8).nodes("tensor", 8) == 1
+    assert Layout(tp=16).nodes("tensor", 8) == 2
+    assert Layout(tp=4, ep=16).nodes("ep", 8) == 8
+    assert Layout(tp=16, ep=4, attention="data").nodes("ep", 8) == 4
+    # ranks 6 to 11, the second stage's, lie on two nodes, though the first stage's fill a part of one
+    assert Layout(tp=6, pp=4).nodes("tensor", 8) == 2
+    assert [Layout(tp=6, pp=4).nodes("pp", 8, stage) for stage in range(4)] == [2, 2, 2, 2]
+    assert [Layout(tp=2, pp=4, dp=2).nodes("pp", 8, stage) for stage in range(4)] == [1, 1, 1, 1]
 
 
 @pytest.mark.parametrize(
