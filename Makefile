@@ -29,6 +29,7 @@ bench: $(VENV)/dev.stamp
 	$(BIN)/python benchmarks/timing_loops.py
 	$(BIN)/python benchmarks/import_tally.py
 	$(BIN)/python benchmarks/epoch_grid.py
+	$(BIN)/python benchmarks/fit_speed.py
 
 verify: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -m verify -s

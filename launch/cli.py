@@ -24,6 +24,7 @@ COMMANDS = {
     "export": "write a calibration for another tool, and say what is lost",
     "predict": "latency and cost of one configuration of a model",
     "frontier": "speed against cost over layouts and batches",
+    "emulate": "run a scaled-down model on real ranks, times by operation",
     "reproduce": "every number the sources print, beside ours",
 }
 

@@ -6,22 +6,24 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from inferometer.emulator.execute.settings import Emulation
 from inferometer.emulator.measure.method import Method
 
 
 class Job(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    method: Method
+    method: Method | Emulation
+    """What is to be done: a measurement, or an emulation."""
     samples: Path
     """The samples file, with its header already written."""
     launch: int
     """The launch slot that the cells count towards."""
-    cells: list[str] | None
+    cells: list[str] | None = None
     """Ids of the cells to visit, in any order; None: all that the sweep allows, until the deadline."""
     skip: list[str] = []
     """Ids of cells that an earlier start of the ranks has done for this slot."""
-    deadline: float | None
+    deadline: float | None = None
     """Of time.monotonic() on rank 0's machine."""
     logs: Path
     """The folder of this launch's logs."""

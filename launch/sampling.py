@@ -73,12 +73,12 @@ def sample_as_rank(method: Method, path: Path, mode: str, identity: Identity, ou
     if identity.rank != 0:
         terminal = os.fdopen(os.dup(2), "w")
         redirect_output(job.log_of(identity.rank))
-        take_part(job, identity, lambda: _faults_to(terminal))
+        take_part(job, identity, lambda: faults_to(terminal))
         return None
     try:
         held, kept = open_samples(path, method, mode)
     except InputError as error:
-        _abandon(identity, error)
+        abandon(identity, error)
         raise
     if mode == "append":
         number = max(held, default=-1) + 1
@@ -99,7 +99,7 @@ def sample_as_rank(method: Method, path: Path, mode: str, identity: Identity, ou
     return status == 0
 
 
-def _abandon(identity: Identity, error: InputError) -> None:
+def abandon(identity: Identity, error: InputError) -> None:
     """End the ranks that wait for this one in MPI's start-up: they would wait for ever, torchrun's are ended by it."""
     if identity.by_mpiexec and identity.world_size > 1:
         from mpi4py import MPI
@@ -109,7 +109,7 @@ def _abandon(identity: Identity, error: InputError) -> None:
 
 
 def _showing(display: Display, terminal: TextIO) -> Listener:
-    faults = _faults_to(terminal)
+    faults = faults_to(terminal)
 
     def listen(event: Event) -> None:
         display(event)
@@ -118,7 +118,9 @@ def _showing(display: Display, terminal: TextIO) -> Listener:
     return listen
 
 
-def _faults_to(terminal: TextIO) -> Callable[[Event], None]:
+def faults_to(terminal: TextIO) -> Callable[[Event], None]:
+    """A listener that shows why a launch has failed."""
+
     def listen(event: Event) -> None:
         if event["event"] == "fault":
             print(f"inferometer: {event['text']}", file=terminal, flush=True)

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from inferometer.emulator.errors import InputError
+from inferometer.emulator.execute.settings import Emulation
+from inferometer.emulator.measure.method import Method
 from inferometer.launch.events import Event, Listener, pipe_writer
 from inferometer.launch.identity import Identity, identity_from
 from inferometer.launch.job import Job
@@ -39,7 +41,6 @@ def take_part(job: Job, identity: Identity, listener: Callable[[], Listener], pa
 
     import torch
 
-    from inferometer.emulator.measure.runner import Launch
     from inferometer.launch import failure
     from inferometer.launch.rendezvous import meet
     from inferometer.launch.watch import Watch
@@ -50,7 +51,7 @@ def take_part(job: Job, identity: Identity, listener: Callable[[], Listener], pa
     store, control = meet(identity, job.method.timeout_s)
     # From here on Python gets to see a signal; a handler set earlier would wait for ever behind a call that hangs.
     interrupted = _catch_signals(identity.rank)
-    launch: Launch | None = None
+    launch: Any = None
     hosts: list[HostReport] = []
     logs = {rank: job.log_of(rank) for rank in range(identity.world_size)}
 
@@ -75,9 +76,8 @@ def take_part(job: Job, identity: Identity, listener: Callable[[], Listener], pa
         hosts.extend(HostReport(**report) for report in control.gather_all("hosts", asdict(this_host())))
         control.agree("method", job.method.model_dump(mode="json"))
         world = _world(job, identity, store)
-        launch = Launch(job.method, control, Placement.from_reports(hosts), world, cores=_cores())
-        launch.connect()
-        status = _visit(job, launch, hosts, listener() if identity.rank == 0 else None, interrupted)
+        launch, carry_out = _task(job, control, Placement.from_reports(hosts), world)
+        status = carry_out(job, launch, hosts, listener() if identity.rank == 0 else None, interrupted)
         launch.doing = "leaving"
         control.barrier("closing")
         watch.stop()
@@ -111,8 +111,22 @@ def _world(job: Job, identity: Identity, store: Any) -> Any:
     )
 
 
+def _task(job: Job, control: Any, placement: Any, world: Any) -> tuple[Any, Callable[..., int]]:
+    """What the job wants, about to begin (it has ``doing`` and ``busy_since``), and the function that carries it out."""
+    if isinstance(job.method, Emulation):
+        from inferometer.emulator.execute.run import Run
+        from inferometer.launch.emulation_rank import carry_out
+
+        return Run(job.method, control, placement, world), carry_out
+    from inferometer.emulator.measure.runner import Launch
+
+    return Launch(job.method, control, placement, world, cores=_cores()), _visit
+
+
 def _visit(job: Job, launch: Any, hosts: list, listener: Listener | None, interrupted: Callable[[], bool]) -> int:
     """Measure the cells of the job; on rank 0 write them down. The exit status: 1 where data were wrong."""
+    assert isinstance(job.method, Method)
+    launch.connect()
     from inferometer.emulator.measure.environment import conditions, rank_usage, steal_fraction
     from inferometer.emulator.measure.plan import candidate_cells, shuffled
     from inferometer.emulator.measure.samples import SamplesFile
@@ -122,7 +136,7 @@ def _visit(job: Job, launch: Any, hosts: list, listener: Listener | None, interr
     wanted = [known[name] for name in (job.cells or known) if name in known and name not in set(job.skip)]
     order = shuffled(wanted, job.method.seed, job.launch, by_tier=job.cells is None)
     order = [known[name] for name in control.share("order", [cell.id for cell in order])]
-    ranks = control.gather("ranks", {"pid": os.getpid(), "threads": job.method.threads, **_placed(), **rank_usage()})
+    ranks = control.gather("ranks", {"threads": job.method.threads, **placed(), **rank_usage()})
     before = conditions()
     outcome = {"wrong": 0}
 
@@ -189,12 +203,14 @@ def _cell_event(record: dict[str, Any]) -> Event:
     return {"event": "cell", "row": row}
 
 
-def _placed() -> dict[str, Any]:
+def placed() -> dict[str, Any]:
+    """Where and how this rank runs."""
     import torch
 
     affinity = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
     policy = {os.SCHED_RR: "rr", os.SCHED_BATCH: "batch", os.SCHED_OTHER: "other"}.get(os.sched_getscheduler(0), "?")
     return {
+        "pid": os.getpid(),
         "affinity": affinity,
         "scheduler": policy,
         "torch_threads": torch.get_num_threads(),

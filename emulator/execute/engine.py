@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import torch
 
 from inferometer.emulator.errors import InputError, RunFailed
+from inferometer.emulator.execute.fits import check_start
 from inferometer.emulator.execute.lines import received_lines, stage_lines
 from inferometer.emulator.workload.build import build
-from inferometer.emulator.workload.layout import Layout, check_layout
+from inferometer.emulator.workload.layout import Layout
 from inferometer.emulator.workload.precision import Precision
 from inferometer.emulator.workload.program import Program
 from inferometer.emulator.workload.shape import Shape
@@ -70,7 +71,7 @@ class Engine:
         self.batch, self.cache_tokens, self.micro_batches, self.node_size = batch, cache_tokens, micro_batches, node_size
         self.precision = precision or Precision(32, 32, 32)
         self.dtype = _dtype(self.precision, world.backend)
-        _check(shape, layout, world.size, batch, micro_batches, cache_tokens)
+        check_start(shape, layout, world.size, batch, micro_batches, cache_tokens)
         self.axes = join(world, mesh_of(layout), axes_of(layout))
         self.tape = Tape(self.axes, observer)
         self.stage_index = self.axes["pp"].index
@@ -147,8 +148,12 @@ class Engine:
     def prepare(self, contexts: Iterable[int], new_tokens: int = 1) -> None:
         """Make the lists of coming steps, so that making them is no part of the steps' time."""
         for context in contexts:
-            awaited = self.layout.pp > 1 and self.stage_index == 0 and context > 0
-            self._lines_of(new_tokens, context, awaited)
+            self.lines(context, new_tokens)
+
+    def lines(self, context: int, new_tokens: int = 1) -> list[Line]:
+        """What this rank does for each micro-batch of a step after others, at context tokens."""
+        awaited = self.layout.pp > 1 and self.stage_index == 0 and context > 0
+        return self._lines_of(new_tokens, context, awaited)
 
     def _lines_of(self, new: int, context: int, awaited: bool) -> list[Line]:
         key = (new, context, awaited)
@@ -239,18 +244,3 @@ def _dtype(precision: Precision, backend: str) -> torch.dtype:
     if backend == "mpi" and dtype == torch.bfloat16:
         raise InputError("MPI cannot sum bfloat16: use 32 bits, or a backend that can (gloo, nccl)")
     return dtype
-
-
-def _check(shape: Shape, layout: Layout, ranks: int, batch: int, micro_batches: int, cache_tokens: int) -> None:
-    check_layout(shape, layout)
-    if layout.gpus != ranks:
-        product = f"dp·pp·ep·tp = {layout.dp}·{layout.pp}·{layout.ep}·{layout.tp} = {layout.gpus}"
-        raise InputError(f"{layout.describe()}: {product} ranks, but there are {ranks}")
-    parts = micro_batches * layout.sequence_shares
-    if batch % parts:
-        over = f" · {layout.sequence_shares} shares" if layout.sequence_shares > 1 else ""
-        raise InputError(f"batch = {batch} does not divide by {micro_batches} micro-batches{over} = {parts}")
-    if shape.learned_positions and cache_tokens > shape.learned_positions:
-        raise InputError(
-            f"{shape.name}: a cache of {cache_tokens} tokens is beyond the {shape.learned_positions} learned positions"
-        )

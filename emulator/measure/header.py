@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from inferometer.emulator.measure.environment import environment
-from inferometer.emulator.measure.method import Method
+from inferometer.emulator.measure.method import Method, Strict
 
 
-def header_for(method: Method, variables: Mapping[str, str]) -> dict[str, Any]:
+def header_for(method: Strict, variables: Mapping[str, str]) -> dict[str, Any]:
     """``variables``: the environment that the ranks get."""
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),

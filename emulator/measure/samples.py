@@ -24,6 +24,7 @@ from inferometer.emulator.errors import InputError
 from inferometer.emulator.measure.records import complaint
 from inferometer.emulator.measure.statistics import summary
 from inferometer.emulator.measure.timing import iteration_times_us
+from inferometer.emulator.regular import check_regular
 
 if TYPE_CHECKING:
     import pandas
@@ -43,14 +44,14 @@ class SamplesFile:
         self.path = path
 
     @classmethod
-    def create(cls, path: Path, header: dict[str, Any]) -> SamplesFile:
-        """Start a file. Raises ``InputError`` where the path cannot be written."""
+    def create(cls, path: Path, header: dict[str, Any], schema: str = SCHEMA) -> SamplesFile:
+        """Start a file of records of schema. Raises ``InputError`` where the path cannot be written."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             samples = cls(path.open("x"), path)
         except OSError as error:
             raise InputError(f"{path}: cannot be written: {error.strerror}") from None
-        samples.append({"record": "header", "schema": SCHEMA, **header})
+        samples.append({"record": "header", "schema": schema, **header})
         return samples
 
     @classmethod
@@ -79,13 +80,14 @@ def _end_of_last_whole_line(content: bytes) -> int:
     return end
 
 
-def read_records(path: str | Path, allow_cut: bool = False) -> Iterator[dict[str, Any]]:
+def read_records(path: str | Path, allow_cut: bool = False, schema: str = SCHEMA) -> Iterator[dict[str, Any]]:
     """The records of a samples file, header first.
 
     ``allow_cut``: pass over a last line that was cut off (an interrupted run about to be resumed).
     Raises ``InputError`` naming file, line and what is wrong.
     """
     path = Path(path)
+    check_regular(path)
     try:
         with path.open() as file:
             for number, line in enumerate(file, 1):
@@ -93,7 +95,7 @@ def read_records(path: str | Path, allow_cut: bool = False) -> Iterator[dict[str
                     if allow_cut:
                         return
                     raise InputError(f"{path}: line {number} is cut off; measure --resume completes the file")
-                yield _parse(path, number, line)
+                yield _parse(path, number, line, schema)
             if file.tell() == 0:
                 raise InputError(f"{path}: the file is empty")
     except OSError as error:
@@ -102,7 +104,7 @@ def read_records(path: str | Path, allow_cut: bool = False) -> Iterator[dict[str
         raise InputError(f"{path}: not a samples file: not text") from None
 
 
-def _parse(path: Path, number: int, line: str) -> dict[str, Any]:
+def _parse(path: Path, number: int, line: str, schema: str) -> dict[str, Any]:
     try:
         record = json.loads(line)
     except (ValueError, RecursionError):  # no JSON, a number too long, brackets too deep
@@ -112,8 +114,8 @@ def _parse(path: Path, number: int, line: str) -> dict[str, Any]:
     if (number == 1) != (record["record"] == "header"):
         what = "has no header" if number == 1 else "is a second header: two files were joined"
         raise InputError(f"{path}: line {number} {what}")
-    if number == 1 and record.get("schema") != SCHEMA:
-        raise InputError(f"{path}: schema is {record.get('schema')!r}, this version reads {SCHEMA!r}")
+    if number == 1 and record.get("schema") != schema:
+        raise InputError(f"{path}: schema is {record.get('schema')!r}, this version reads {schema!r}")
     return record
 
 
@@ -126,9 +128,9 @@ def checked_records(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
         yield number, record
 
 
-def read_header(path: str | Path) -> dict[str, Any]:
+def read_header(path: str | Path, schema: str = SCHEMA) -> dict[str, Any]:
     """The first record. Raises ``InputError`` as `read_records` does."""
-    return next(read_records(path, allow_cut=True), None) or _no_header(path)
+    return next(read_records(path, allow_cut=True, schema=schema), None) or _no_header(path)
 
 
 def _no_header(path: str | Path) -> dict[str, Any]:

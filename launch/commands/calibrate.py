@@ -13,11 +13,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from pathlib import Path
 
 from inferometer.emulator.errors import InputError
 from inferometer.launch.commands.fit import add_law_flag, fit_and_show
-from inferometer.launch.commands.sweep_flags import add_sweep_flags, json_target, method_from, output_path, replaced_path
+from inferometer.launch.commands.outputs import json_target, keep_apart, output_path, replaced_path
+from inferometer.launch.commands.sweep_flags import add_sweep_flags, method_from
 from inferometer.launch.identity import identity_from
 
 
@@ -37,13 +37,12 @@ def run(args: argparse.Namespace) -> int:
     from inferometer.launch.sampling import sample
 
     identity = identity_from(os.environ)
-    method, words = method_from(args, identity)
     path = replaced_path(args.output)
     samples, figure = output_path(str(path.with_suffix(".samples.jsonl"))), replaced_path(str(path.with_suffix(".png")))
     if figure == path:
         raise InputError(f"-o {path}: the figure goes there; name the calibration FILE.json")
-    if args.json and Path(args.json).resolve() in (samples.resolve(), figure.resolve()):
-        raise InputError(f"--json {args.json}: the samples or the figure go there")
+    keep_apart([args.sweep], [path, samples, figure, args.json])
+    method, words = method_from(args, identity)
     mode = "resume" if args.resume else "new"
     out = sys.stderr if args.json == "-" else sys.stdout
     right = sample(method, samples, mode, identity, out, words)

@@ -13,17 +13,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from pathlib import Path
 
 from inferometer.emulator.calibrate.file import load_calibration
-from inferometer.emulator.errors import InputError
-from inferometer.emulator.exporters.files import write_export
+from inferometer.emulator.exporters.files import files_of, write_export
 from inferometer.emulator.exporters.loss import lines_of
 from inferometer.emulator.exporters.query import Query
 from inferometer.emulator.exporters.targets import TARGETS, export
 from inferometer.emulator.units import parse_bytes
 from inferometer.launch.commands.law_key import add_key_flag, law_key
-from inferometer.launch.commands.sweep_flags import json_target, output_path, replaced_path
+from inferometer.launch.commands.outputs import json_target, keep_apart, replaced_path, write_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,8 +43,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     path = replaced_path(args.output)
     calibration = load_calibration(args.calibration)
-    if path.exists() and path.resolve() == Path(args.calibration).resolve():
-        raise InputError(f"-o {path}: is the calibration itself")
     query = Query(
         calibration,
         key=law_key(args.key),
@@ -56,16 +52,15 @@ def run(args: argparse.Namespace) -> int:
         factor=args.stepfactor,
     )
     exported = export(args.to, query, path.suffix)
-    files = write_export(exported, path)
+    files = files_of(exported, path)
+    keep_apart([args.calibration], [*files, args.json])
+    write_export(files)
     out = sys.stderr if args.json == "-" else sys.stdout
     print("\n".join([*lines_of(exported.statement), f"written: {', '.join(map(str, files))}"]), file=out)
     if args.json:
         document = {"files": [str(file) for file in files], **exported.statement}
         text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-        if args.json == "-":
-            print(text, end="")
-        else:
-            output_path(args.json).write_text(text)
+        write_text(args.json, text)
     return 0
 
 

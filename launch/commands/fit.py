@@ -13,7 +13,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from inferometer.launch.commands.sweep_flags import figure_path, json_target, output_path, replaced_path
+from inferometer.launch.commands.outputs import figure_path, json_target, keep_apart, replaced_path, write_text, writing
+from inferometer.launch.commands.sweep_flags import seed
 
 if TYPE_CHECKING:
     from inferometer.emulator.calibrate.calibration import Calibration
@@ -25,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o", "--output", default="calibration.json", metavar="FILE", help="calibration file (default calibration.json)"
     )
     parser.add_argument("--figure", metavar="FILE.png", help="also draw the points and the fitted lines")
-    parser.add_argument("--seed", type=int, default=0, help="of the resampling (default 0)")
+    parser.add_argument("--seed", type=seed, default=0, help="of the resampling (default 0)")
     add_law_flag(parser)
     parser.add_argument(
         "-J", "--json", type=json_target, metavar="FILE|-", help="also write the calibration there; - for stdout"
@@ -35,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     path = replaced_path(args.output)
     figure = figure_path(args.figure) if args.figure else None
+    keep_apart(args.samples, [path, figure, args.json])
     fit_and_show([Path(name) for name in args.samples], path, figure, args.seed, args.json, args.law)
     return 0
 
@@ -72,11 +74,10 @@ def fit_and_show(
     if figure:
         from inferometer.emulator.report.figure import draw
 
-        draw(calibration, figure)
+        with writing(figure):
+            draw(calibration, figure)
         print(f"figure: {figure}", file=out)
     print(f"samples: {', '.join(map(str, samples))}", file=out)
-    if json_target == "-":
-        print(to_json(calibration), end="")
-    elif json_target:
-        output_path(json_target).write_text(to_json(calibration))
+    if json_target:
+        write_text(json_target, to_json(calibration))
     return calibration

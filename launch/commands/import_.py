@@ -18,7 +18,10 @@ from typing import Any
 
 from inferometer.emulator.importers.imports import FORMATS, Imported, import_files
 from inferometer.emulator.importers.settings import parse_settings
-from inferometer.launch.commands.sweep_flags import json_target, output_path
+from inferometer.launch.commands.outputs import json_target, keep_apart, new_path, write_text, writing
+
+TELLING = ("dtype", "implementation", "launch_mode", "device", "backend_version")
+"""Shown of each run where the runs differ in it."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,18 +36,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     settings = parse_settings(args.settings)
-    output = output_path(args.output) if args.output else None
+    output = None if args.output is None else new_path(args.output)
+    keep_apart(args.files, [output, args.json])
     imported = import_files(args.format, args.files, settings)
     if output:
-        _write(output, imported)
+        with writing(output):
+            _write(output, imported)
     out = sys.stderr if args.json == "-" else sys.stdout
     print("\n".join(_lines(imported, output)), file=out)
     if args.json:
         text = json.dumps({"files": imported.files}, indent=1, ensure_ascii=False) + "\n"
-        if args.json == "-":
-            print(text, end="")
-        else:
-            output_path(args.json).write_text(text)
+        write_text(args.json, text)
     return 0
 
 
@@ -52,24 +54,34 @@ def _write(path: Path, imported: Imported) -> None:
     from inferometer.emulator.measure.samples import SamplesFile
 
     samples = SamplesFile.create(path, imported.header)
-    for record in imported.cells:
-        samples.append(record)
-    samples.close()
+    try:
+        for record in imported.cells:
+            samples.append(record)
+        samples.close()
+    except OSError:
+        path.unlink()  # part of the samples would pass for all of them
+        raise
 
 
 def _lines(imported: Imported, output: Path | None) -> list[str]:
-    lines = [_line(entry) for entry in imported.files]
+    telling = [name for name in TELLING if len({_shown(entry[name]) for entry in imported.files}) > 1]
+    lines = [_line(entry, telling) for entry in imported.files]
     rows = sum(entry["rows"] for entry in imported.files)
     lines.append(f"{len(imported.files)} runs, {rows} rows, {len(imported.cells)} cells for a fit")
     return [*lines, f"samples: {output}"] if output else lines
 
 
-def _line(entry: dict[str, Any]) -> str:
+def _line(entry: dict[str, Any], telling: list[str]) -> str:
     where = f"ranks {_known(entry['ranks'])}, nodes {_known(entry['nodes'])}"
-    what = f"{entry['file']}: {entry['collective'] or 'unknown collective'}, {where}, {entry['rows']} rows"
+    kind = ", ".join([entry["collective"] or "unknown collective", *(_shown(entry[name]) for name in telling)])
+    what = f"{entry['file']}: {kind}, {where}, {entry['rows']} rows"
     left_out = ", ".join(f"{count} {reason}" for reason, count in entry["excluded"].items())
     flags = ", ".join(entry["flags"])
     return what + (f"; left out: {left_out}" if left_out else "") + (f"; flags: {flags}" if flags else "")
+
+
+def _shown(value: str | list[str] | None) -> str:
+    return "unknown" if not value else value if isinstance(value, str) else " + ".join(value)
 
 
 def _known(count: int | None) -> str:

@@ -18,8 +18,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from inferometer.emulator.errors import InputError
-from inferometer.launch.commands.sweep_flags import add_sweep_flags, json_target, method_from, output_path
+from inferometer.launch.commands.outputs import json_target, keep_apart, output_path, write_text
+from inferometer.launch.commands.sweep_flags import add_sweep_flags, method_from
 from inferometer.launch.identity import identity_from
 
 
@@ -44,10 +44,9 @@ def run(args: argparse.Namespace) -> int:
     from inferometer.launch.sampling import sample
 
     identity = identity_from(os.environ)
-    method, words = method_from(args, identity)
     path = output_path(args.output)
-    if args.json and Path(args.json).resolve() == path.resolve():
-        raise InputError(f"--json {args.json}: the samples go there")
+    keep_apart([args.sweep], [path, args.json])
+    method, words = method_from(args, identity)
     mode = "append" if args.append else "resume" if args.resume else "new"
     out = sys.stderr if args.json == "-" else sys.stdout
     right = sample(method, path, mode, identity, out, words)
@@ -83,11 +82,7 @@ def summary(path: Path) -> dict[str, Any]:
 
 def write_json(target: str, document: Any) -> None:
     """One JSON document to a file, or to stdout for ``-``. Numbers that are not finite become null."""
-    text = json.dumps(_finite(document), indent=1, allow_nan=False)
-    if target == "-":
-        print(text)
-    else:
-        Path(target).write_text(text + "\n")
+    write_text(target, json.dumps(_finite(document), indent=1, allow_nan=False) + "\n")
 
 
 def _finite(value: Any) -> Any:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 
 from inferometer.launch.commands.measure import write_json
-from inferometer.launch.commands.sweep_flags import json_target
+from inferometer.launch.commands.outputs import json_target
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -17,6 +17,7 @@ from inferometer.emulator.measure.method import (
     ITEMSIZE,
     Backend,
     Method,
+    Scheduler,
     Sweep,
     Tier,
     first_error,
@@ -30,7 +31,6 @@ from inferometer.parallel.mesh import powers_of_two
 
 RANK_BYTES = 100 << 20
 """What a process with torch loaded takes for itself; libraries that all ranks share not counted."""
-FIGURE_SUFFIXES = (".png", ".pdf", ".svg")
 
 
 def size(text: str) -> int:
@@ -52,21 +52,17 @@ def seconds_or_none(text: str) -> float | None:
     return value
 
 
-def add_sweep_flags(parser: argparse.ArgumentParser) -> None:
+def seed(text: str) -> int:
+    """A whole number from 0, as numpy's generators take it."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 19):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
+    return int(text)
+
+
+def add_rank_flags(parser: argparse.ArgumentParser, ranks_default: str) -> argparse._ArgumentGroup:
+    """How ranks are started, shared by all that start some; returns the group, for the backends."""
     ranks = parser.add_argument_group("ranks")
-    ranks.add_argument(
-        "-n",
-        "--ranks",
-        type=int,
-        metavar="N",
-        help="local ranks (default: the largest power of two within the cores, at least 4)",
-    )
-    ranks.add_argument(
-        "--backend",
-        choices=["auto", "gloo", "nccl", "mpi"],
-        default="auto",
-        help="auto: nccl where there is a GPU per rank, else gloo",
-    )
+    ranks.add_argument("-n", "--ranks", type=int, metavar="N", help=f"local ranks (default: {ranks_default})")
     ranks.add_argument(
         "--scheduler",
         choices=["auto", "rr", "batch", "other"],
@@ -83,7 +79,17 @@ def add_sweep_flags(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="time limit of every wait for other ranks (default 60)",
     )
+    return ranks
 
+
+def add_sweep_flags(parser: argparse.ArgumentParser) -> None:
+    ranks = add_rank_flags(parser, "the largest power of two within the cores, at least 4")
+    ranks.add_argument(
+        "--backend",
+        choices=["auto", "gloo", "nccl", "mpi"],
+        default="auto",
+        help="auto: nccl where there is a GPU per rank, else gloo",
+    )
     sweep = parser.add_argument_group("sweep (nccl-tests' flags)")
     sweep.add_argument(
         "--sweep",
@@ -108,7 +114,7 @@ def add_sweep_flags(parser: argparse.ArgumentParser) -> None:
         metavar="S|none",
         help="seconds for all launches together (default 180); what does not fit is dropped, least important first",
     )
-    sweep.add_argument("--seed", type=int, default=0, help="of the order of the cells (default 0)")
+    sweep.add_argument("--seed", type=seed, default=0, help="of the order of the cells (default 0)")
     for flag in ("-g", "-t", "-G"):  # nccl-tests has them; `_refuse` says what to use here
         sweep.add_argument(flag, dest=f"refused{flag}", nargs="?", const="", metavar="N", help=argparse.SUPPRESS)
 
@@ -125,12 +131,7 @@ def method_from(args: argparse.Namespace, identity: Identity | None) -> tuple[Me
     for name in dtypes:
         if name not in ITEMSIZE:
             raise InputError(f"-d {name}: unknown dtype; known are {', '.join(ITEMSIZE)}")
-    if args.scheduler == "auto":
-        chosen, why = scheduler.choose(backend)
-    else:
-        chosen, why = args.scheduler, "as asked"
-        if not scheduler.permitted(chosen):
-            raise InputError(f"--scheduler {chosen}: this user may not use that class (root, or a limit on rtprio)")
+    chosen, why = scheduler_class(args.scheduler, backend)
     if args.stepfactor is not None and args.stepbytes is not None:
         raise InputError(f"-f {args.stepfactor} and -i {args.stepbytes} exclude each other")
     factor = 4 if args.stepfactor is None else args.stepfactor
@@ -157,6 +158,26 @@ def method_from(args: argparse.Namespace, identity: Identity | None) -> tuple[Me
     return method, f"scheduler {chosen}: {why}"
 
 
+def scheduler_class(asked: str, backend: str) -> tuple[Scheduler, str]:
+    """The class of the ranks and why. Raises ``InputError`` for one that this user may not use."""
+    if asked == "auto":
+        return scheduler.choose(backend)
+    if not scheduler.permitted(asked):
+        raise InputError(f"--scheduler {asked}: this user may not use that class (root, or a limit on rtprio)")
+    chosen: Any = asked
+    return chosen, "as asked"
+
+
+def refuse_under(identity: Identity | None, args: argparse.Namespace, another: str) -> None:
+    """Raise ``InputError`` for what a launcher has settled. ``another``: how launches are added, in words."""
+    if identity and args.ranks is not None:
+        raise InputError(
+            f"-n {args.ranks}: {identity.launcher} has already started {identity.world_size} ranks; leave -n out"
+        )
+    if identity and args.launches is not None:
+        raise InputError(f"--launches {args.launches}: one {identity.launcher} run is one launch; {another}")
+
+
 def _refuse(args: argparse.Namespace, identity: Identity | None) -> None:
     for flag in ("-g", "-t"):
         if getattr(args, f"refused{flag}") is not None:
@@ -165,14 +186,7 @@ def _refuse(args: argparse.Namespace, identity: Identity | None) -> None:
             )
     if getattr(args, "refused-G") is not None:
         raise InputError("-G: CUDA graph launches are not measured yet; without it GPU collectives are timed on the stream")
-    if identity and args.ranks is not None:
-        raise InputError(
-            f"-n {args.ranks}: {identity.launcher} has already started {identity.world_size} ranks; leave -n out"
-        )
-    if identity and args.launches is not None:
-        raise InputError(
-            f"--launches {args.launches}: one {identity.launcher} run is one launch; add others with measure --append"
-        )
+    refuse_under(identity, args, "add others with measure --append")
 
 
 def _filtered(sweep: Sweep, args: argparse.Namespace) -> Sweep:
@@ -255,41 +269,3 @@ def check_memory(method: Method) -> None:
                 f"-e {largest}: {name} needs {each / 2**30:.1f} GiB a rank with its checks, "
                 f"× {local} ranks = {each * local / 2**30:.1f} GiB, but {free / 2**30:.1f} GiB are free"
             )
-
-
-def json_target(text: str) -> str:
-    """The argument of --json: - for stdout, or a path that can be written to, looked at before anything is measured."""
-    if text != "-":
-        replaced_path(text)
-    return text
-
-
-def figure_path(text: str) -> Path:
-    """The argument of --figure: a path that can be written to, in a format that is drawn."""
-    path = replaced_path(text)
-    if path.suffix not in FIGURE_SUFFIXES:
-        raise InputError(f"{path}: a figure is one of {', '.join(FIGURE_SUFFIXES)}")
-    return path
-
-
-def replaced_path(text: str) -> Path:
-    """A path whose file will be written anew. Raises ``InputError`` where that file holds samples."""
-    path = output_path(text)
-    if path.is_file():
-        with path.open("rb") as file:
-            if b'"inferometer/samples/' in file.read(200):
-                raise InputError(f"{path}: holds samples, which are never overwritten")
-    return path
-
-
-def output_path(text: str) -> Path:
-    """A path that can be written to. Raises ``InputError`` before anything is measured."""
-    path = Path(text)
-    parent = path.parent
-    if path.is_dir():
-        raise InputError(f"{path}: is a directory")
-    if not parent.is_dir():
-        raise InputError(f"{path}: the folder {parent} does not exist")
-    if not os.access(path if path.exists() else parent, os.W_OK):
-        raise InputError(f"{path}: cannot be written: permission denied")
-    return path

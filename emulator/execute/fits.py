@@ -1,0 +1,26 @@
+"""Whether a deployment can start at all: looked at before any rank is."""
+
+from __future__ import annotations
+
+from inferometer.emulator.errors import InputError
+from inferometer.emulator.workload.layout import Layout, check_layout
+from inferometer.emulator.workload.shape import Shape
+
+
+def check_start(shape: Shape, layout: Layout, ranks: int, batch: int, micro_batches: int, cache_tokens: int) -> None:
+    """Raise InputError, with the arithmetic, for a layout, batch or cache that shape and ranks do not allow.
+
+    batch: sequences of one replica; cache_tokens: of each.
+    """
+    check_layout(shape, layout)
+    if layout.gpus != ranks:
+        product = f"dp·pp·ep·tp = {layout.dp}·{layout.pp}·{layout.ep}·{layout.tp} = {layout.gpus}"
+        raise InputError(f"{layout.describe()}: {product} ranks, but there are {ranks}")
+    parts = micro_batches * layout.sequence_shares
+    if batch % parts:
+        over = f" · {layout.sequence_shares} shares" if layout.sequence_shares > 1 else ""
+        raise InputError(f"batch = {batch} does not divide by {micro_batches} micro-batches{over} = {parts}")
+    if shape.learned_positions and cache_tokens > shape.learned_positions:
+        raise InputError(
+            f"{shape.name}: a cache of {cache_tokens} tokens is beyond the {shape.learned_positions} learned positions"
+        )

@@ -1,0 +1,81 @@
+"""An emulation as text: each phase's operations with their time, waiting, share; predicted beside measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from inferometer.emulator.execute.accounting import COMPUTE, Account, Row
+from inferometer.emulator.execute.predicted import Priced
+from inferometer.emulator.units import format_us
+
+HEADER = f"{'operation':<28}{'kind':<15}{'count':>7}{'FLOP or B':>12}{'time us':>10}{'±95%':>8}{'waiting':>10}{'share':>8}"
+
+
+def phase_lines(account: Account, priced: Priced | None = None) -> Iterator[str]:
+    """Times are per step and rank, means over ranks and steps."""
+    low_high = account.step_ci95_us
+    interval = f", 95 % {format_us(low_high[0])} to {format_us(low_high[1])}" if low_high else ""
+    launches = ", ".join(format_us(us) for us in account.launch_medians_us)
+    yield f"{account.phase}: {account.steps} steps of {account.launches} launches"
+    yield f"  step median {format_us(account.step_median_us)} us{interval}; of each launch: {launches}"
+    if account.overhead is not None:
+        ci = account.overhead_ci95
+        words = f" (95 % {ci[0]:.3f} to {ci[1]:.3f})" if ci else ""
+        plain = format_us(account.plain_median_us)
+        yield f"  instrumented over plain step: {account.overhead:.3f}{words}; plain median {plain} us"
+    yield HEADER + (f"{'predicted':>11}" if priced else "")
+    for row in account.rows:
+        yield _row(row, priced)
+    loose = account.unattributed_us
+    yield f"{'unattributed':<62}{format_us(loose):>10}{'':>18}{loose / account.step_mean_us:>8.1%}"
+    yield f"{'step':<62}{format_us(account.step_mean_us):>10}{'':>18}{1:>8.1%}"
+    yield f"  parts and step differ by at most {account.worst_sum:.2%} on any rank"
+    yield from _routed(account)
+    if priced:
+        yield from _beside(account, priced)
+
+
+def _row(row: Row, priced: Priced | None) -> str:
+    size = "" if row.size is None else f"{row.size:.6g}"
+    half = "–"
+    if row.ci95_us and row.median_us:
+        half = f"{(row.ci95_us[1] - row.ci95_us[0]) / 2 / row.median_us:.1%}"
+    waiting = "" if row.kind in COMPUTE or row.kind == "send" else format_us(row.waiting_us)
+    line = f"{row.name:<28}{row.kind:<15}{row.count:>7.4g}{size:>12}{format_us(row.mean_us):>10}"
+    line += f"{half:>8}{waiting:>10}{row.share:>8.1%}"
+    seconds = priced.collective_s.get(row.name) if priced and row.kind != "send" else None
+    return line if seconds is None else f"{line}{format_us(seconds * 1e6):>11}"
+
+
+def _routed(account: Account) -> Iterator[str]:
+    for row in account.rows:
+        if row.executed is not None and row.size:
+            unit = "FLOP" if row.kind in COMPUTE else "B"
+            most = "" if row.executed_most is None else f", most on a rank {row.executed_most:.6g}"
+            off = row.executed / row.size - 1
+            yield f"  routed: {row.name} expected {row.size:.6g} {unit}, executed {row.executed:.6g} ({off:+.1%}){most}"
+
+
+def split(account: Account) -> dict[str, float | None]:
+    """us of a step by what is predicted apart: compute, network without waiting, waiting, unattributed."""
+    network = [row for row in account.rows if row.kind not in COMPUTE]
+    waits = [row.waiting_us for row in network]
+    waiting = None if any(wait is None for wait in waits) else sum(wait or 0.0 for wait in waits)
+    moving = sum(row.mean_us for row in network)
+    return {
+        "compute": sum(row.mean_us for row in account.rows if row.kind in COMPUTE),
+        "network": moving if waiting is None else moving - waiting,
+        "waiting": waiting,
+        "unattributed": account.unattributed_us,
+    }
+
+
+def _beside(account: Account, priced: Priced) -> Iterator[str]:
+    yield f"  predicted with {priced.network}; {priced.note}"
+    predicted = {"compute": priced.compute_s, "network": priced.network_s}
+    for term, us in split(account).items():
+        seconds = predicted.get(term)
+        beside = "not predicted" if seconds is None else f"{format_us(seconds * 1e6)} us predicted"
+        if seconds and us:
+            beside += f" ({seconds * 1e6 / us - 1:+.0%})"
+        yield f"  {term:<14}{format_us(us):>10} us measured {beside:>28}"
