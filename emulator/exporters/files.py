@@ -11,8 +11,8 @@ from inferometer.emulator.exporters.targets import Exported
 LOSS_SUFFIX = ".loss.txt"
 
 
-def write_export(exported: Exported, path: Path) -> list[Path]:
-    """The files written, path first. Raises InputError for a path that cannot be written, or a sibling in the way.
+def files_of(exported: Exported, path: Path) -> dict[Path, bytes]:
+    """What goes into which file, path first. Raises InputError for a sibling in the way.
 
     A sibling of the same name that says something else belongs to another table and is never overwritten.
     """
@@ -25,9 +25,13 @@ def write_export(exported: Exported, path: Path) -> list[Path]:
         if sibling.exists() and sibling.read_bytes() != content:
             raise InputError(f"{sibling}: is there already and says something else: write into a folder of its own")
         contents[sibling] = content
+    return contents
+
+
+def write_export(contents: dict[Path, bytes]) -> None:
+    """Write what `files_of` says. Raises InputError for a path that cannot be written."""
     for where, content in contents.items():
         try:
             where.write_bytes(content)
         except OSError as error:
             raise InputError(f"{where}: cannot be written: {error.strerror}") from error
-    return list(contents)

@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from inferometer.emulator.errors import InputError
+
 
 @dataclass(slots=True)
 class Row:
@@ -80,6 +82,22 @@ COLLECTIVES = {
     "hypercube": None,
 }
 """The sources' names (nccl-tests') → those of samples; None where no law is known."""
+
+
+KNOWN_WORDS = {
+    "timing": ("isolated", "pipelined", "kernel"),
+    "launch_mode": ("host", "stream", "graph", "eager"),
+    "statistic": ("mean", "median", "min", "max"),
+}
+"""The words that have few values; the others name libraries, devices, versions."""
+
+
+def known_word(key: str, value: str, where: str) -> str:
+    """value, one of `KNOWN_WORDS` where key has a list. Raises ``InputError`` for another."""
+    known = KNOWN_WORDS.get(key)
+    if known and value not in known:
+        raise InputError(f"{where}: {key} is {value[:40]!r}, known are {', '.join(known)}")
+    return value
 
 
 def tool_name(text: str) -> str | None:

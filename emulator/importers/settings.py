@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from inferometer.emulator.errors import InputError
-from inferometer.emulator.importers.run import COLLECTIVES, Run, tool_name
+from inferometer.emulator.importers.run import COLLECTIVES, Run, known_word, tool_name
 
 WORDS = ("collective", "implementation", "backend", "launch_mode", "timing", "dtype")
 COUNTS = ("ranks", "nodes")
@@ -39,7 +39,7 @@ def parse_settings(text: str | None) -> Settings:
                 raise InputError(f"--set {part}: unknown collective, known are {', '.join(COLLECTIVES)}")
             words[key] = name
         else:
-            words[key] = value
+            words[key] = known_word(key, value, f"--set {part}")
     settings = Settings(counts.get("ranks"), counts.get("nodes"), words)
     if settings.ranks and settings.nodes and settings.ranks < settings.nodes:
         raise InputError(f"--set: {settings.ranks} ranks cannot be on {settings.nodes} nodes")
@@ -67,7 +67,7 @@ def _fill(run: Run, key: str, value: int | str | None, where: str) -> None:
     held = getattr(run, key)
     if value is None or held == value:
         return
-    if held is not None:
+    if held is not None and not str(value).startswith(f"{held}/"):  # nccl/ring/ll says more than nccl, nothing else
         raise InputError(f"{where}: {key} is {held} in the file, --set says {value}")
     setattr(run, key, value)
     run.flag(f"{key.removeprefix('tool_')}_given", f"{value}, given by --set")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from inferometer.emulator.errors import InputError
+from inferometer.emulator.regular import check_regular
 
 MAX_LINE_BYTES = 1 << 16
 """Longer lines are no line of any benchmark; they are passed over."""
@@ -28,12 +28,7 @@ class Source:
         self._hash = hashlib.sha256()
         self.cut_off = False
         """Whether the last line had no line end."""
-        try:
-            mode = self.path.stat().st_mode
-        except (OSError, ValueError) as error:  # ValueError: a NUL character in the path
-            raise InputError(f"{self}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
-        if not stat.S_ISREG(mode):
-            raise InputError(f"{self}: is {'a directory' if stat.S_ISDIR(mode) else 'no regular file'}")
+        check_regular(self.path)
 
     def __str__(self) -> str:
         return str(self.path).encode(errors="replace").decode()

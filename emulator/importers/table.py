@@ -8,7 +8,7 @@ from typing import Any
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.importers.grouped import Reading, runs_from
 from inferometer.emulator.importers.nccl_collective import from_name
-from inferometer.emulator.importers.run import COLLECTIVES, DTYPES, Row, Run, tool_name
+from inferometer.emulator.importers.run import COLLECTIVES, DTYPES, Row, Run, known_word, tool_name
 from inferometer.emulator.importers.settings import Settings
 from inferometer.emulator.importers.source import Source
 from inferometer.emulator.importers.sweeps import flag_cold, flag_noise
@@ -22,7 +22,7 @@ ALIASES = {
     "dtype": ("dtype", "type"),
 }
 WORDS = ("implementation", "backend", "launch_mode", "timing", "device", "backend_version", "statistic")
-"""collective, ranks and nodes are read by name too."""
+PLACE = ("collective", "ranks", "nodes")
 
 
 def read(source: Source, settings: Settings) -> list[Run]:
@@ -30,13 +30,18 @@ def read(source: Source, settings: Settings) -> list[Run]:
     columns = columns_of(source)
     if columns is None:
         raise InputError(f"{source}: not a CSV table: its first line is no list of columns")
+    _refuse_ambiguous(source, columns)
     used = {name: next((alias for alias in aliases if alias in columns), None) for name, aliases in ALIASES.items()}
     for name in ("bytes", "us"):
         if used[name] is None:
             raise InputError(f"{source}: no column {' or '.join(ALIASES[name])}")
     runs = runs_from(source, _readings(source, columns, used), statistic="mean")
     named = None if "collective" in columns else from_name(source.path.stem, set(COLLECTIVES) - {"send_recv"})
+    read_by_name = {*PLACE, *WORDS, *used.values()}
+    unknown = [column for column in columns if column not in read_by_name]
     for run in runs:
+        if unknown:
+            run.flag("columns_ignored", f"columns that are not known: {', '.join(unknown)[:200]}")
         sizes = [row.bytes or 0 for row in run.rows]
         if all(a < b for a, b in zip(sizes, sizes[1:])):
             flag_cold(run)
@@ -45,6 +50,16 @@ def read(source: Source, settings: Settings) -> list[Run]:
             run.tool_collective, run.collective = named, COLLECTIVES[named]
             run.flag("collective_from_file_name", f"{named} by the file's name; the table has no column collective")
     return runs
+
+
+def _refuse_ambiguous(source: Source, columns: list[str]) -> None:
+    """Raise ``InputError`` where two columns would say the same thing."""
+    if twice := next((column for column in columns if columns.count(column) > 1), None):
+        raise InputError(f"{source}: two columns are called {twice[:40]!r}")
+    for name, aliases in ALIASES.items():
+        found = [alias for alias in aliases if alias in columns]
+        if len(found) > 1:
+            raise InputError(f"{source}: columns {' and '.join(found)} both say {name}: keep one")
 
 
 def _readings(source: Source, columns: list[str], used: dict[str, str | None]) -> Iterator[Reading]:
@@ -69,4 +84,5 @@ def _readings(source: Source, columns: list[str], used: dict[str, str | None]) -
         if used["in_place_us"]:
             row.extra["in_place_us"] = number(value(record, "in_place_us"), where, "in_place_us", optional=True)
         ranks, nodes = (None if record.get(key) is None else count(record[key], where, key) for key in ("ranks", "nodes"))
-        yield Reading(row, collective, ranks, nodes, **{key: record.get(key) for key in WORDS})
+        words = {key: known_word(key, record[key], where) for key in WORDS if record.get(key) is not None}
+        yield Reading(row, collective, ranks, nodes, **{key: words.get(key) for key in WORDS})

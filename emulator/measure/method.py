@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError,
 
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.measure.collectives import collectives
+from inferometer.emulator.regular import check_regular
 
 Timing = Literal["isolated", "pipelined"]
 Groups = Literal["alone", "all"]
@@ -102,6 +103,8 @@ def load_sweep(name_or_path: str) -> Sweep:
     path = Path(name_or_path)
     try:
         if path.suffix == ".toml":
+            if path.exists():
+                check_regular(path)
             text = path.read_text()
         else:
             text = files("inferometer.configs.sweeps").joinpath(f"{name_or_path}.toml").read_text()

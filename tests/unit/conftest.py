@@ -107,3 +107,22 @@ def small_calibration() -> Any:
     table = pd.concat(frames, ignore_index=True)
     method = {"launches": 3, "dropped": ["broadcast/x", "barrier/y"]}
     return calibrate(table, seed=1, provenance=about, method=method, created="2026-01-01T00:00:00Z")
+
+
+@pytest.fixture(scope="session")
+def two_modes(small_calibration: Any) -> Any:
+    """The small calibration's isolated all_reduce, launched eagerly and again as a graph, in 12 layouts."""
+
+    def copy(record: Any, mode: str) -> Any:
+        return record.model_copy(update={"target": record.target.model_copy(update={"launch_mode": mode})})
+
+    modes = ("eager", "graph")
+    wanted = [m for m in small_calibration.models if m.target.collective == "all_reduce" and m.target.timing == "isolated"]
+    cells = [cell for cell in small_calibration.cells if cell.target == wanted[0].target]
+    more = [cell.model_copy(update={"ranks": 2 * k}) for cell in cells for k in range(1, 13) if cell.ranks == 2]
+    return small_calibration.model_copy(
+        update={
+            "models": [copy(m, mode) for mode in modes for m in wanted],
+            "cells": [copy(cell, mode) for mode in modes for cell in more],
+        }
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tracemalloc
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from inferometer.emulator.importers.source import Source
-from inferometer.emulator.measure.samples import load_samples
+from inferometer.emulator.measure.samples import SamplesFile, load_samples
 from inferometer.launch.cli import main
 
 
@@ -125,7 +126,7 @@ def test_samples_are_never_overwritten(logs, tmp_path, capsys):
     out = tmp_path / "s.jsonl"
     assert main(["import", "nccl-tests", logs[0], "-o", str(out)]) == 0
     capsys.readouterr()
-    assert "cannot be written" in one_line(capsys, "nccl-tests", logs[1], "-o", out)
+    assert "s.jsonl: exists, and samples never replace a file" in one_line(capsys, "nccl-tests", logs[1], "-o", out)
 
 
 def test_a_long_log_is_read_in_little_memory(log, tmp_path):
@@ -155,3 +156,22 @@ def test_lines_without_an_end_come_in_pieces_that_are_passed_over(tmp_path):
     path.write_bytes(b"a" * 200_000 + b"\nshort\n" + b"b" * 70_000 + b"\nlast")
     source = Source(path)
     assert [line for line in source.lines() if len(line[1]) < 10] == [(2, "short"), (4, "last")] and source.cut_off
+
+
+def test_what_tells_runs_apart_is_shown(tmp_path, capsys):
+    table = tmp_path / "t.csv"
+    rows = "".join(f"all_reduce,4,1,{dtype},64,12.5\n" for dtype in ("float16", "int8"))
+    table.write_text("collective,ranks,nodes,dtype,bytes,us\n" + rows)
+    assert main(["import", "csv", str(table)]) == 0
+    first, second, _ = capsys.readouterr().out.splitlines()
+    assert "all_reduce, float16, ranks 4" in first and "all_reduce, int8, ranks 4" in second
+
+
+def test_a_full_disk_leaves_no_part_of_the_samples(logs, tmp_path, capsys, monkeypatch):
+    def full(self):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(SamplesFile, "close", full)
+    out = tmp_path / "s.jsonl"
+    assert "s.jsonl: cannot be written: No space left" in one_line(capsys, "nccl-tests", logs[0], "-o", out)
+    assert not out.exists()

@@ -227,8 +227,26 @@ def test_a_csv_of_sizes_and_times_only(read):
         ("bytes,us,collective\n1,1,frobnicate\n", "unknown"),
         ('bytes,us\n"1,1\n', "no CSV"),
         ("bytes,us\n1,1e999\n", "us is '1e999'"),
+        ("bytes,us,us\n1,1,2\n", "two columns are called 'us'"),
+        ("bytes,size_bytes,us\n1,2,1\n", "columns bytes and size_bytes both say bytes"),
+        ("bytes,us,time_us\n1,2,1\n", "columns us and time_us both say us"),
+        ("bytes,us,statistic\n1,1,banana\n", "line 2: statistic is 'banana', known are mean, median"),
+        ("bytes,us,timing\n1,1,bar\n", "line 2: timing is 'bar', known are isolated, pipelined, kernel"),
+        ("bytes,us,launch_mode\n1,1,bar\n", "launch_mode is 'bar'"),
     ],
 )
 def test_a_bad_csv(read, text, words):
     with pytest.raises(InputError, match=words):
         read("csv", text)
+
+
+def test_columns_of_a_csv_that_are_not_known_are_named(read):
+    (entry,) = read("csv", "collective,bytes,us,rank,statistic\nall_reduce,64,12.5,8,median\n").files
+    assert entry["reasons"]["columns_ignored"] == "columns that are not known: rank"
+    assert entry["ranks"] is None and "ranks_unknown" in entry["flags"]
+
+
+@pytest.mark.parametrize("setting", ["timing=banana", "launch_mode=banana"])
+def test_a_setting_of_few_values_is_one_of_them(read, setting):
+    with pytest.raises(InputError, match=f"--set {setting}: .* is 'banana', known are"):
+        read("csv", "collective,bytes,us\nall_reduce,64,1\n", settings=setting)

@@ -1,0 +1,19 @@
+"""Files to read must be regular ones: a fifo would block for ever, a device never end."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+from inferometer.emulator.errors import InputError
+
+
+def check_regular(path: Path) -> None:
+    """Raise ``InputError`` for a path that is no regular file, or is not there."""
+    name = str(path).encode(errors="replace").decode()
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError) as error:  # ValueError: a NUL character in the path
+        raise InputError(f"{name}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    if not stat.S_ISREG(mode):
+        raise InputError(f"{name}: cannot be read: is {'a directory' if stat.S_ISDIR(mode) else 'no regular file'}")
