@@ -7,6 +7,7 @@ from pathlib import Path
 
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.names import did_you_mean
+from inferometer.emulator.regular import check_regular
 
 FOLDER = "inferometer.configs.calibrations"
 SUFFIX = ".json"
@@ -34,6 +35,7 @@ def calibration_text(name_or_path: str | Path) -> str:
     path, name = Path(name_or_path), str(name_or_path)
     try:
         if path.exists() or name.endswith(SUFFIX) or path.name != name:
+            check_regular(path)
             return path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:  # ValueError: not text, or a NUL character in the path
         raise InputError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error

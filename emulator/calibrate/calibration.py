@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import ConfigDict, Field
 
 from inferometer.emulator.calibrate.predict import ExtrapolationWarning, NotIdentifiedWarning, outside, predict_us
+from inferometer.emulator.calibrate.query import query_arrays
 from inferometer.emulator.calibrate.records import (
     SCHEMA,
     Cell,
@@ -128,8 +129,7 @@ class Calibration(Record):
     ) -> tuple[NDArray[np.float64], Model]:
         """Times in µs and the model they are from; warns of what is not determined or outside the domain."""
         model = self.model(collective, **key)
-        n, r, N = np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in (bytes, ranks, nodes)))
-        _check_query(n, r, N)
+        n, r, N = query_arrays(bytes, ranks, nodes)
         if collective == "barrier":
             n = np.zeros_like(n)
         several = r > 1
@@ -160,15 +160,6 @@ class Calibration(Record):
                     | {"held_out_sizes": m.fit.cv.sizes.median if m.fit else None}
                 )
         return pd.DataFrame(rows)
-
-
-def _check_query(n: NDArray[np.float64], r: NDArray[np.float64], N: NDArray[np.float64]) -> None:
-    """Raise InputError for a query that means nothing."""
-    for name, values, low in (("bytes", n, 0), ("ranks", r, 1), ("nodes", N, 1)):
-        if not (np.isfinite(values) & (values >= low)).all():
-            raise InputError(f"{name} must be finite and at least {low}, got {values[~(values >= low)].ravel()[:1]}")
-    if (r < N).any():
-        raise InputError(f"fewer ranks than nodes: {r[r < N].ravel()[0]:g} < {N[r < N].ravel()[0]:g}")
 
 
 def _differences(models: list[Model]) -> str:

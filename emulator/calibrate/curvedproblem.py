@@ -173,7 +173,7 @@ class CurvedProblem:
             np.add.at(seen, self.branches.index[p], 1.0)
         wanted = wanted / np.maximum(seen, 1.0)
         increments = np.linalg.solve(self.increments, wanted)
-        rising = self.increments.sum(axis=0) * 0 + np.abs(self.increments @ np.abs(wanted))
+        rising = np.abs(self.increments @ np.abs(wanted))
         typical = 1.0 / np.maximum(np.abs(self.branches.latency + sum(self.branches.groups)).max(axis=0), 1e-300)
         floor = np.maximum(0.05 * rising, 1e-6 * self._spread(typical))
         return np.log(np.concatenate([np.maximum(increments, floor), extras]))

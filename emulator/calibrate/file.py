@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from inferometer.emulator.calibrate.builtin import calibration_text
 from inferometer.emulator.calibrate.calibration import Calibration
 from inferometer.emulator.calibrate.keys import plain
+from inferometer.emulator.calibrate.predict import check_model
 from inferometer.emulator.calibrate.records import SCHEMA, schema_document
 from inferometer.emulator.errors import InputError
 
@@ -68,17 +69,24 @@ def load_calibration(name_or_path: str | Path) -> Calibration:
     text = calibration_text(name_or_path)
     try:
         document = json.loads(text, parse_constant=_no_constants)
-    except ValueError as error:
-        raise InputError(f"{name_or_path}: not JSON: {error}") from error
+    except (ValueError, RecursionError) as error:  # no JSON, a number too long, brackets too deep
+        what = "brackets too deep" if isinstance(error, RecursionError) else error
+        raise InputError(f"{name_or_path}: not JSON: {what}") from error
     found = document.get("schema") if isinstance(document, dict) else None
     if found != SCHEMA:
         raise InputError(f"{name_or_path}: schema: found {found!r}, expected '{SCHEMA}'")
     try:
-        return Calibration.model_validate_json(text, strict=True)
+        calibration = Calibration.model_validate_json(text, strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise InputError(f"{name_or_path}: {where}: {first['msg'].lower()}") from error
+    for at, model in enumerate(calibration.models):
+        try:
+            check_model(model)
+        except InputError as error:
+            raise InputError(f"{name_or_path}: models.{at}: {error}") from error
+    return calibration
 
 
 def _no_constants(name: str) -> NoReturn:

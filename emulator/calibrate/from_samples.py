@@ -28,7 +28,7 @@ def calibrate_samples(paths: Sequence[str | Path], seed: int = 0, law: str = AUT
     cells whose ranks or nodes are unknown are left out, and counted in ``method.left_out``.
 
     Raises ``InputError`` where a file cannot be read, holds no cells, comes from another machine than the first (naming the
-    field) or from several, or where no cell's ranks and nodes are known.
+    field) or from several, where no cell's ranks and nodes are known, or where no law could be fitted at all.
     """
     files = [_about(Path(path)) for path in paths]
     if not files:
@@ -54,7 +54,7 @@ def calibrate_samples(paths: Sequence[str | Path], seed: int = 0, law: str = AUT
     if not placed.any():
         raise InputError(f"{paths[0]}: ranks or nodes of every cell are unknown: import again with --set ranks=…,nodes=…")
     cells, unplaced = cells[placed].astype({"ranks": int, "nodes": int}), int((~placed).sum())
-    return calibrate(
+    made = calibrate(
         cells,
         seed=seed,
         provenance=_provenance(files, cells),
@@ -62,6 +62,10 @@ def calibrate_samples(paths: Sequence[str | Path], seed: int = 0, law: str = AUT
         created=max(file["header"].get("created", "") for file in files),
         law=law,
     )
+    if not made.models:
+        reasons = "; ".join(dict.fromkeys(f"{n.target.collective}: {n.reason}" for n in made.not_fitted))
+        raise InputError(f"{paths[0]}: no law could be fitted ({reasons or 'no cells of a collective'})")
+    return made
 
 
 def _about(path: Path) -> Document:

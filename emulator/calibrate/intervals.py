@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inferometer.emulator.calibrate.fit import Fit, fit_law, fit_times
+from inferometer.emulator.calibrate.ladder import bears
 from inferometer.emulator.calibrate.points import Points, weights_of, without_launch_effect
 
 Array = NDArray[np.float64]
@@ -41,11 +42,13 @@ def quantities(fit: Fit) -> Array:
 
 
 def fits_without_each_launch(fit: Fit, points: Points) -> dict[int, Fit]:
-    """The same law fitted without each launch in turn; empty where there is only one launch."""
-    launches = [int(launch) for launch in points.launches]
-    if len(launches) < 2:
-        return {}
-    return {launch: fit_law(fit.law, points.take(points.launch != launch)) for launch in launches}
+    """The same law fitted without each launch in turn, but for launches without which the cells cannot bear it."""
+    found: dict[int, Fit] = {}
+    for launch in (int(one) for one in points.launches):
+        rest = points.take(points.launch != launch)
+        if len(rest) and bears(fit.law, rest.n, rest.r, rest.N):
+            found[launch] = fit_law(fit.law, rest)
+    return found
 
 
 def spreads(
@@ -55,7 +58,7 @@ def spreads(
 
     The latter only where there are fewer than MIN_LAUNCHES launches.
     """
-    over = over_launches(fit, without)
+    over = over_launches(fit, points, without)
     if len(points.launches) >= MIN_LAUNCHES:
         return over, Spread(None)
     if all(times is None for times in iterations_us):
@@ -63,7 +66,7 @@ def spreads(
     return over, within_launches(fit, points, iterations_us, seed)
 
 
-def over_launches(fit: Fit, without: dict[int, Fit]) -> Spread:
+def over_launches(fit: Fit, points: Points, without: dict[int, Fit]) -> Spread:
     """95 % intervals by deleting one launch at a time.
 
     With L launches and estimates q_(l) without launch l: se² = (L−1)/L Σ (q_(l) − mean)², interval q ± t_{0.975, L−1}
@@ -74,9 +77,11 @@ def over_launches(fit: Fit, without: dict[int, Fit]) -> Spread:
     """
     if not len(fit.free):
         return Spread(None, "nothing was fitted")
-    if len(without) < MIN_LAUNCHES:
-        have = max(len(without), 1)
-        return Spread(None, f"needs {MIN_LAUNCHES} launches, has {have}")
+    launches = [int(launch) for launch in points.launches]
+    if len(launches) < MIN_LAUNCHES:
+        return Spread(None, f"needs {MIN_LAUNCHES} launches, has {len(launches)}")
+    if needed := [launch for launch in launches if launch not in without]:
+        return Spread(None, f"with launch {needed[0]} left out, too few cells remain for this law")
     if not all(_same_combinations(other, fit) for other in without.values()):
         return Spread(None, "with one launch left out, the remaining cells determine less")
     from scipy.stats import t as student
@@ -131,6 +136,8 @@ def over_cells(fit: Fit, points: Points, seed: int, refits: int = CELL_REFITS) -
     if len(np.unique(points.cell)) <= len(fit.free) + 1:
         return Spread(None, "hardly more cells than parameters")
     drawn = bootstrap(fit, points, seed, refits)
+    if len(drawn) < refits / 2:
+        return Spread(None, "most resampled launches hold hardly more cells than parameters")
     tail = (1 - CONFIDENCE) / 2
     on_log = (drawn > 0).all(axis=0) & (quantities(fit) > 0)
     scaled = np.where(on_log, np.log(np.where(on_log, drawn, 1.0)), drawn)
@@ -140,7 +147,10 @@ def over_cells(fit: Fit, points: Points, seed: int, refits: int = CELL_REFITS) -
 
 
 def bootstrap(fit: Fit, points: Points, seed: int, refits: int) -> Array:
-    """Estimates [refits, k] from as many samples: launches drawn with replacement, then cells within their layout."""
+    """Estimates [≤ refits, k] from samples: launches drawn with replacement, then cells within their layout.
+
+    Samples of no more cells than parameters are left out.
+    """
     rng = np.random.default_rng(seed)
     us, weights = without_launch_effect(points), weights_of(points)
     problem = fit.law.problem(fit.design, points.n, points.r, points.N)
@@ -155,6 +165,8 @@ def bootstrap(fit: Fit, points: Points, seed: int, refits: int) -> Array:
         picked = np.concatenate([rng.choice(member, len(member)) for member in members])
         times = launches[launch] * np.bincount(picked, minlength=len(cells))[cell]
         keep = times > 0
+        if len(np.unique(cell[keep])) <= len(fit.free):  # a launch of few cells, drawn alone, determines nothing
+            continue
         refit = fit_times(fit.law, fit.design, problem.take(keep), us[keep], (weights * times)[keep], near=fit.free)
         found.append(quantities(refit))
     return np.array(found)

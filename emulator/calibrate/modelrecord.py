@@ -46,7 +46,7 @@ def parameter_records(fit: Fit, points: Points, over: Spread, within: Spread) ->
         bound = _bound_reason(term, theta)
         records[term.name] = common | {"status": status if bound is None else "at_bound"} | record
         if bound is not None:
-            records[term.name]["reason"] = bound
+            records[term.name] |= {"reason": bound} | _without_interval(record)
     return records
 
 
@@ -199,6 +199,14 @@ def _estimate(
                 record["ci95_over"] = None
                 record["ci95_reason"] = f"no upper limit{bound}: an infinite bandwidth is within the interval"
     return record
+
+
+def _without_interval(record: Document) -> Document:
+    """What replaces the interval of a parameter at its bound: refits pile up there, so their quantiles cover nothing."""
+    if record["ci95"] is None:
+        return {}
+    low, high = record["ci95"]
+    return {"ci95": None, "ci95_over": None, "ci95_reason": f"at its bound; refits reach from {low:.4g} to {high:.4g}"}
 
 
 def _between_sizes(threshold: float, interval: tuple[float, float], points: Points) -> tuple[float, float]:

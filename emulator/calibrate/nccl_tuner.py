@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from inferometer.emulator.calibrate.builtin import FOLDER, TUNER
+from inferometer.emulator.calibrate.query import query_arrays
 from inferometer.emulator.errors import InputError
 
 Array = NDArray[np.float64]
@@ -118,13 +119,18 @@ class NcclTuner:
         known = load_constants()["generations"]
         if self.generation not in known:
             raise InputError(f"generation {self.generation!r}: {TUNER} knows {', '.join(known)}")
+        for name in ("nvlink_gbps", "nic_gbps"):
+            speed = getattr(self, name)
+            if speed is not None and not (np.isfinite(speed) and speed >= 0):
+                raise InputError(f"{name} must be finite and at least 0, got {speed:g}")
 
     def estimate(self, collective: str, bytes: ArrayLike, ranks: ArrayLike, nodes: ArrayLike = 1) -> Estimate:
         """NCCL's time for bytes (nccl-tests' convention) on ranks spread evenly over nodes; these broadcast. One rank: 0.
 
-        Raises InputError for a collective that is not in NCCL's table, and for several nodes without NICs.
+        Raises InputError for a collective that is not in NCCL's table, for several nodes without NICs, and as
+        `query_arrays` does.
         """
-        n, r, N = np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in (bytes, ranks, nodes)))
+        n, r, N = query_arrays(bytes, ranks, nodes)
         several = r > 1
         table = self.table(collective, n.ravel(), r.ravel(), N.ravel())
         latencies, gbps = (np.array(part) for part in zip(*table.values()))

@@ -9,6 +9,7 @@ from inferometer.emulator.calibrate.design import Design
 from inferometer.emulator.calibrate.ladder import law_of
 from inferometer.emulator.calibrate.laws import Law
 from inferometer.emulator.calibrate.records import Domain, Model
+from inferometer.emulator.errors import InputError
 
 Array = NDArray[np.float64]
 
@@ -32,6 +33,20 @@ def predict_us(model: Model, n: ArrayLike, r: ArrayLike, N: ArrayLike) -> Array:
 def law_of_model(model: Model) -> Law:
     """The law a model record names."""
     return law_of(model.form, model.target.collective, list(model.params))
+
+
+def check_model(model: Model) -> None:
+    """Raise InputError, naming the parameter, for a model record that lacks what its law needs to give a time."""
+    law = law_of_model(model)
+    names = [term.name for term in law.terms]
+    if missing := next((name for name in names if name not in model.params), None):
+        raise InputError(f"params: '{missing}' is missing, which the law '{model.form}' has")
+    for combination in model.identifiable_combinations:
+        if not any(combination.coefficients.get(name) for name in names):
+            raise InputError(f"identifiable_combinations: '{combination.expr}' has no parameter of the law '{model.form}'")
+    quantities = len(estimates(model, law)[1])
+    if model.cov is not None and "scale" not in model.params and len(model.cov.order) != quantities:
+        raise InputError(f"cov: is of {len(model.cov.order)} quantities, the law '{model.form}' has {quantities} estimated")
 
 
 def estimates(model: Model, law: Law) -> tuple[Design, Array]:

@@ -6,9 +6,9 @@ are fractions.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, FiniteFloat, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, model_validator
 
 SCHEMA: Literal["inferometer/calibration/1"] = "inferometer/calibration/1"
 
@@ -137,17 +137,24 @@ class Covariance(Record):
 
     order: list[str]
     matrix: list[list[FiniteFloat]]
-    dof: int
+    dof: int = Field(ge=1)
     scale: list[Literal["ln", "linear"]]
+
+    @model_validator(mode="after")
+    def _one_row_each(self) -> Self:
+        count = len(self.order)
+        if len(self.scale) != count or len(self.matrix) != count or any(len(row) != count for row in self.matrix):
+            raise ValueError(f"order, scale and matrix must be of the same {count} quantities")
+        return self
 
 
 class Domain(Record):
     """Where the law was measured; bytes is [smallest, largest]."""
 
     bytes: tuple[int, int]
-    ranks: list[int]
-    nodes: list[int]
-    ranks_per_node: list[FiniteFloat]
+    ranks: list[int] = Field(min_length=1)
+    nodes: list[int] = Field(min_length=1)
+    ranks_per_node: list[FiniteFloat] = Field(min_length=1)
 
 
 class HeldOutError(Record):

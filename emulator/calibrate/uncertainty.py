@@ -19,9 +19,11 @@ def half_width(model: Model, n: ArrayLike, r: ArrayLike, N: ArrayLike) -> Array:
     """h, so that the 95 % interval of a time t is [t e^−h, t e^h]; NaN where the model does not determine t.
 
     h² = h_parameters² + h_law². The first follows from the covariance of the estimates (by the delta method; absent where
-    there is none). The second is the 95th percentile of the law's held-out |ln| errors: over sizes inside what was
-    measured; the larger of that and the one over rank counts (node counts) at others, times 1 + the distance in
-    doublings beyond the measured sizes, ranks, ranks per node and nodes.
+    there is none). Estimates near 0, whose covariance is on the linear scale, move the time by their own deviation: up to
+    t (1 + d), and down to what is left of t with them at their lower limits; h_parameters is the larger of the two
+    distances in ln t, NaN where nothing is left. The second is the 95th percentile of the law's held-out |ln| errors: over
+    sizes inside what was measured; the larger of that and the one over rank counts (node counts) at others, times 1 + the
+    distance in doublings beyond the measured sizes, ranks per node and nodes.
     """
     shape = np.broadcast_shapes(np.shape(n), np.shape(r), np.shape(N))
     n_, r_, N_ = (np.ravel(np.broadcast_to(np.asarray(v, dtype=float), shape)) for v in (n, r, N))
@@ -35,15 +37,32 @@ def _parameters(model: Model, n: Array, r: Array, N: Array) -> Array:
     covariance = model.cov
     if covariance is None or "scale" in model.params:
         return np.where(np.isnan(time), np.nan, 0.0)
+    matrix, quantile = np.array(covariance.matrix), _t_quantile(covariance.dof)
+    reach = quantile * np.sqrt(np.maximum(np.diag(matrix), 0.0))
+    linear = np.array([scale == "linear" for scale in covariance.scale])
     slopes = np.zeros((len(n), len(combinations)))
     for k, value in enumerate(combinations):
-        if value > 0:
-            moved = combinations.copy()
+        moved = combinations.copy()
+        if linear[k] and reach[k] > 0:  # over its whole reach, since a law may bend where an estimate is near 0
+            moved[k] = value + reach[k]
+            slopes[:, k] = (law.predict_us(design, moved, n, r, N) / time - 1) / reach[k]
+        elif not linear[k] and value > 0:
             moved[k] = value * (1 + STEP)
-            by_log = np.log(law.predict_us(design, moved, n, r, N) / time) / np.log1p(STEP)
-            slopes[:, k] = by_log if covariance.scale[k] == "ln" else by_log / value
-    variance = np.einsum("ij,jk,ik->i", slopes, np.array(covariance.matrix), slopes)
-    return np.asarray(_t_quantile(covariance.dof) * np.sqrt(np.maximum(variance, 0.0)))
+            slopes[:, k] = np.log(law.predict_us(design, moved, n, r, N) / time) / np.log1p(STEP)
+    on_log = quantile * _deviation(np.where(linear, 0.0, slopes), matrix)
+    whole = quantile * _deviation(slopes, matrix)
+    additive = np.array([law.terms[pivot].unit in ("us", "GB/s") for pivot in design.pivots])
+    lowered = np.where(linear & additive, np.maximum(combinations - reach, design.lower_bounds()), combinations)
+    left = law.predict_us(design, lowered, n, r, N) / time * np.exp(-on_log)
+    low = np.maximum(1 - whole, left)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        bounded = np.maximum(np.log1p(whole), np.where(low > 0, -np.log(low), np.nan))
+    return np.where((slopes[:, linear] != 0).any(axis=1), bounded, on_log)
+
+
+def _deviation(slopes: Array, matrix: Array) -> Array:
+    """√(s Σ sᵀ) for each row s of slopes [m, k] and the covariance matrix Σ [k, k]."""
+    return np.asarray(np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", slopes, matrix, slopes), 0.0)))
 
 
 def _law(model: Model, n: Array, r: Array, N: Array) -> Array:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from inferometer.emulator.report.summary import main_models, paper_time_us
+from inferometer.emulator.report.summary import differing_words, main_models, paper_time_us
 from inferometer.emulator.units import format_bytes
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 COLUMNS = 3
 PANEL_INCHES = (4.6, 3.4)
+HANDLE_INCHES, LETTER_INCHES = 0.6, 0.065
+"""What an entry of the legend takes, and each letter of it."""
 POINTS_ON_A_LINE = 200
 MARKERS = "osD^v<>P"
 LINES: tuple[Any, ...] = ("-", "--", ":", "-.")
@@ -25,7 +27,8 @@ PAPER_DASHES = (0, (4, 3))
 def draw(calibration: Calibration, path: str | Path) -> None:
     """Write the figure (format by the suffix). Collectives without data sizes have no panel.
 
-    Colour: group of ranks and nodes. Line and marker: backend. The grey dashes are the paper's constants.
+    Colour: group of ranks and nodes. Line and marker: backend, with what else differs between laws of a collective. The
+    grey dashes are the paper's constants.
     """
     # The object-oriented interface: no global state, no display needed.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -33,7 +36,8 @@ def draw(calibration: Calibration, path: str | Path) -> None:
 
     models = [m for m in main_models(calibration) if m.domain.bytes[1] > 0]
     names = list(dict.fromkeys(m.target.collective for m in models))
-    backends = sorted({str(m.target.backend) for m in models})
+    labels = differing_words([m.target for m in models])
+    kinds = sorted(set(labels))
     groups = sorted({(cell.ranks, cell.nodes) for m in models for cell in _cells_of(calibration, m)})
     rows = max(1, -(-len(names) // COLUMNS))
     columns = min(COLUMNS, max(1, len(names)))
@@ -41,14 +45,16 @@ def draw(calibration: Calibration, path: str | Path) -> None:
     FigureCanvasAgg(figure)
     panels = figure.subplots(rows, columns, squeeze=False, sharex=True).ravel()
     for panel, name in zip(panels, names):
-        for m in (m for m in models if m.target.collective == name):
-            _draw_model(panel, calibration, m, groups, backends)
+        for m, label in zip(models, labels):
+            if m.target.collective == name:
+                _draw_model(panel, calibration, m, groups, kinds.index(label))
         _label(panel, name)
         if name == "all_reduce":
             _draw_paper(panel, groups)
     for panel in panels[len(names) :]:
         panel.set_visible(False)
-    _legend(figure, panels[0] if names else None, groups, backends)
+    if names:
+        _legend(figure, groups, kinds)
     figure.savefig(path, dpi=130)
 
 
@@ -56,10 +62,7 @@ def _cells_of(calibration: Calibration, model: Model) -> list[Cell]:
     return [cell for cell in calibration.cells if cell.target == model.target and cell.us.median is not None]
 
 
-def _draw_model(
-    panel: Any, calibration: Calibration, model: Model, groups: list[tuple[int, int]], backends: list[str]
-) -> None:
-    style = backends.index(str(model.target.backend))
+def _draw_model(panel: Any, calibration: Calibration, model: Model, groups: list[tuple[int, int]], style: int) -> None:
     key = model.target.model_dump(exclude={"collective"})
     for ranks, nodes in groups:
         cells = [c for c in _cells_of(calibration, model) if (c.ranks, c.nodes) == (ranks, nodes)]
@@ -115,18 +118,19 @@ def _label(panel: Any, name: str) -> None:
     panel.grid(True, which="major", linewidth=0.4, alpha=0.5)
 
 
-def _legend(figure: Any, panel: Any, groups: list[tuple[int, int]], backends: list[str]) -> None:
+def _legend(figure: Any, groups: list[tuple[int, int]], kinds: list[str]) -> None:
     from matplotlib.lines import Line2D
 
-    if panel is None:
-        return
     handles = [
         Line2D([], [], color=f"C{i}", label=f"{ranks} ranks" + (f" on {nodes} nodes" if nodes > 1 else ""))
         for i, (ranks, nodes) in enumerate(groups)
     ]
-    for i, name in enumerate(backends):
-        handle = Line2D([], [], color="0.2", marker=MARKERS[i % len(MARKERS)], label=f"{name}: median, 95 %; fit")
+    for i, name in enumerate(kinds):
+        label = f"{name}: median, 95 %; fit".removeprefix(": ")
+        handle = Line2D([], [], color="0.2", marker=MARKERS[i % len(MARKERS)], label=label)
         handle.set_linestyle(LINES[i % len(LINES)])
         handles.append(handle)
     handles.append(Line2D([], [], color="0.6", linestyle=PAPER_DASHES, label="the paper's constants"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=8, frameon=False)
+    widest = HANDLE_INCHES + LETTER_INCHES * max(len(str(handle.get_label())) for handle in handles)
+    columns = max(1, min(len(handles), int(figure.get_figwidth() / widest)))
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=8, frameon=False)

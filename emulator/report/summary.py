@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,10 +15,13 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from inferometer.emulator.calibrate.calibration import Calibration
-    from inferometer.emulator.calibrate.records import Model, Parameter
+    from inferometer.emulator.calibrate.records import Combination, Model, Parameter, Target
 
 SMALL_BYTES = 4096
 """The summary compares with the paper near this size: a small message, where latency is everything."""
+SHORT = ("bfloat16", "float16", "half")
+TOLD_APART = ("implementation", "launch_mode", "timing", "concurrent_groups", "scheduler")
+"""Fields in which laws of one collective, backend and dtype may differ."""
 
 
 def summary_lines(calibration: Calibration) -> list[str]:
@@ -43,8 +46,27 @@ def main_models(calibration: Calibration) -> list[Model]:
     alone = [m for m in calibration.models if m.target.concurrent_groups in (1, None)]
     isolated = [m for m in alone if m.target.timing in ("isolated", None)] or alone  # imports may know one timing only
     dtypes = [m.target.dtype for m in isolated]
-    first = "float32" if "float32" in dtypes else max(set(dtypes), key=dtypes.count, default=None)
+    order = {name: (name != "float32", -dtypes.count(name), name not in SHORT, str(name)) for name in dtypes}
+    first = min(dtypes, key=order.__getitem__, default=None)
     return [m for m in isolated if m.target.dtype == first]
+
+
+def differing_words(targets: Sequence[Target]) -> list[str]:
+    """A name [len(targets)] for each key: its backend, and the fields in which keys of one collective differ."""
+    varying = [name for name in TOLD_APART if _varies(targets, name)]
+    names = []
+    for target in targets:
+        values = [target.backend, *(getattr(target, name) for name in varying)]
+        names.append(" ".join(dict.fromkeys(str(value) for value in values if value is not None)))
+    return names
+
+
+def _varies(targets: Sequence[Target], name: str) -> bool:
+    """Whether a field differs among the keys of a collective and backend."""
+    seen: dict[tuple[str, str | None], set[object]] = {}
+    for target in targets:
+        seen.setdefault((target.collective, target.backend), set()).add(getattr(target, name))
+    return any(len(values) > 1 for values in seen.values())
 
 
 def paper_time_us(collective: str, size_bytes: ArrayLike, ranks: ArrayLike, nodes: ArrayLike) -> np.ndarray:
@@ -60,12 +82,16 @@ def _machine(calibration: Calibration) -> Iterator[str]:
     topology: dict[str, Any] = dict(place.topology or {})
     gpus = hardware.get("gpus") or []
     imported = ", ".join(hardware.get("devices") or []) or "an unknown machine"
-    processor = f"{hardware.get('cpu_model')}, {hardware.get('cores_usable')} usable cores"
-    what = f"{len(gpus)} × {gpus[0]}" if gpus else imported if place.kind == "imported" else processor
-    yield f"Calibration of {what}; {topology.get('ranks')} ranks on {_nodes(topology.get('nodes'))}"
+    processor, cores = hardware.get("cpu_model"), hardware.get("cores_usable")
+    here = ", ".join([str(processor)] + [f"{cores} usable cores"] * (cores is not None)) if processor else imported
+    what = f"{len(gpus)} × {gpus[0]}" if gpus else here
+    where = f"; {topology['ranks']} ranks on {_nodes(topology.get('nodes'))}" if topology.get("ranks") else ""
+    yield f"Calibration of {what}{where}"
     launches: dict[str, int] = {}
     for cell in calibration.cells:
-        how = f"{cell.target.implementation}, scheduler {cell.target.scheduler}"
+        scheduler = f"scheduler {cell.target.scheduler}" if cell.target.scheduler else None
+        known = [word for word in (cell.target.implementation or cell.target.backend, scheduler) if word]
+        how = ", ".join(known) or "unknown implementation"
         launches[how] = max(launches.get(how, 0), len(cell.launch_medians))
     for how, count in sorted(launches.items()):
         yield f"{how}: {count} launch{'' if count == 1 else 'es'}"
@@ -76,7 +102,17 @@ def _nodes(count: int | None) -> str:
 
 
 def _law(calibration: Calibration) -> Iterator[str]:
-    yield "t = a + b·(ranks/nodes − 1) + c·log2(nodes) + bus bytes / B        […, …]: 95 % interval over launches"
+    records: list[Parameter | Combination] = []
+    for m in main_models(calibration):
+        records += [*m.params.values(), *m.identifiable_combinations]
+    over = " or ".join(sorted({record.ci95_over or "launches" for record in records if record.ci95}, reverse=True))
+    known = f"        […, …]: 95 % interval over {over}" if over else ""
+    yield f"t = a + b·(ranks/nodes − 1) + c·log2(nodes) + bus bytes / B{known}"
+    if "cells" in over:
+        yield "over cells: how well these cells determine the law, nothing of what another launch would give"
+    shown = {m.target.dtype for m in main_models(calibration)}
+    if len({m.target.dtype for m in calibration.models if m.target.dtype}) > 1:
+        yield f"shown: {', '.join(str(name) for name in shown)}"
     if any(m.form == "flat_ring" for m in main_models(calibration)):
         yield "law flat_ring: a + b·(ranks − 1), a ring that does not know of nodes"
 
@@ -85,10 +121,11 @@ def _table(calibration: Calibration) -> list[str]:
     """A line per law, the paper's constants, the dispatch floor. A column that would say nothing is left out."""
     head = ["collective", "backend", "ranks", "nodes", "a (µs)", "b (µs per rank)", "c (µs per log2 N)", "B (GB/s)"]
     rows = [[*head, "error", "held out", "law"]]
-    for m in main_models(calibration):
+    models = main_models(calibration)
+    for m, name in zip(models, differing_words([m.target for m in models])):
         missed, held = (m.fit.medape, m.fit.cv.sizes.median) if m.fit else (None, None)
         first, *further = _bandwidths(m)
-        where = [m.target.collective, m.target.backend or "", _span(m.domain.ranks), _span(m.domain.nodes)]
+        where = [m.target.collective, name, _span(m.domain.ranks), _span(m.domain.nodes)]
         latency = [_cell(m.params.get(name)) for name in ("a", "b", "c")]
         rows.append([*where, *latency, first, *("–" if e is None else f"{e:.0%}" for e in (missed, held)), m.form])
         rows += [[*[""] * 7, text, "", "", ""] for text in further]
@@ -144,7 +181,8 @@ def _span(ranks: list[int]) -> str:
 
 def _comparison(calibration: Calibration) -> Iterator[str]:
     """One sentence a person remembers: this machine's small all_reduce against the paper's."""
-    for m in main_models(calibration):
+    models = main_models(calibration)
+    for m, name in zip(models, differing_words([m.target for m in models])):
         if m.target.collective != "all_reduce":
             continue
         measured = [cell for cell in calibration.cells if cell.target == m.target and cell.us.median and cell.bytes]
@@ -158,7 +196,7 @@ def _comparison(calibration: Calibration) -> Iterator[str]:
         projection = m.paper_projection
         yield (
             f"An all_reduce of {format_bytes(size)} over {ranks} ranks on {_nodes(nodes)} takes "
-            f"{format_us(here_us)} µs ({m.target.backend}); "
+            f"{format_us(here_us)} µs{f' ({name})' if name else ''}; "
             f"the paper's constants say {format_us(paper_us)} µs, {_times(here_us / paper_us)}."
         )
         yield (
@@ -192,10 +230,14 @@ def _also(calibration: Calibration) -> Iterator[str]:
     if rest:
         kinds: dict[str, list[str]] = {}
         for m in rest:
-            alone = "one group" if m.target.concurrent_groups == 1 else "all groups at once"
-            kinds.setdefault(f"{m.target.timing}, {alone}, {m.target.dtype}", []).append(m.target.collective)
+            several = m.target.concurrent_groups not in (1, None)
+            groups = "all groups at once" if several else "one group" if m.target.concurrent_groups else None
+            words = [word for word in (m.target.timing, groups, m.target.dtype) if word]
+            kinds.setdefault(", ".join(words) or "nothing else known", []).append(m.target.collective)
         for kind, names in sorted(kinds.items()):
             yield f"Also in the file: {kind}: {', '.join(sorted(set(names)))}"
+    refused = {f"{n.target.collective}: {n.reason}": None for n in calibration.not_fitted}
+    yield from (f"Not fitted: {words}" for words in refused)
     dropped = calibration.method.get("dropped") or []
     if isinstance(dropped, list) and dropped:
         yield f"The time budget left {len(dropped)} cells out (listed in the file under method.dropped)"

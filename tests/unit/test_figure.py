@@ -75,3 +75,18 @@ def test_another_suffix_is_another_format_and_an_unknown_one_an_error(small_cali
     assert b"<svg" in (tmp_path / "x.svg").read_bytes()
     with pytest.raises(ValueError, match="odd"):
         draw(small_calibration, tmp_path / "x.odd")
+
+
+@pytest.mark.filterwarnings("ignore:.*is outside the measured")
+def test_one_panel_with_many_layouts_keeps_its_legend_and_tells_launch_modes_apart(two_modes, tmp_path, monkeypatch):
+    from matplotlib.figure import Figure
+
+    caught = []
+    monkeypatch.setattr(Figure, "savefig", lambda self, *args, **kwargs: caught.append(self))
+    draw(two_modes, tmp_path / "x.png")
+    (legend,) = caught[0].legends
+    caught[0].draw_without_rendering()
+    box, whole = legend.get_window_extent(), caught[0].bbox
+    assert whole.x0 <= box.x0 and box.x1 <= whole.x1
+    texts = [text.get_text() for text in legend.get_texts()]
+    assert "gloo eager: median, 95 %; fit" in texts and "gloo graph: median, 95 %; fit" in texts

@@ -85,3 +85,55 @@ def test_the_papers_time_by_hand():
     """t_reduce: 6.8 + 1.2 (r/N − 1) + 10 log2 N µs where no bytes move."""
     found = paper_time_us("all_reduce", 0, [2, 8, 8], [1, 1, 4])
     np.testing.assert_allclose(found, [6.8 + 1.2, 6.8 + 1.2 * 7, 6.8 + 1.2 + 20], rtol=1e-9)
+
+
+def test_laws_that_differ_in_the_launch_mode_are_told_apart(two_modes):
+    text = "\n".join(summary_lines(two_modes))
+    for mode in ("eager", "graph"):
+        assert re.search(rf"^all_reduce +gloo {mode} ", text, re.MULTILINE)
+        assert f"µs (gloo {mode}); the paper's" in text
+
+
+def with_targets(calibration, **fields):
+    """The same calibration with fields of every key replaced."""
+
+    def changed(record):
+        return record.model_copy(update={"target": record.target.model_copy(update=fields)})
+
+    parts = ("models", "cells", "launch_floor")
+    update = {part: [changed(record) for record in getattr(calibration, part)] for part in parts}
+    return calibration.model_copy(update=update)
+
+
+def test_what_is_null_is_left_out(small_calibration):
+    for fields in ({"scheduler": None}, dict.fromkeys(("implementation", "scheduler", "backend", "timing", "dtype"))):
+        lines = summary_lines(with_targets(small_calibration, **fields))
+        assert not [line for line in lines if "None" in line]
+
+
+def test_the_summary_says_what_intervals_are_over(small_calibration, lines):
+    assert any(line.endswith("[…, …]: 95 % interval over launches") for line in lines)
+
+    def over_cells(model):
+        params = {name: p.model_copy(update={"ci95_over": p.ci95 and "cells"}) for name, p in model.params.items()}
+        return model.model_copy(update={"params": params})
+
+    imported = small_calibration.model_copy(update={"models": [over_cells(m) for m in small_calibration.models]})
+    assert any(line.endswith("[…, …]: 95 % interval over cells") for line in summary_lines(imported))
+
+
+@pytest.mark.parametrize("order", [["int8", "bfloat16", "float64"], ["float64", "int8", "bfloat16"]])
+def test_of_equally_many_dtypes_16_bit_floats_are_shown_and_named(small_calibration, order):
+    (one,) = [m for m in main_models(small_calibration) if m.target.collective == "all_reduce"]
+    several = [one.model_copy(update={"target": one.target.model_copy(update={"dtype": dtype})}) for dtype in order]
+    made = small_calibration.model_copy(update={"models": several})
+    assert [m.target.dtype for m in main_models(made)] == ["bfloat16"]
+    assert "shown: bfloat16" in summary_lines(made)
+
+
+def test_a_key_that_could_not_be_fitted_is_named(small_calibration):
+    from inferometer.emulator.calibrate.records import NotFitted
+
+    missing = NotFitted(target=small_calibration.models[0].target, reason="too few sizes", n_excluded={})
+    made = small_calibration.model_copy(update={"not_fitted": [missing]})
+    assert f"Not fitted: {missing.target.collective}: too few sizes" in summary_lines(made)

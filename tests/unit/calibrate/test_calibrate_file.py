@@ -162,6 +162,10 @@ def put(document, path, value):
         (["models", 0, "params", "a", "status"], "guessed", r"models\.0\.params\.a\.status"),
         (["cells", 0, "bytes"], 1.5, r"cells\.0\.bytes"),
         (["quality", "verdict"], "fine", r"quality\.verdict"),
+        (["models", 0, "params"], {}, r"models\.0: params: '\w+' is missing, which the law '\w+' has"),
+        (["models", 0, "cov", "dof"], 0, r"models\.0\.cov\.dof: input should be greater than or equal to 1"),
+        (["models", 0, "cov", "scale"], [], r"models\.0\.cov: value error, order, scale and matrix must be"),
+        (["models", 0, "domain", "ranks"], [], r"models\.0\.domain\.ranks"),
     ],
 )
 def test_bad_content_is_refused_by_name(document, tmp_path, path, value, message):
@@ -180,7 +184,7 @@ def test_a_missing_key_is_named(document, tmp_path):
         load_calibration(tmp_path / "bad.json")
 
 
-@pytest.mark.parametrize("text", ["", "{", '{"schema": NaN}', "[1]", "\x00"])
+@pytest.mark.parametrize("text", ["", "{", '{"schema": NaN}', "[1]", "\x00", "[" * 200_000])
 def test_not_json_or_not_a_calibration(tmp_path, text):
     (tmp_path / "bad.json").write_text(text)
     with pytest.raises(InputError, match=r"bad\.json: (not JSON|schema)"):

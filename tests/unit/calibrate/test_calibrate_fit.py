@@ -111,10 +111,10 @@ def test_a_parameter_at_zero_is_exactly_zero():
 def test_intervals_need_three_launches():
     points = made(noise=Noise(), launches=2)
     fit = fit_law(affine("all_reduce"), points)
-    spread = over_launches(fit, fits_without_each_launch(fit, points))
+    spread = over_launches(fit, points, fits_without_each_launch(fit, points))
     assert spread.intervals is None and spread.reason == "needs 3 launches, has 2"
     alone = points.take(points.launch == 0)
-    assert over_launches(fit, fits_without_each_launch(fit, alone)).reason == "needs 3 launches, has 1"
+    assert over_launches(fit, alone, fits_without_each_launch(fit, alone)).reason == "needs 3 launches, has 1"
 
 
 def test_interval_over_launches_by_hand():
@@ -124,7 +124,7 @@ def test_interval_over_launches_by_hand():
     us = points.us * factors[points.launch]
     shifted = replace(points, us=us)
     fit = fit_law(affine("all_reduce"), shifted)
-    spread = over_launches(fit, fits_without_each_launch(fit, shifted))
+    spread = over_launches(fit, shifted, fits_without_each_launch(fit, shifted))
     logs = np.log(factors)
     half = 4.302652729911275 * logs.std(ddof=1) / np.sqrt(3)  # t_{0.975, 2}
     expected = 120 * np.exp(logs.mean() + np.array([-half, half]))
@@ -153,7 +153,7 @@ def test_a_parameter_that_is_zero_lies_in_its_own_interval():
     for seed in range(30):
         points = made(law, [(2, 1), (4, 1), (8, 1)], truth, seed=seed, noise=Noise(), launches=5)
         fit = fit_law(law, points)
-        spread = over_launches(fit, fits_without_each_launch(fit, points))
+        spread = over_launches(fit, points, fits_without_each_launch(fit, points))
         reached.append(spread.intervals[1, 0] == 0)
         assert spread.intervals[1, 1] < 10
     assert sum(reached) >= 26

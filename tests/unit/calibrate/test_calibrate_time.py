@@ -153,3 +153,9 @@ def test_predicting_needs_neither_torch_nor_scipy_nor_pandas(calibration, tmp_pa
         [sys.executable, "-c", code, str(tmp_path / "cal.json")], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("query", [("x", 8), (1024, "eight"), ([1, 2, 3], [2, 4]), (np.nan, 2), (np.inf, 2)])
+def test_what_is_no_query_is_refused(calibration, query):
+    with pytest.raises(InputError, match="must be"):
+        calibration.time_s("all_reduce", *query)

@@ -164,3 +164,15 @@ def test_the_figures_are_those_of_the_source():
             assert figures[ours_name] == theirs[f"perChMax{theirs_name}Bws"][at]
         assert figures["nvls_tree"] == theirs["perChMaxNVLSTreeBws"][at]
     assert [ours["ll_max"][cpu] for cpu in ("intel", "amd")] == [row[1:] for row in theirs["llMaxBws"][:2]]
+
+
+@pytest.mark.parametrize("query", [(1024, 2, 4), (1024, 8, 0), (np.nan, 8, 1), (-1, 8, 1)])
+def test_what_is_no_query_is_refused(query):
+    with pytest.raises(InputError, match=r"must be|fewer ranks than nodes"):
+        NcclTuner("hopper", 450.0, 50.0).estimate("all_reduce", *query)
+
+
+@pytest.mark.parametrize("speeds", [(-450.0, 50.0), (450.0, -1.0), (float("nan"), None)])
+def test_a_speed_below_0_is_refused(speeds):
+    with pytest.raises(InputError, match="_gbps must be finite and at least 0"):
+        NcclTuner("hopper", *speeds)
