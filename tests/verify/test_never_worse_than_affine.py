@@ -6,8 +6,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from inferometer.emulator import load_calibration
 from inferometer.emulator.calibrate.choose import DEFAULT, Choice, choose_law
 from inferometer.emulator.calibrate.points import Points, points_of
+from inferometer.launch.cli import main
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / ".." / "shared" / "data"
@@ -57,3 +59,27 @@ def test_on_public_tables() -> None:
             points = study["points_of_table"](DATA / "aiconfigurator" / folder, operation)
             _, held = compare(collective, points)
             assert held, (operation, folder)
+
+
+TABLES = sorted([*DATA.glob("aiconfigurator/*/comm/*/*/*_perf.parquet"), *DATA.glob("vidur/**/*.csv")])
+
+
+@pytest.mark.verify
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("path", TABLES, ids=lambda p: "/".join(p.parts[-4:]))
+def test_on_every_table_that_imports(path: Path, tmp_path: Path) -> None:
+    """Through the project's own import and fit: the scores are those that stand in the calibration file."""
+    samples, fitted = str(tmp_path / "t.samples.jsonl"), str(tmp_path / "t.json")
+    tool = "aiconfigurator" if path.suffix == ".parquet" else "vidur"
+    if main(["import", tool, str(path), "-o", samples]) != 0:
+        pytest.skip("no table of collectives")
+    assert main(["fit", samples, "-o", fitted]) == 0
+    for model in load_calibration(fitted).models:
+        assert model.fit is not None
+        scores = {one.form: one for one in model.fit.alternatives}
+        mine = next(one for one in model.fit.alternatives if one.chosen)
+        affine = scores.get(DEFAULT)
+        if mine.score is None or affine is None or affine.score is None or "@" in "".join(model.params):
+            continue
+        print(f"{model.target.collective} {model.target.dtype} {mine.form}: {mine.score:.3f}, affine {affine.score:.3f}")
+        assert mine.score <= affine.score + (mine.score_se or 0.0), model.target
