@@ -12,6 +12,7 @@ from inferometer.emulator.workload.huggingface import shape_from_config
 from inferometer.emulator.workload.shape import Shape
 
 FOLDER = "inferometer.configs.models"
+PAPER_SUFFIX = "@epoch-2025"
 
 
 def model_names() -> list[str]:
@@ -30,6 +31,8 @@ def load_shape(name_or_path: str | Path) -> Shape:
     name = str(name_or_path)
     if name in model_names():
         return shape_from_config(json.loads(files(FOLDER).joinpath(f"{name}.json").read_text(encoding="utf-8")), name)
+    if name.endswith(PAPER_SUFFIX):
+        raise InputError(f"model {name!r}: the paper's figures of a model are priced under --convention epoch-2025 only")
     path = Path(name)
     try:
         if path.is_dir():

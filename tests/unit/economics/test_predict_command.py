@@ -85,6 +85,7 @@ REFUSED = {
         "--key collective",
     ),
     "routing under the paper": ([*LLAMA, "--convention", "epoch-2025", "--gpus", "8", "--routing", "random"], "--routing"),
+    "the paper's model": (["llama-3-70b@epoch-2025", "--accelerator", "h100-sxm"], "--convention epoch-2025 only"),
     "no batch": ([*LLAMA, "--batch", "0"], "0 must be above 0"),
 }
 
