@@ -149,10 +149,6 @@ class Deployment:
         program = build(self.shape, self.layout, Step.decode(1, 0), precision=self.precision)
         return resident(program, batches, load.longest_context)
 
-    @property
-    def memory_available_bytes(self) -> float:
-        return self.accelerator.memory_bytes * (1 - self.memory_reserve)
-
     def decode_program(self, batch: ArrayLike, load: Load) -> Program:
         """What `decode` prices: the program of one micro-batch's step."""
         return self._program(*self._decode_step(batch, load, 1))

@@ -16,6 +16,7 @@ from inferometer.emulator.economics.epoch.question import ask
 from inferometer.emulator.economics.epoch.speculation import decode
 from inferometer.emulator.economics.epoch.stage import CANDIDATES, PIPELINE_STEPS, stage
 from inferometer.emulator.economics.network import Network
+from inferometer.emulator.economics.prediction import what_binds
 from inferometer.emulator.errors import InputError
 
 GB = 1e9
@@ -114,7 +115,7 @@ def predict(
         context=context,
         token_latency_s=latency_s,
         terms=parts.terms,
-        binds=_binds(parts.terms),
+        binds=what_binds(parts.terms, 0.0),
         layout=parts.layout,
         collectives=parts.collectives,
         tokens_per_s=1 / latency_s,
@@ -157,9 +158,3 @@ def _check_fit(forward: ForwardPass, gpus: float, batch: float) -> None:
         f"{model.name} does not fit on {gpus:g} × {accelerator.name}: weights {weights / GB:.1f} GB + KV cache "
         f"{cache / GB:.1f} GB are {missing / GB:.1f} GB more than {gpus:g} × {accelerator.memory_bytes / GB:g} GB"
     )
-
-
-def _binds(terms: dict[str, float]) -> str:
-    """The largest part of the latency; of memory and arithmetic only the larger counts."""
-    smaller = min(("memory_s", "arithmetic_s"), key=terms.__getitem__)
-    return max((name for name in terms if name != smaller), key=terms.__getitem__).removesuffix("_s")
