@@ -16,7 +16,7 @@ from inferometer.launch.job import Job
 from inferometer.launch.local import rank_environment, run_ranks
 from inferometer.launch.measuring import keep_aside, logs_of
 from inferometer.launch.rank_log import redirect_output
-from inferometer.launch.sampling import abandon, faults_to, require_mpi
+from inferometer.launch.sampling import faults_to, require_mpi
 from inferometer.launch.worker import take_part
 
 
@@ -45,8 +45,10 @@ def emulate_as_rank(method: Emulation, path: Path, identity: Identity) -> bool:
     if identity.rank == 0:
         try:
             _open(path, method)
-        except InputError as error:
-            abandon(identity, error)
+        except InputError:
+            from inferometer.launch.rendezvous import decline
+
+            decline(identity)
             raise
     else:
         redirect_output(job.log_of(identity.rank))

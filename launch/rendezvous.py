@@ -58,10 +58,26 @@ def _meet_through_mpi(identity: Identity, limit: timedelta) -> tuple[str, str, d
         where = (host, store.port)
     else:
         _several_hosts(MPI)
-    host, port = MPI.COMM_WORLD.bcast(where, root=0)
+    answer = MPI.COMM_WORLD.bcast(where, root=0)
+    if answer is None:
+        raise SystemExit(2)  # rank 0 refused what it was asked (`decline`) and says why itself
+    host, port = answer
     if store is None:
         store = dist.TCPStore(host, port, is_master=False, timeout=limit, wait_for_workers=False)
     return host, str(port), store
+
+
+def decline(identity: Identity) -> None:
+    """Rank 0, before it meets anyone: send the ranks home that wait in MPI's start-up, where they would wait for ever.
+
+    Ranks that meet through a store need no word: torchrun ends them. Not MPI_Abort, after which mpiexec may end before it
+    has passed on what rank 0 printed.
+    """
+    if identity.by_mpiexec and identity.world_size > 1 and not os.environ.get("MASTER_ADDR"):
+        from mpi4py import MPI
+
+        _several_hosts(MPI)
+        MPI.COMM_WORLD.bcast(None, root=0)
 
 
 def _several_hosts(mpi: object) -> bool:

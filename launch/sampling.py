@@ -77,8 +77,10 @@ def sample_as_rank(method: Method, path: Path, mode: str, identity: Identity, ou
         return None
     try:
         held, kept = open_samples(path, method, mode)
-    except InputError as error:
-        abandon(identity, error)
+    except InputError:
+        from inferometer.launch.rendezvous import decline
+
+        decline(identity)
         raise
     if mode == "append":
         number = max(held, default=-1) + 1
@@ -97,15 +99,6 @@ def sample_as_rank(method: Method, path: Path, mode: str, identity: Identity, ou
     status = take_part(job, identity, lambda: listener)
     display.close()
     return status == 0
-
-
-def abandon(identity: Identity, error: InputError) -> None:
-    """End the ranks that wait for this one in MPI's start-up: they would wait for ever, torchrun's are ended by it."""
-    if identity.by_mpiexec and identity.world_size > 1:
-        from mpi4py import MPI
-
-        print(f"inferometer: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
-        MPI.COMM_WORLD.Abort(2)
 
 
 def _showing(display: Display, terminal: TextIO) -> Listener:
