@@ -30,6 +30,7 @@ bench: $(VENV)/dev.stamp
 	$(BIN)/python benchmarks/import_tally.py
 	$(BIN)/python benchmarks/epoch_grid.py
 	$(BIN)/python benchmarks/fit_speed.py
+	$(BIN)/python benchmarks/engine_step.py
 
 verify: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -m verify -s

@@ -66,11 +66,12 @@ class Attention:
         features = self.query_heads * self.head_dim
         with self.tape.attention("attention.core", 4 * features * span.pairs(self.window)):
             heads = qkv.view(span.sequences, span.new, -1, self.head_dim).transpose(1, 2)
-            q, k, v = heads.split([self.query_heads, self.kv_heads, self.kv_heads], dim=1)
+            counts = [self.query_heads, self.kv_heads]
+            qk, v = heads.split([sum(counts), self.kv_heads], dim=1)
             if self.norms is not None:
-                q, k = (functional.rms_norm(h, (self.head_dim,), scale, EPSILON) for h, scale in zip((q, k), self.norms))
-            if self.rotary:
-                q, k = span.rotate(q), span.rotate(k)
+                each = zip(qk.split(counts, dim=1), self.norms)
+                qk = torch.cat([functional.rms_norm(h, (self.head_dim,), scale, EPSILON) for h, scale in each], dim=1)
+            q, k = (span.rotate(qk) if self.rotary else qk).split(counts, dim=1)
             keys, values = caches[0].extend(k, span.context), caches[1].extend(v, span.context)
             y = attend(q, keys, values, span, self.window, self.head_dim**-0.5)
         y = side_by_side(self.tape.all_gather("attention.gather", "width", y))

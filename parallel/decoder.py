@@ -15,7 +15,7 @@ from inferometer.parallel.latent import LatentAttention
 from inferometer.parallel.norm import Norm
 from inferometer.parallel.site import Site
 from inferometer.parallel.span import Span
-from inferometer.parallel.vocabulary import Embedding, Head, token_table
+from inferometer.parallel.vocabulary import Embedding, Head, token_matrix
 
 
 class Layer:
@@ -68,15 +68,14 @@ class Stage:
         vocab, d = model.vocab, model.d_model
         self.embedding = self.head = None
         if first:
-            table = token_table(site, "embedding", vocab, d)
+            table = token_matrix(site, "embedding", vocab, d).t().contiguous()
             self.embedding = Embedding(site, table, vocab, d, positions=model.learned_positions)
         if last:
-            tied = self.embedding.table if self.embedding is not None else None
-            if not model.tied_embeddings:
-                tied = token_table(site, "head", vocab, d)
-            elif tied is None:
-                tied = token_table(site, "embedding", vocab, d)
-            self.head = Head(site, tied, vocab, d, norm_bias=model.norm_bias, bias=model.head_bias)
+            if model.tied_embeddings and self.embedding is not None:
+                w = self.embedding.table.t()
+            else:  # one token's product with it reads it fastest row by row
+                w = token_matrix(site, "embedding" if model.tied_embeddings else "head", vocab, d)
+            self.head = Head(site, w, vocab, d, norm_bias=model.norm_bias, bias=model.head_bias)
 
     def caches(self, sequences: int, limit: int) -> list[tuple[Cache, ...]]:
         """Room for limit tokens of each of sequences in every layer."""
@@ -108,8 +107,8 @@ class Stage:
         """Every weight this rank holds, by where it is; a tied table comes once."""
         seen: set[int] = set()
         for name, tensor in _tensors(self, ""):
-            if id(tensor) not in seen:
-                seen.add(id(tensor))
+            if tensor.data_ptr() not in seen:
+                seen.add(tensor.data_ptr())
                 yield name, tensor
 
 

@@ -46,7 +46,9 @@ class Mixture:
         order = copies.argsort(stable=True)
         y = torch.empty(len(copies), x.shape[1], dtype=x.dtype, device=x.device)
         y[order] = self._through_experts(own[order // chosen.shape[1]], copies)
-        y = functional.pad((weights.unsqueeze(-1) * y.view(*chosen.shape, x.shape[1])).sum(1), (0, 0, 0, len(own) - real))
+        y = (weights.unsqueeze(-1) * y.view(*chosen.shape, x.shape[1])).sum(1)
+        if real < len(own):
+            y = functional.pad(y, (0, 0, 0, len(own) - real))
         if self.shared is not None:
             y = y + self.shared(own)
         y = self.tape.all_reduce("moe.reduce", "tp", y)
@@ -66,14 +68,19 @@ class Mixture:
         """Partial sums over tp of each copy's expert: x [copies, d], sorted by expert; copies: the expert of each."""
         ep = self.tape.axes["ep"].size
         counts = copies.bincount(minlength=self.count).view(ep, -1)
+        if ep == 1:
+            return self._experts(x, counts[0].tolist())
         arriving = self.tape.all_to_all("moe.counts", "ep", counts, [1] * ep, [1] * ep)  # [from rank, expert here]
         send, receive = counts.sum(1).tolist(), arriving.sum(1).tolist()
         x = self.tape.all_to_all("moe.dispatch", "ep", x, send, receive)
         by_expert = torch.arange(self.count // ep, device=x.device).repeat(ep).repeat_interleave(arriving.flatten())
         order = by_expert.argsort(stable=True)
-        per_expert = arriving.sum(0).tolist()
-        h = self.tape.matmul_groups("moe.up", x[order], per_expert, self.up, self.up_bias)
-        h = activated(self.tape.all_reduce("moe.up_reduce", "width", h), gated=self.gated)
         y = torch.empty_like(x)
-        y[order] = self.tape.matmul_groups("moe.down", h, per_expert, self.down, self.down_bias)
+        y[order] = self._experts(x[order], arriving.sum(0).tolist())
         return self.tape.all_to_all("moe.combine", "ep", y, receive, send)
+
+    def _experts(self, x: torch.Tensor, counts: list[int]) -> torch.Tensor:
+        """counts[e] rows of x, one expert's after the other's, each through its expert of this rank."""
+        h = self.tape.matmul_groups("moe.up", x, counts, self.up, self.up_bias)
+        h = activated(self.tape.all_reduce("moe.up_reduce", "width", h), gated=self.gated)
+        return self.tape.matmul_groups("moe.down", h, counts, self.down, self.down_bias)

@@ -7,15 +7,31 @@ import torch
 THETA = 10_000.0
 
 
+class Rotations:
+    """cos and sin of the rotary angles of all positions below limit, made once for all steps."""
+
+    def __init__(self, limit: int, dtype: torch.dtype, device: torch.device) -> None:
+        self._limit, self._dtype, self._device = limit, dtype, device
+        self._tables: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+
+    def tables(self, half: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """[limit, half] each: position × theta^(−i/half)."""
+        if half not in self._tables:
+            positions = torch.arange(self._limit, device=self._device)
+            angles = positions[:, None] * THETA ** (-torch.arange(half, device=self._device) / half)
+            self._tables[half] = angles.cos().to(self._dtype), angles.sin().to(self._dtype)
+        return self._tables[half]
+
+
 class Span:
     """sequences × new tokens, each sequence with context tokens in its cache already; the same for all of a batch.
 
     Made once per step and shared by all layers.
     """
 
-    def __init__(self, sequences: int, new: int, context: int, device: torch.device) -> None:
+    def __init__(self, sequences: int, new: int, context: int, device: torch.device, rotations: Rotations) -> None:
         self.sequences, self.new, self.context, self.device = sequences, new, context, device
-        self._rotations: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+        self._rotations = rotations
         self._masks: dict[int | None, torch.Tensor | None] = {}
 
     @property
@@ -38,9 +54,6 @@ class Span:
     def rotate(self, x: torch.Tensor) -> torch.Tensor:
         """Rotary position embedding (Su et al. 2021, eq. 34, halves as pairs): [sequences, heads, new, dim] → the same."""
         half = x.shape[-1] // 2
-        if half not in self._rotations:
-            angles = self.positions[:, None] * THETA ** (-torch.arange(half, device=self.device) / half)
-            self._rotations[half] = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
-        cos, sin = self._rotations[half]
+        cos, sin = (table[self.context : self.context + self.new] for table in self._rotations.tables(half))
         a, b, rest = x[..., :half], x[..., half : 2 * half], x[..., 2 * half :]
         return torch.cat((a * cos - b * sin, b * cos + a * sin, rest), dim=-1)

@@ -107,7 +107,10 @@ class Tape:
             for group, count in enumerate(counts):
                 if count:
                     rows = slice(start, start + count)
-                    y[rows] = x[rows] @ w[group] if bias is None else torch.addmm(bias[group], x[rows], w[group])
+                    if bias is None:
+                        torch.mm(x[rows], w[group], out=y[rows])
+                    else:
+                        torch.addmm(bias[group], x[rows], w[group], out=y[rows])
                 start += count
             return y
 

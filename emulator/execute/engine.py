@@ -21,7 +21,7 @@ from inferometer.parallel.communicator import Communicator
 from inferometer.parallel.decoder import Stage
 from inferometer.parallel.mesh import RankMesh
 from inferometer.parallel.site import Site
-from inferometer.parallel.span import Span
+from inferometer.parallel.span import Rotations, Span
 from inferometer.parallel.tape import Line, Observer, Tape
 from inferometer.parallel.weights import Weights
 
@@ -85,6 +85,8 @@ class Engine:
         starts = [(part * layout.sequence_shares + share) * per_part for part in range(micro_batches)]
         self.parts = [torch.arange(start, start + per_part, device=world.device) for start in starts]
         """For each micro-batch the places in the batch of the sequences whose attention this rank shares in."""
+        self._sequences = torch.cat(self.parts)
+        self._rotations = Rotations(cache_tokens, self.dtype, world.device)
         self._caches = [self.stage.caches(per_part, cache_tokens) for _ in self.parts]
         self._tokens: list[torch.Tensor] = [torch.empty(0) for _ in self.parts]
         self._sent: list[Callable[[], object]] = [_nothing for _ in self.parts]
@@ -175,7 +177,7 @@ class Engine:
         device = self.world.device
         given = None if given is None else given.to(device)
         routing = None if routing is None else {number: experts.to(device) for number, experts in routing.items()}
-        span = Span(len(self.parts[0]), new, self.context, device)
+        span = Span(len(self.parts[0]), new, self.context, device, self._rotations)
         logits = []
         for part, sequences in enumerate(self.parts):
             self.tape.rewind()
@@ -189,7 +191,7 @@ class Engine:
         self.tokens_awaited = self.layout.pp > 1
         if self.stage.head is None:
             return None
-        return Output(torch.cat(self.parts), torch.cat(self._tokens), torch.cat(logits))
+        return Output(self._sequences, _joined(self._tokens), _joined(logits))
 
     def _input(self, part: int, given: torch.Tensor | None, new: int) -> torch.Tensor:
         if self.stage.embedding is None:
@@ -204,10 +206,12 @@ class Engine:
         if self.stage.head is None:
             self._send("pipeline.activations", part, y, self.stage_index + 1)
             return
-        if not self.bad_logits and not bool(y.isfinite().all()):
+        best = y.max(dim=-1)
+        # One that is not a number makes the largest none, so that looking at the largest is enough.
+        if not self.bad_logits and not bool(best.values.isfinite().all()):
             bad = int((~y.isfinite()).sum())
             self.bad_logits = f"{bad} of {y.numel()} logits are not finite after {self.context} tokens of context"
-        self._tokens[part] = y.argmax(dim=-1)
+        self._tokens[part] = best.indices
         if self.layout.pp > 1:
             self._send("pipeline.tokens", part, self._tokens[part], 0)
 
@@ -221,6 +225,10 @@ class Engine:
 
 
 def _nothing() -> None: ...
+
+
+def _joined(parts: list[torch.Tensor]) -> torch.Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def mesh_of(layout: Layout) -> RankMesh:

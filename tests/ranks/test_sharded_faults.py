@@ -54,7 +54,7 @@ def test_a_weight_that_is_not_a_number_is_named_on_every_rank(ranks):
 def _overflow(world, control):
     """Finite weights, too large a product."""
     engine = engine_of(world, MIXED)
-    engine.stage.head.table.fill_(3e38)
+    engine.stage.head.w.fill_(3e38)
     engine.prefill(PROMPTS)
     return said(RunFailed, check, engine, control)
 
