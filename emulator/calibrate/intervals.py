@@ -84,10 +84,18 @@ def over_launches(fit: Fit, points: Points, without: dict[int, Fit]) -> Spread:
         return Spread(None, f"with launch {needed[0]} left out, too few cells remain for this law")
     if not all(_same_combinations(other, fit) for other in without.values()):
         return Spread(None, "with one launch left out, the remaining cells determine less")
+    others = np.array([quantities(other) for other in without.values()])
+    intervals, cov, on_log = jackknife_interval(quantities(fit), others, _floors(fit))
+    return Spread(intervals, None, cov, on_log, len(others) - 1)
+
+
+def jackknife_interval(q: Array, others: Array, lower: Array) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """Intervals [k, 2] of estimates q [k] from those without each launch, others [L, k], as `over_launches` makes them.
+
+    Also their covariance [k, k] and which of them [k] were made on the logarithm. lower: bounds [k]; only 0 cuts off.
+    """
     from scipy.stats import t as student
 
-    q = quantities(fit)
-    others = np.array([quantities(other) for other in without.values()])
     count = len(others)
     quantile = student.ppf(0.5 + CONFIDENCE / 2, count - 1)
     reach = quantile * np.sqrt(np.diag(_jackknife(others)))
@@ -97,10 +105,10 @@ def over_launches(fit: Fit, points: Points, without: dict[int, Fit]) -> Spread:
     half = quantile * np.sqrt(np.diag(cov))
     centre = np.where(on_log, np.log(np.where(on_log, q, 1.0)), q)
     low, high = centre - half, centre + half
-    floor = np.where(_floors(fit) == 0, 0.0, -np.inf)
+    floor = np.where(lower == 0, 0.0, -np.inf)
     low = np.where(on_log, np.exp(np.where(on_log, low, 0.0)), np.maximum(low, floor))
     high = np.where(on_log, np.exp(np.where(on_log, high, 0.0)), high)
-    return Spread(np.column_stack([low, high]), None, cov, on_log, count - 1)
+    return np.column_stack([low, high]), cov, on_log
 
 
 def within_launches(fit: Fit, points: Points, iterations_us: list[Array | None], seed: int) -> Spread:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from inferometer.emulator.measure.collectives import Call, Collective, collectives, elements_for
@@ -24,12 +24,15 @@ class Cell:
     ranks: int
     nodes: int
     tier: int
+    apart_us: float = 0.0
+    """Of ``in_step``: about how long the ranks compute between two calls."""
 
     @property
     def id(self) -> str:
         """The same cell in every launch on the same ranks."""
         where = f"{self.ranks}x{self.nodes}/{self.groups}"
-        return f"{self.collective}/{self.dtype}/{self.requested_bytes}/{where}/{self.timing}"
+        apart = f"/{self.apart_us:g}" if self.apart_us else ""
+        return f"{self.collective}/{self.dtype}/{self.requested_bytes}/{where}/{self.timing}{apart}"
 
 
 @dataclass(frozen=True)
@@ -44,16 +47,28 @@ def candidate_cells(method: Method, meshes: Sequence[GroupMesh]) -> list[Cell]:
     """Every cell that the sweep asks for and the groups allow, most important first, none twice."""
     cells: dict[str, Cell] = {}
     for index, tier in enumerate(method.sweep.tier):
-        sizes = {d: method.sizes_bytes if tier.sizes == "sweep" else decode_sizes(method, d) for d in method.dtypes}
+        sizes = {dtype: _sizes_of(tier, method, dtype) for dtype in method.dtypes}
         for size in coarse_to_fine(sorted(set().union(*sizes.values()))):
             for dtype in (d for d in method.dtypes if size in sizes[d]):
-                for cell in _cells_of(tier, index, size, dtype, meshes):
+                for cell in _cells_of(method, index, size, dtype, meshes):
                     cells.setdefault(cell.id, cell)
     return list(cells.values())
 
 
-def _cells_of(tier: Tier, index: int, size: int, dtype: str, meshes: Sequence[GroupMesh]) -> list[Cell]:
-    records = collectives()
+def _sizes_of(tier: Tier, method: Method, dtype: str) -> list[int]:
+    if tier.sizes == "sweep":
+        return method.sizes_bytes
+    return decode_sizes(method, dtype) if tier.sizes == "decode" else _within(method, tier.sizes)
+
+
+def _within(method: Method, sizes: Iterable[int]) -> list[int]:
+    """Those of the sizes that lie in the range asked for, in order."""
+    return sorted(size for size in sizes if min(method.sizes_bytes) <= size <= max(method.sizes_bytes))
+
+
+def _cells_of(method: Method, index: int, size: int, dtype: str, meshes: Sequence[GroupMesh]) -> list[Cell]:
+    records, tier = collectives(), method.sweep.tier[index]
+    ways = [(timing, apart_us) for timing in tier.timings for apart_us in _times_apart(method, timing)]
     cells = []
     for number, group_mesh in enumerate(meshes):
         ranks = group_mesh.mesh.degree("member")
@@ -64,17 +79,21 @@ def _cells_of(tier: Tier, index: int, size: int, dtype: str, meshes: Sequence[Gr
             for groups in tier.groups:
                 if groups == "all" and group_mesh.mesh.degree("block") == 1:
                     continue  # one group is the whole mesh: the same cell as alone
-                for timing in tier.timings:
+                for timing, apart_us in ways:
                     bytes_ = size if record.sized else 0
-                    cells.append(Cell(name, dtype, bytes_, timing, groups, number, ranks, group_mesh.nodes, index))
+                    place = (groups, number, ranks, group_mesh.nodes, index)
+                    cells.append(Cell(name, dtype, bytes_, timing, *place, apart_us))
     return cells
+
+
+def _times_apart(method: Method, timing: str) -> list[float]:
+    return method.sweep.in_step.apart_us if timing == "in_step" else [0.0]
 
 
 def decode_sizes(method: Method, dtype: str) -> list[int]:
     """Bytes of the activations of one decode step, batch × d_model elements, within the sweep's range of sizes."""
     shapes = [(batch, d_model) for batch in method.sweep.decode.batches for d_model in method.sweep.decode.d_models]
-    sizes = {batch * d_model * ITEMSIZE[dtype] for batch, d_model in shapes}
-    return sorted(size for size in sizes if min(method.sizes_bytes) <= size <= max(method.sizes_bytes))
+    return _within(method, {batch * d_model * ITEMSIZE[dtype] for batch, d_model in shapes})
 
 
 def coarse_to_fine(sizes: Sequence[int]) -> list[int]:

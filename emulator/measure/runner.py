@@ -9,15 +9,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
 from inferometer.emulator.measure.collectives import collectives, elements_for
+from inferometer.emulator.measure.filler import Filler
 from inferometer.emulator.measure.method import ITEMSIZE, Method
 from inferometer.emulator.measure.plan import Cell, GroupMesh
 from inferometer.emulator.measure.statistics import effective_count, relative_half_width, summary
-from inferometer.emulator.measure.timing import CudaTimer, HostTimer, Timer, iteration_times_us, time_definition
+from inferometer.emulator.measure.timing import CudaTimer, HostTimer, Run, Timer, iteration_times_us, time_definition
 from inferometer.emulator.measure.work import Work
 from inferometer.parallel.communicator import Communicator, UnsupportedDtype
 from inferometer.parallel.control import Control
@@ -63,6 +65,11 @@ class Launch:
     @property
     def timer(self) -> Timer:
         return CudaTimer() if self.world.launch_mode == "stream" else HostTimer()
+
+    @cached_property
+    def filler(self) -> Filler:
+        """What this rank computes between the collectives of a step; made when a cell first needs it."""
+        return Filler(self.world.device)
 
     def connect(self) -> None:
         """Make the groups of every mesh. Collective over the world."""
@@ -113,7 +120,7 @@ class Launch:
         """What must be the same on all ranks before the first call: gloo aborts or returns nonsense when it differs."""
         record = collectives()[cell.collective]
         elements = elements_for(record, cell.requested_bytes, ITEMSIZE[cell.dtype], cell.ranks)
-        return [cell.collective, cell.dtype, elements, cell.timing, cell.groups, cell.mesh]
+        return [cell.collective, cell.dtype, elements, cell.timing, cell.groups, cell.mesh, cell.apart_us]
 
     def _measure(self, index: int, cell: Cell, stop_asked: Callable[[], bool]) -> dict[str, Any] | None:
         """The cell's record on rank 0; None on the others."""
@@ -129,14 +136,17 @@ class Launch:
         work = Work(cell, collectives()[cell.collective], seat.group, self.solo)
         try:
             wrong, estimate_s = work.warm_up(self.method.warmup, self.method.check)
+            matmul_us = self.filler.matmul_us() if cell.timing == "in_step" else 1.0
         except UnsupportedDtype as reason:
             self.busy_since = None
             return self._unmeasured(cell, ranks, str(reason))
         # Rank 0's estimate counts: ranks that made their own would pair different calls.
         self.busy_since = None
-        loops, count = self.control.share(f"batch {index}", self._first_batch(cell, estimate_s), among=ranks)
+        first = [*self._first_batch(cell, estimate_s), max(1, round(cell.apart_us / matmul_us))]
+        loops, count, matmuls = self.control.share(f"batch {index}", first, among=ranks)
         operations = work.record.operations * loops
-        taken = self._iterate(index, cell, work, everyone, ranks, groups, loops, operations, count, stop_asked)
+        before = partial(self.filler.compute, matmuls) if cell.timing == "in_step" else everyone.barrier
+        taken = self._iterate(index, cell, work, before, ranks, groups, loops, operations, count, stop_asked)
         self.busy_since = time.monotonic()
         wrong += work.check_again() if self.method.check else 0
         self.busy_since = None
@@ -150,7 +160,7 @@ class Launch:
         index: int,
         cell: Cell,
         work: Work,
-        everyone: Communicator,
+        before: Run,
         ranks: list[int],
         groups: list[tuple[int, ...]],
         loops: int,
@@ -158,7 +168,10 @@ class Launch:
         count: int,
         stop_asked: Callable[[], bool],
     ) -> dict[str, Any]:
-        """Batches of iterations until rank 0 has enough; on rank 0 the readings of all ranks, elsewhere nothing."""
+        """Batches of iterations until rank 0 has enough; on rank 0 the readings of all ranks, elsewhere nothing.
+
+        ``before``: see `timing.Timer`. A step's first call comes from the control plane, not from a step: not counted.
+        """
         stop = self.method.sweep.stop
         least = self._least(cell)
         half = work.record.operations > 1
@@ -168,20 +181,23 @@ class Launch:
         began = time.monotonic()
         starts = np.empty((len(ranks), 0), np.int64)
         stops = np.empty((len(ranks), 0), np.int64)
+        apart = np.empty((len(ranks), 0), np.int64)
         timer = self.timer
+        uncounted = 1 if cell.timing == "in_step" else 0
         batch = 0
         while True:
             self.busy_since = time.monotonic()
-            if cell.timing == "isolated":
-                mine = timer.isolated(everyone.barrier, work.run, count)
+            if cell.timing == "pipelined":
+                mine = timer.pipelined(before, work.run, count, loops)
             else:
-                mine = timer.pipelined(everyone.barrier, work.run, count, loops)
+                mine = timer.isolated(before, work.run, count + uncounted)
             name = f"batch {index}.{batch}"
             readings = self.control.gather(name, mine, among=ranks)
             verdict: list[Any] = []
             if readings is not None:
-                starts = np.hstack([starts, np.array([r[0] for r in readings], np.int64)])
-                stops = np.hstack([stops, np.array([r[1] for r in readings], np.int64)])
+                start, stop_ = (np.array([reading[end] for reading in readings], np.int64) for end in (0, 1))
+                starts, stops = np.hstack([starts, start[:, uncounted:]]), np.hstack([stops, stop_[:, uncounted:]])
+                apart = np.hstack([apart, start[:, 1:] - stop_[:, :-1]])
                 times = iteration_times_us(definition, starts, stops, group_rows, operations)
                 elapsed = time.monotonic() - began
                 reason = self._enough(times, least, elapsed, stop_asked())
@@ -191,18 +207,19 @@ class Launch:
             self.busy_since = None
             reason, count = self.control.share(name, verdict, among=ranks)
             if reason:
-                return {"reason": reason, "definition": definition, "starts": starts, "stops": stops}
+                return {"reason": reason, "definition": definition, "starts": starts, "stops": stops, "apart": apart}
             batch += 1
 
     def _least(self, cell: Cell) -> int:
-        return self.method.sweep.stop.min_iterations if cell.timing == "isolated" else PIPELINE_MIN_ITERATIONS
+        return PIPELINE_MIN_ITERATIONS if cell.timing == "pipelined" else self.method.sweep.stop.min_iterations
 
     def _first_batch(self, cell: Cell, estimate_s: float) -> tuple[int, int]:
         """Operations in one iteration, and iterations before the first decision."""
         loops = 1
         if cell.timing == "pipelined":
             loops = max(2, min(PIPELINE_OPERATIONS, round(PIPELINE_S / max(estimate_s, 1e-9))))
-        within_limit = round(self.method.timeout_s / 4 / max(estimate_s * loops, 1e-9))
+        iteration_s = estimate_s * loops + cell.apart_us / 1e6
+        within_limit = round(self.method.timeout_s / 4 / max(iteration_s, 1e-9))
         return loops, max(6, min(self._least(cell), BATCH_MAX, within_limit))
 
     def _enough(self, times: np.ndarray, least: int, elapsed_s: float, stop_asked: bool) -> str | None:
@@ -251,6 +268,10 @@ class Launch:
             "start_ns": (starts - origin).tolist(),
             "stop_ns": (stops - origin).tolist(),
         }
+        if cell.timing == "in_step":
+            # of the typical iteration, as the cell's time is
+            apart_us = float(np.median(taken["apart"].mean(axis=0))) / 1e3
+            record |= {"requested_apart_us": cell.apart_us, "apart_us": apart_us}
         return record | {"flags": self._flags(cell, work, ranks, summary(times))}
 
     def _unmeasured(self, cell: Cell, ranks: list[int], reason: str) -> dict[str, Any] | None:
@@ -294,4 +315,5 @@ def describe(cell: Cell) -> str:
     """A cell as a person says it, for messages."""
     size = f" of {cell.requested_bytes} bytes" if cell.requested_bytes else ""
     nodes = f" on {cell.nodes} nodes" if cell.nodes > 1 else ""
-    return f"{cell.collective}{size} ({cell.dtype}, {cell.ranks} ranks{nodes}, {cell.timing}, {cell.groups})"
+    apart = f" after {cell.apart_us:g} us" if cell.apart_us else ""
+    return f"{cell.collective}{size} ({cell.dtype}, {cell.ranks} ranks{nodes}, {cell.timing}{apart}, {cell.groups})"

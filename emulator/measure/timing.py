@@ -7,7 +7,11 @@ longest counts.
 
 ``pipelined``: a barrier, then K operations back to back between two readings, divided by K: nccl-tests' way.
 
-On a GPU the readings are events on the stream and the barrier is a collective on the same stream, so the host's launch
+``in_step``: computing on every rank, then one operation between two readings, again and again without a barrier, as a
+model's step runs. The time of an iteration is the mean over the ranks of their own durations, so it holds what a rank waits
+for the others: what a step pays on average.
+
+On a GPU the readings are events on the stream, and barrier and computing run on the same stream, so the host's launch
 latency stays out as long as the stream is never empty.
 """
 
@@ -26,13 +30,16 @@ Readings = tuple[list[int], list[int]]
 
 
 class Timer(Protocol):
-    """Takes ``(start_ns, stop_ns)``, a list each with one entry per iteration, on this rank."""
+    """Takes ``(start_ns, stop_ns)``, a list each with one entry per iteration, on this rank.
+
+    ``before`` comes before each first reading, untimed: the barrier or the computing.
+    """
 
     clock: str
 
-    def isolated(self, barrier: Run, run: Run, iterations: int) -> Readings: ...
+    def isolated(self, before: Run, run: Run, iterations: int) -> Readings: ...
 
-    def pipelined(self, barrier: Run, run: Run, iterations: int, operations: int) -> Readings: ...
+    def pipelined(self, before: Run, run: Run, iterations: int, operations: int) -> Readings: ...
 
 
 class HostTimer:
@@ -40,24 +47,24 @@ class HostTimer:
 
     clock = "CLOCK_MONOTONIC"
 
-    def isolated(self, barrier: Run, run: Run, iterations: int) -> Readings:
+    def isolated(self, before: Run, run: Run, iterations: int) -> Readings:
         now = perf_counter_ns
         starts, stops = [0] * iterations, [0] * iterations
         with collector_off():
             for i in range(iterations):
-                barrier()
+                before()
                 starts[i] = now()
                 run()
                 stops[i] = now()
         return starts, stops
 
-    def pipelined(self, barrier: Run, run: Run, iterations: int, operations: int) -> Readings:
+    def pipelined(self, before: Run, run: Run, iterations: int, operations: int) -> Readings:
         now = perf_counter_ns
         starts, stops = [0] * iterations, [0] * iterations
         steps = range(operations)
         with collector_off():
             for i in range(iterations):
-                barrier()
+                before()
                 starts[i] = now()
                 for _ in steps:
                     run()
@@ -70,23 +77,24 @@ class CudaTimer:
 
     clock = "cuda_event"
 
-    def isolated(self, barrier: Run, run: Run, iterations: int) -> Readings:
-        return self.pipelined(barrier, run, iterations, 1)
+    def isolated(self, before: Run, run: Run, iterations: int) -> Readings:
+        return self.pipelined(before, run, iterations, 1)
 
-    def pipelined(self, barrier: Run, run: Run, iterations: int, operations: int) -> Readings:
+    def pipelined(self, before: Run, run: Run, iterations: int, operations: int) -> Readings:
         import torch
 
         pairs = [(torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)) for _ in range(iterations)]
-        starts = [0] * iterations
+        began = perf_counter_ns()
         with collector_off():
-            for i, (start, stop) in enumerate(pairs):
-                barrier()
-                starts[i] = perf_counter_ns()
+            for start, stop in pairs:
+                before()
                 start.record()
                 for _ in range(operations):
                     run()
                 stop.record()
             torch.cuda.synchronize()
+        # the device's own timeline, from the first event on: the host runs ahead of the stream
+        starts = [began + round(pairs[0][0].elapsed_time(start) * 1e6) for start, _ in pairs]
         return starts, [at + round(start.elapsed_time(stop) * 1e6) for at, (start, stop) in zip(starts, pairs)]
 
 
@@ -106,6 +114,8 @@ def time_definition(timing: str, half_round_trip: bool, one_clock: bool) -> str:
     """The name under which `iteration_times_us` finds what the readings mean."""
     if half_round_trip:
         return "half_round_trip"
+    if timing == "in_step":
+        return "mean_of_own_durations"
     if timing == "isolated" and one_clock:
         return "last_stop_minus_last_start"
     return "longest_duration"
@@ -127,6 +137,8 @@ def iteration_times_us(
             span = stop.max(axis=0) - start.max(axis=0)
         elif definition == "longest_duration":
             span = (stop - start).max(axis=0)
+        elif definition == "mean_of_own_durations":
+            span = (stop - start).mean(axis=0)
         elif definition == "half_round_trip":
             span = stop[0] - start[0]  # the initiator's clock alone: first byte out to last byte back
         else:

@@ -147,7 +147,26 @@ def test_isolated_time_is_net_of_arrival_skew(ranks):
     assert time_us < skew_us / 2
 
 
-@pytest.mark.parametrize("timing", ["isolated", "pipelined"])
+def test_a_collective_in_a_step_follows_computing_on_every_rank(ranks):
+    tiers = Tier(collectives=["all_reduce", "send_recv"], timings=["in_step"], groups=["alone", "all"])
+    (reason, _, records, cells), *_ = ranks(4, _run, method(4, tiers, sizes_bytes=[4096]), [0] * 4)
+    assert reason == "complete" and [record["cell"] for record in records] == cells
+    apart = {}
+    for record in records:
+        assert record["wrong"] == 0 and (times_us(record) > 0).all()
+        half = record["collective"] == "send_recv"
+        assert record["time_definition"] == ("half_round_trip" if half else "mean_of_own_durations")
+        starts, stops = np.array(record["start_ns"]), np.array(record["stop_ns"])
+        assert starts.shape[1] >= 6 and (starts[:, 1:] > stops[:, :-1]).all()
+        where = (record["collective"], record["ranks"], record["concurrent_groups"])
+        apart.setdefault(where, {})[record["requested_apart_us"]] = record["apart_us"]
+        # all but the gaps across batches, where the control plane came between
+        gaps = np.median((starts[:, 1:] - stops[:, :-1]).mean(axis=0)) / 1e3
+        assert gaps == pytest.approx(record["apart_us"], rel=0.5)
+    assert len(apart) == 5 and all(found[300.0] < found[5000.0] for found in apart.values())
+
+
+@pytest.mark.parametrize("timing", ["isolated", "pipelined", "in_step"])
 def test_the_stop_rule_is_one_decision_for_all_ranks(ranks, timing):
     """Had ranks decided by themselves they would pair different calls, and the job would die."""
     tiers = Tier(collectives=["all_reduce", "all_to_all"], timings=[timing])

@@ -21,18 +21,22 @@ from inferometer.parallel.placement import Placement
     ("cell", "words"),
     [
         (
-            ("all_reduce", "float32", 64, "isolated", "alone", 0, 4, 1),
+            ("all_reduce", "float32", 64, "isolated", "alone", 0, 4, 1, 0),
             "all_reduce of 64 bytes (float32, 4 ranks, isolated, alone)",
         ),
         (
-            ("null", "float16", 8, "pipelined", "all", 0, 4, 2),
+            ("null", "float16", 8, "pipelined", "all", 0, 4, 2, 0),
             "null of 8 bytes (float16, 4 ranks on 2 nodes, pipelined, all)",
         ),
-        (("barrier", "float32", 0, "isolated", "alone", 0, 2, 1), "barrier (float32, 2 ranks, isolated, alone)"),
+        (("barrier", "float32", 0, "isolated", "alone", 0, 2, 1, 0), "barrier (float32, 2 ranks, isolated, alone)"),
+        (
+            ("all_reduce", "float32", 64, "in_step", "alone", 0, 2, 1, 0, 300.0),
+            "all_reduce of 64 bytes (float32, 2 ranks, in_step after 300 us, alone)",
+        ),
     ],
 )
 def test_a_cell_in_words(cell, words):
-    assert describe(Cell(*cell, tier=0)) == words
+    assert describe(Cell(*cell)) == words
 
 
 @pytest.fixture
@@ -102,6 +106,13 @@ def test_unchecked_and_drifting_cells_are_flagged(launch):
     assert flags(launch(), [0, 1], drift=None) == []
 
 
+@pytest.mark.parametrize(("apart_us", "count"), [(0.0, 20), (3000.0, 20), (2e6, 7)])
+def test_the_first_batch_stays_within_the_time_limit_computing_included(launch, apart_us, count):
+    """A quarter of 60 s: of iterations of 2 s at most 7.5."""
+    cell = Cell("all_reduce", "float32", 64, "in_step", "alone", 0, 2, 1, 0, apart_us)
+    assert launch()._first_batch(cell, 1e-4) == (1, count)
+
+
 CELLS = [Cell("all_reduce", "float32", 64 * k, "isolated", "alone", 0, 2, 1, 0) for k in range(1, 6)]
 
 
@@ -138,5 +149,6 @@ def test_what_ranks_must_agree_on_tells_cells_apart(launch):
     assert one == here._signature(CELLS[0])
     assert one[2] == 16  # 64 bytes of float32
     changes = [{"dtype": "float16"}, {"requested_bytes": 128}, {"timing": "pipelined"}, {"groups": "all"}, {"mesh": 1}]
+    changes.append({"apart_us": 300.0})
     for change in changes:
         assert here._signature(Cell(**{**vars(CELLS[0]), **change})) != one

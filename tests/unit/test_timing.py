@@ -20,6 +20,7 @@ STOP = np.array([[6_000, 15_000], [5_000, 17_000]])
         ("last_stop_minus_last_start", [6 - 2, 17 - 10]),
         ("longest_duration", [max(6, 3), max(5, 8)]),
         ("half_round_trip", [6, 5]),
+        ("mean_of_own_durations", [(6 + 3) / 2, (5 + 8) / 2]),
     ],
 )
 def test_the_time_of_an_iteration_by_hand(definition, times):
@@ -54,6 +55,9 @@ def test_an_unknown_definition_is_refused_by_name():
         ("pipelined", False, True, "longest_duration"),
         ("isolated", True, True, "half_round_trip"),
         ("pipelined", True, False, "half_round_trip"),
+        ("in_step", False, True, "mean_of_own_durations"),
+        ("in_step", False, False, "mean_of_own_durations"),
+        ("in_step", True, True, "half_round_trip"),
     ],
 )
 def test_which_definition_a_cell_is_read_by(timing, half, one_clock, name):

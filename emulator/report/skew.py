@@ -1,0 +1,39 @@
+"""What a step pays beyond isolated times, a line for each collective with its ranks and nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from inferometer.emulator.calibrate.calibration import Calibration
+    from inferometer.emulator.calibrate.records import Parameter
+    from inferometer.emulator.calibrate.skewrecords import Skew
+
+MIB = 1 << 20
+#: Parameter: (what one unit of it is worth in what is shown, how that reads).
+SHOWN = {"s0": (1.0, "µs"), "u": (100.0, "% of the time apart"), "v": (MIB / 1e3, "µs per MiB")}
+
+
+def skew_lines(calibration: Calibration) -> Iterator[str]:
+    """Nothing where no collective was timed in_step."""
+    for skew in calibration.skew:
+        if skew.target.concurrent_groups in (1, None):
+            yield _line(skew)
+
+
+def _line(skew: Skew) -> str:
+    terms = [_term(skew.params[name], *shown) for name, shown in SHOWN.items() if skew.params[name].value]
+    missed = skew.fit.held_out.median
+    error = f"; misses a left-out cell by {missed:.0%} (median)" if missed is not None else ""
+    article = "an" if skew.target.collective[0] in "aeiou" else "a"
+    where = f"{skew.ranks} ranks" + (f" on {skew.nodes} nodes" if skew.nodes > 1 else "")
+    dtype = f" of {skew.target.dtype}" if skew.target.dtype not in ("float32", None) else ""
+    return f"In a step {article} {skew.target.collective}{dtype} over {where} takes {' + '.join(terms) or 'no'} more{error}."
+
+
+def _term(parameter: Parameter, scale: float, unit: str) -> str:
+    assert parameter.value is not None
+    interval = parameter.ci95
+    ends = f" [{interval[0] * scale:.3g}, {interval[1] * scale:.3g}]" if interval else ""
+    return f"{parameter.value * scale:.3g}{ends} {unit}"

@@ -1,0 +1,229 @@
+"""The skew of a step: planted parameters found again, what the cells cannot tell, the file, and what one may ask."""
+
+from __future__ import annotations
+
+import json
+import warnings
+
+import jsonschema
+import numpy as np
+import pandas as pd
+import pytest
+
+from inferometer.emulator.calibrate import load_calibration, to_json, write_calibration
+from inferometer.emulator.calibrate.file import SCHEMA_FILE
+from inferometer.emulator.calibrate.predict import ExtrapolationWarning, NotIdentifiedWarning
+from inferometer.emulator.calibrate.skew import fit_skews
+from inferometer.emulator.errors import InputError
+
+TRUTH = {"s0": 60.0, "u": 0.02, "v": 0.08}  # µs, 1, ns/byte
+SIZES = (4096, 65536, 1 << 20)
+GAPS = (300.0, 3000.0)
+KEY = {
+    "collective": "all_reduce", "implementation": "synthetic", "backend": "gloo", "launch_mode": "host",
+    "dtype": "float32", "concurrent_groups": 1, "scheduler": "rr",
+}  # fmt: skip
+
+
+def isolated_us(size):
+    return 120 + size / 3000
+
+
+def rows(seed=0, launches=3, sizes=SIZES, gaps=GAPS, spread=0.05, truth=None, place=(2, 1), isolated=True, **key):
+    """Isolated cells and cells in a step; spread: of ln t, common to a launch, and half as much for each cell."""
+    s = TRUTH | (truth or {})
+    rng = np.random.default_rng(seed)
+    found = []
+    for launch in range(launches):
+        effect = spread * rng.standard_normal()
+
+        def timed(us, timing, size, asked=None, launch=launch, effect=effect):
+            us *= np.exp(effect + spread / 2 * rng.standard_normal())
+            place_ = {"ranks": place[0], "nodes": place[1], "bytes": size, "launch": launch}
+            apart = None if asked is None else asked * (1 + 0.05 * rng.random())
+            more = {"requested_apart_us": asked, "apart_us": apart, "iterations_us": None, "n": 20, "flags": [], "wrong": 0}
+            found.append(KEY | key | place_ | more | {"timing": timing, "us": us})
+
+        for size in sizes:
+            if isolated:
+                timed(isolated_us(size), "isolated", size)
+            for gap in gaps:
+                timed(isolated_us(size) + s["s0"] + s["u"] * gap + s["v"] * size / 1e3, "in_step", size, gap)
+    return pd.DataFrame(found)
+
+
+def fitted(cells):
+    (skew,), refused = fit_skews(cells, [])
+    assert refused == []
+    return skew
+
+
+def test_planted_parameters_are_found_again():
+    skew = fitted(rows(spread=1e-6))
+    found = {name: p["value"] for name, p in skew["params"].items()}
+    assert found == pytest.approx(TRUTH, rel=0.1)  # apart differs by 5 % from launch to launch
+    assert {p["status"] for p in skew["params"].values()} == {"fitted"}
+    assert [skew["params"][name]["unit"] for name in TRUTH] == ["us", "1", "ns/byte"]
+    assert skew["fit"]["medape"] < 0.01 and skew["fit"]["held_out"]["median"] < 0.02
+    assert skew["fit"]["held_out"]["n"] == 3 * 6
+    assert skew["domain"]["bytes"] == (4096, 1 << 20)
+    assert 300 <= skew["domain"]["apart_us"][0] < 315 and 3000 <= skew["domain"]["apart_us"][1] < 3150
+
+
+def test_intervals_over_launches_hold_the_truth():
+    """A nominal 95 % over 60 runs of three launches: below 48 of 60 has a probability of 1e-9."""
+    held = dict.fromkeys(TRUTH, 0)
+    for seed in range(60):
+        for name, parameter in fitted(rows(seed))["params"].items():
+            low, high = parameter["ci95"] or (0.0, np.inf)
+            held[name] += low <= TRUTH[name] <= high
+    assert min(held.values()) >= 48, held
+
+
+def test_one_launch_gone_wrong_does_not_carry_the_fit():
+    cells = rows(spread=0.01)
+    wrong = (cells["launch"] == 1) & (cells["timing"] == "in_step")
+    cells.loc[wrong, "us"] += cells.loc[wrong, "apart_us"]  # both ranks on one core
+    assert fitted(cells)["params"]["s0"]["value"] == pytest.approx(60, rel=0.5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "unknown", "words"),
+    [
+        ({"gaps": (300.0,)}, ["u"], "one time apart only (300 us)"),
+        ({"sizes": (4096,)}, ["v"], "one size only (4096 bytes)"),
+        ({"gaps": (300.0,), "sizes": (4096,)}, ["u", "v"], "only ("),
+    ],
+)
+def test_what_was_not_varied_is_not_identified(changes, unknown, words):
+    skew = fitted(rows(spread=0.01, **changes))
+    for name in unknown:
+        parameter = skew["params"][name]
+        assert (parameter["value"], parameter["ci95"], parameter["status"]) == (None, None, "not_identified")
+        assert words in parameter["reason"]
+    s0 = TRUTH["s0"] + TRUTH["u"] * 300 * ("u" in unknown) + TRUTH["v"] * 4.096 * ("v" in unknown)
+    assert skew["params"]["s0"]["value"] == pytest.approx(s0, rel=0.15)
+
+
+def test_sizes_and_times_apart_varied_together_cannot_be_told_apart():
+    cells = rows()
+    step = cells["timing"] == "in_step"
+    together = (cells["bytes"] == 4096) & (cells["requested_apart_us"] == 300)
+    together |= (cells["bytes"] == 1 << 20) & (cells["requested_apart_us"] == 3000)
+    skew = fitted(cells[~step | together])
+    assert {skew["params"][name]["reason"] for name in "uv"} == {"sizes and times apart were not varied independently"}
+
+
+def test_a_term_that_is_not_there_is_at_its_bound():
+    parameter = fitted(rows(spread=1e-6, truth={"v": 0.0, "s0": 200.0}))["params"]["v"]
+    assert (parameter["value"], parameter["status"], parameter["ci95"]) == (0.0, "at_bound", None)
+    assert "0" in parameter["reason"] and "refits reach" in parameter["ci95_reason"]
+
+
+def test_two_launches_have_no_interval():
+    for parameter in fitted(rows(launches=2))["params"].values():
+        assert parameter["ci95"] is None and parameter["ci95_reason"] == "needs 3 launches, has 2"
+
+
+def test_times_are_compared_within_a_launch():
+    """A launch twice as slow, isolated and in a step, twice the skew: against the other launches' it would be far more."""
+    cells = rows(spread=1e-6)
+    cells.loc[cells["launch"] == 1, "us"] *= 2
+    skew = fitted(cells)
+    assert 60 < skew["params"]["s0"]["value"] < 120 and skew["fit"]["n_isolated_from_law"] == 0
+
+
+def test_each_key_ranks_and_nodes_has_its_own():
+    cells = pd.concat([rows(), rows(place=(4, 1)), rows(place=(4, 2)), rows(collective="all_gather")])
+    skews, _ = fit_skews(cells, [])
+    found = [(s["target"]["collective"], s["ranks"], s["nodes"]) for s in skews]
+    assert found == [("all_gather", 2, 1), ("all_reduce", 2, 1), ("all_reduce", 4, 1), ("all_reduce", 4, 2)]
+
+
+@pytest.fixture(scope="module")
+def stepped(make):
+    """Isolated laws of four sizes on two ranks; in a step another size too, which was not measured isolated."""
+    cells = rows(sizes=(256, *SIZES))
+    step = cells["timing"] == "in_step"
+    return make(cells[(step & (cells["bytes"] > 256)) | (~step & (cells["bytes"] != 65536))])
+
+
+def test_a_size_that_was_not_measured_isolated_is_taken_from_the_law(stepped):
+    (skew,) = stepped.skew
+    assert skew.fit.n_isolated_from_law == 3 * len(GAPS)
+    lacking = [cell for cell in skew.cells if cell.bytes == 65536]
+    assert [cell.isolated_medians for cell in lacking] == [[None] * 3] * 2
+    assert all(None not in cell.isolated_medians for cell in skew.cells if cell.bytes != 65536)
+    assert skew.params["u"].ci95 is not None
+
+
+def test_without_any_isolated_time_the_reason_is_given(make):
+    made = make(pd.concat([rows(isolated=False), rows(collective="broadcast", gaps=())]))
+    assert made.skew == [] and "skew" in made.not_measured
+    (refused,) = made.not_fitted
+    assert refused.target.timing == "in_step" and "neither isolated times nor" in refused.reason
+
+
+def test_the_file_holds_the_skew_and_its_cells(stepped, tmp_path):
+    write_calibration(stepped, tmp_path / "c.json")
+    assert load_calibration(tmp_path / "c.json") == stepped
+    document = json.loads(to_json(stepped))
+    jsonschema.validate(document, json.loads(SCHEMA_FILE.read_text()))
+    assert "skew" not in stepped.not_measured
+    (skew,) = stepped.skew
+    assert [(c.bytes, c.requested_apart_us) for c in skew.cells] == [(n, gap) for gap in GAPS for n in SIZES]
+    assert all(c.requested_apart_us <= c.apart_us <= 1.05 * c.requested_apart_us for c in skew.cells)
+    assert {m.target.timing for m in stepped.models} == {c.target.timing for c in stepped.cells} == {"isolated"}
+
+
+def test_cells_in_a_step_change_nothing_else(make):
+    """But for the quality, which looks at every cell."""
+    cells = rows(sizes=(256, *SIZES))
+    plain, more = make(cells[cells["timing"] == "isolated"]), make(cells)
+    for part in ("models", "cells", "launch_floor", "guidelines", "not_fitted"):
+        assert getattr(plain, part) == getattr(more, part)
+    assert plain.skew == [] and plain.not_measured["skew"]
+
+
+def test_the_skew_of_a_call(stepped):
+    values = {name: parameter.value for name, parameter in stepped.skew[0].params.items()}
+    one = stepped.skew_s("all_reduce", 65536, 2, 1, 1e-3)
+    assert isinstance(one, float)
+    assert one == pytest.approx(1e-6 * (values["s0"] + values["u"] * 1000 + values["v"] * 65.536), rel=1e-9)
+    sizes, apart = np.array([4096, 65536, 1 << 20]), np.array([[4e-4], [3e-3]])
+    table = stepped.skew_s("all_reduce", sizes, 2, 1, apart, dtype="float32", backend="gloo")
+    assert table.shape == (2, 3) and (np.diff(table, axis=1) > 0).all() and (np.diff(table, axis=0) > 0).all()
+    assert stepped.skew_s("all_reduce", 65536, 1, 1, 1e-3) == 0
+
+
+@pytest.mark.parametrize(("name", "ranks"), [("all_reduce", 4), ("broadcast", 2)])
+def test_what_was_not_measured_in_a_step_is_nan_with_one_warning(stepped, name, ranks):
+    with pytest.warns(NotIdentifiedWarning, match=f"{name}: the skew of 3 of 3 calls was not measured") as caught:
+        found = stepped.skew_s(name, [4096, 8192, 65536], ranks, 1, 1e-3)
+    assert np.isnan(found).all() and len(caught) == 1 and caught[0].filename == __file__
+
+
+@pytest.mark.parametrize(("size", "apart_s", "words"), [(1 << 24, 1e-3, "bytes 1.67772e"), (65536, 0.5, "time apart")])
+def test_beyond_the_domain_is_given_with_one_warning(stepped, size, apart_s, words):
+    with pytest.warns(ExtrapolationWarning, match=words) as caught:
+        assert stepped.skew_s("all_reduce", size, 2, 1, apart_s) > 0
+    assert len(caught) == 1 and caught[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        stepped.skew_s("all_reduce", 65536, 2, 1, 1e-3)
+
+
+def test_impossible_questions_are_refused(stepped, make):
+    for arguments, words in [
+        ((-1, 2, 1, 1e-3), "bytes must be"), ((64, 1, 2, 1e-3), "fewer ranks than nodes"),
+        ((64, 2, 1, -1e-3), "apart_s must be"), ((64, 2, 1, "long"), "could not convert"),
+        (([1, 2], 2, 1, [1e-3, 1e-3, 1e-3]), "apart_s must be"),
+    ]:  # fmt: skip
+        with pytest.raises(InputError, match=words):
+            stepped.skew_s("all_reduce", *arguments)
+    with pytest.raises(InputError, match="no such key field: colour"):
+        stepped.skew_s("all_reduce", 64, 2, 1, 1e-3, colour="red")
+    two = make(pd.concat([rows(), rows(scheduler="other")]))
+    with pytest.raises(InputError, match="choose one scheduler"):
+        two.skew_s("all_reduce", 4096, 2, 1, 1e-3)
+    assert two.skew_s("all_reduce", 4096, 2, 1, 1e-3, scheduler="rr") > 0
