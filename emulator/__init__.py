@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from inferometer.emulator.economics.frontier import frontier
     from inferometer.emulator.economics.predict import predict
     from inferometer.emulator.economics.published.reproduce import reproduce
+    from inferometer.emulator.execute.validation_table import validation_table
     from inferometer.emulator.measure.samples import load_samples
 
-__all__ = ["frontier", "load_calibration", "load_samples", "predict", "reproduce"]
+__all__ = ["frontier", "load_calibration", "load_samples", "predict", "reproduce", "validation_table"]
 
 
 def __getattr__(name: str) -> Any:
@@ -27,6 +28,7 @@ def __getattr__(name: str) -> Any:
         "predict": "inferometer.emulator.economics.predict",
         "frontier": "inferometer.emulator.economics.frontier",
         "reproduce": "inferometer.emulator.economics.published.reproduce",
+        "validation_table": "inferometer.emulator.execute.validation_table",
     }
     if name not in homes:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

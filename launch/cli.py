@@ -25,6 +25,7 @@ COMMANDS = {
     "predict": "latency and cost of one configuration of a model",
     "frontier": "speed against cost over layouts and batches",
     "emulate": "run a scaled-down model on real ranks, times by operation",
+    "validate": "hold predictions against executions that no fit has seen",
     "reproduce": "every number the sources print, beside ours",
 }
 

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 from inferometer.emulator.errors import InputError, RunFailed
-from inferometer.emulator.execute.settings import SCHEMA, Emulation
+from inferometer.emulator.execute.matrix import Matrix
+from inferometer.emulator.execute.settings import SCHEMA
 from inferometer.emulator.measure.header import header_for
 from inferometer.emulator.measure.samples import SamplesFile, read_records
 from inferometer.launch.events import Event, Listener
@@ -20,31 +21,39 @@ from inferometer.launch.sampling import faults_to, require_mpi
 from inferometer.launch.worker import take_part
 
 
-def emulate_here(method: Emulation, path: Path) -> None:
+def emulate_here(matrix: Matrix, path: Path) -> None:
     """Start local ranks, launch after launch. Raises InputError, RunFailed, KeyboardInterrupt with what was kept."""
-    if method.backend == "mpi":
+    if matrix.backend == "mpi":
         require_mpi()
-    _open(path, method)
-    for number in range(method.launches):
-        print(f"launch {number + 1} of {method.launches}", file=sys.stderr, flush=True)
-        logs = logs_of(path.resolve()) / f"launch-{number}"
-        outcome = run_ranks(Job(method=method, samples=path.resolve(), launch=number, logs=logs), _silent)
-        if outcome.reason == "failed":
-            raise RunFailed(f"{outcome.text}; {kept_in(path)}")
-        if outcome.reason == "interrupted":
-            raise KeyboardInterrupt(kept_in(path))
+    open_emulation(path, matrix)
+    for number in range(matrix.launches):
+        print(f"launch {number + 1} of {matrix.launches}", file=sys.stderr, flush=True)
+        launch_here(matrix, path, number, [path], _silent)
 
 
-def emulate_as_rank(method: Emulation, path: Path, identity: Identity) -> bool:
+def launch_here(matrix: Matrix, path: Path, number: int, paths: list[Path], listener: Listener) -> None:
+    """One launch on local ranks, appended to the file at path.
+
+    paths: all files of the command. Raises RunFailed, KeyboardInterrupt, saying what they hold.
+    """
+    job = Job(method=matrix, samples=path.resolve(), launch=number, logs=logs_of(path.resolve()) / f"launch-{number}")
+    outcome = run_ranks(job, listener)
+    if outcome.reason == "failed":
+        raise RunFailed(f"{outcome.text}; {kept_in(*paths)}")
+    if outcome.reason == "interrupted":
+        raise KeyboardInterrupt(kept_in(*paths))
+
+
+def emulate_as_rank(matrix: Matrix, path: Path, identity: Identity) -> bool:
     """Be one rank of one launch. True on rank 0, which has written the samples."""
-    if method.backend == "mpi" and not identity.by_mpiexec:
+    if matrix.backend == "mpi" and not identity.by_mpiexec:
         raise InputError(f"--backend mpi: start the ranks with mpiexec, not {identity.launcher}")
-    job = Job(method=method, samples=path.resolve(), launch=0, logs=logs_of(path.resolve()) / "ranks")
+    job = Job(method=matrix, samples=path.resolve(), launch=0, logs=logs_of(path.resolve()) / "ranks")
     terminal = os.fdopen(os.dup(2), "w")
     listener: Listener = faults_to(terminal)
     if identity.rank == 0:
         try:
-            _open(path, method)
+            open_emulation(path, matrix)
         except InputError:
             from inferometer.launch.rendezvous import decline
 
@@ -56,17 +65,20 @@ def emulate_as_rank(method: Emulation, path: Path, identity: Identity) -> bool:
     return identity.rank == 0
 
 
-def kept_in(path: Path) -> str:
-    """In words, what a samples file holds."""
-    steps = sum(record["record"] == "step" for record in read_records(path, allow_cut=True, schema=SCHEMA))
-    return f"{steps} steps of ranks kept in {path}"
-
-
-def _open(path: Path, method: Emulation) -> None:
+def open_emulation(path: Path, matrix: Matrix) -> None:
+    """Start the file of samples; an older one is kept under another name. Raises InputError."""
     kept = keep_aside(path)
     if kept:
         print(f"the older {path} is kept as {kept}", file=sys.stderr, flush=True)
-    SamplesFile.create(path, header_for(method, rank_environment(os.environ, method.threads)), SCHEMA).close()
+    SamplesFile.create(path, header_for(matrix, rank_environment(os.environ, matrix.threads)), SCHEMA).close()
+
+
+def kept_in(*paths: Path) -> str:
+    """In words, what files of samples hold."""
+    steps = [
+        sum(record["record"] == "step" for record in read_records(path, allow_cut=True, schema=SCHEMA)) for path in paths
+    ]
+    return " and ".join(f"{count} steps of ranks kept in {path}" for count, path in zip(steps, paths))
 
 
 def _silent(event: Event) -> None: ...

@@ -1,28 +1,50 @@
-"""An emulation's launch on one rank, as the worker carries it out: rank 0 writes everybody's steps down."""
+"""A launch of emulations on one rank, as the worker carries it out: rank 0 writes everybody's steps down."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
+from inferometer.emulator.execute.matrix import Matrix
+from inferometer.emulator.execute.settings import Phase
 from inferometer.launch.events import Listener
 from inferometer.launch.job import Job
 from inferometer.launch.worker import placed
 
 if TYPE_CHECKING:
-    from inferometer.emulator.execute.run import Run
+    from inferometer.emulator.execute.series import Series
+    from inferometer.emulator.measure.samples import SamplesFile
 
 
-def carry_out(job: Job, run: Run, hosts: list, listener: Listener | None, interrupted: Callable[[], bool]) -> int:
-    """Run the launch's steps; the exit status, 0."""
+@dataclass(frozen=True)
+class Teller:
+    """Rank 0's words: records for the file, events for whoever shows them."""
+
+    matrix: Matrix
+    launch: int
+    samples: SamplesFile
+    listener: Listener
+
+    def began(self, cell: int, phase: Phase) -> None:
+        words = self.matrix.cells[cell].words()
+        self.listener({"event": "doing", "text": f"in {phase} steps of {words}", "cell": cell, "phase": phase})
+
+    def done(self, record: dict[str, Any]) -> None:
+        self.samples.append({"record": record["record"], "launch": self.launch, **record})
+
+
+def carry_out(job: Job, series: Series, hosts: list, listener: Listener | None, interrupted: Callable[[], bool]) -> int:
+    """Run the launch's cells; the exit status, 0."""
     from inferometer.emulator.measure.environment import conditions, rank_usage, steal_fraction
     from inferometer.emulator.measure.samples import SamplesFile
 
-    control = run.control
-    ranks = control.gather("ranks", {"threads": job.method.threads, **run.prepare(), **placed(), **rank_usage()})
+    assert isinstance(job.method, Matrix)
+    control = series.control
+    ranks = control.gather("ranks", {"threads": job.method.threads, **placed(), **rank_usage()})
     if listener is None:
-        run.carry_out(lambda: False, lambda record: None, lambda doing: None)
+        series.carry_out(job.launch, lambda: False, None)
         control.gather("usage", rank_usage())
         return int(control.share("status"))
     before = conditions()
@@ -31,20 +53,16 @@ def carry_out(job: Job, run: Run, hosts: list, listener: Listener | None, interr
         {
             "record": "launch",
             "launch": job.launch,
-            "node_of": list(run.placement.node_of),
-            "one_clock": run.placement.one_clock,
-            "implementation": run.world.implementation,
+            "node_of": list(series.placement.node_of),
+            "one_clock": series.placement.one_clock,
+            "implementation": series.world.implementation,
             "ranks": ranks,
             "conditions": before,
             "started_unix_s": time.time(),
         }
     )
-    listener({"event": "started", "pids": [host.pid for host in hosts], "cells": 0})
-    reason = run.carry_out(
-        interrupted,
-        lambda record: samples.append({"record": "step", "launch": job.launch, **record}),
-        lambda doing: listener({"event": "doing", "text": doing}),
-    )
+    listener({"event": "started", "pids": [host.pid for host in hosts], "cells": len(job.method.cells)})
+    reason = series.carry_out(job.launch, interrupted, Teller(job.method, job.launch, samples, listener))
     usage, after = control.gather("usage", rank_usage()), conditions()
     samples.append(
         {

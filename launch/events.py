@@ -1,7 +1,7 @@
 """What a running launch tells whoever shows it: plain dicts, in the same process or through a named pipe.
 
 {"event": "started", "pids": [...], "cells": 120}     the ranks have found each other
-{"event": "doing", "text": "in all_reduce of …"}      a cell begins
+{"event": "doing", "text": "in all_reduce of …"}      a cell begins; of an emulation (with "cell", "phase") a phase of it
 {"event": "cell", "row": …}                           a cell is done and in the samples file
 {"event": "ended", "reason": "complete"}              complete, budget or interrupted
 {"event": "fault", "text": "rank 2 died …"}           the launch has failed

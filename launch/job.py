@@ -6,15 +6,15 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from inferometer.emulator.execute.settings import Emulation
+from inferometer.emulator.execute.matrix import Matrix
 from inferometer.emulator.measure.method import Method
 
 
 class Job(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    method: Method | Emulation
-    """What is to be done: a measurement, or an emulation."""
+    method: Method | Matrix
+    """What is to be done: a measurement, or emulations."""
     samples: Path
     """The samples file, with its header already written."""
     launch: int

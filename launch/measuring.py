@@ -84,7 +84,7 @@ def slots_in(path: Path) -> dict[int, Slot]:
     for record in read_records(path, allow_cut=True):
         if record["record"] == "launch":
             slots.setdefault(record["launch"], Slot()).reason = None
-        elif record["record"] == "cell":
+        elif record["record"] in ("cell", "compute"):
             slots.setdefault(record["launch"], Slot()).done.append(record["cell"])
         elif record["record"] == "launch_end":
             slots.setdefault(record["launch"], Slot()).reason = record["reason"]

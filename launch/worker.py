@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from inferometer.emulator.errors import InputError
-from inferometer.emulator.execute.settings import Emulation
+from inferometer.emulator.execute.matrix import Matrix
 from inferometer.emulator.measure.method import Method
 from inferometer.launch.events import Event, Listener, pipe_writer
 from inferometer.launch.identity import Identity, identity_from
@@ -113,11 +113,11 @@ def _world(job: Job, identity: Identity, store: Any) -> Any:
 
 def _task(job: Job, control: Any, placement: Any, world: Any) -> tuple[Any, Callable[..., int]]:
     """What the job wants, about to begin (it has ``doing`` and ``busy_since``), and the function that carries it out."""
-    if isinstance(job.method, Emulation):
-        from inferometer.emulator.execute.run import Run
+    if isinstance(job.method, Matrix):
+        from inferometer.emulator.execute.series import Series
         from inferometer.launch.emulation_rank import carry_out
 
-        return Run(job.method, control, placement, world), carry_out
+        return Series(job.method, control, placement, world), carry_out
     from inferometer.emulator.measure.runner import Launch
 
     return Launch(job.method, control, placement, world, cores=_cores()), _visit
@@ -129,6 +129,7 @@ def _visit(job: Job, launch: Any, hosts: list, listener: Listener | None, interr
     launch.connect()
     from inferometer.emulator.measure.environment import conditions, rank_usage, steal_fraction
     from inferometer.emulator.measure.plan import candidate_cells, shuffled
+    from inferometer.emulator.measure.probing import probe_all
     from inferometer.emulator.measure.samples import SamplesFile
 
     control = launch.control
@@ -141,7 +142,8 @@ def _visit(job: Job, launch: Any, hosts: list, listener: Listener | None, interr
     outcome = {"wrong": 0}
 
     if listener is None:
-        launch.visit(order, None, lambda: False, lambda record: None)
+        if not probe_all(launch, None, (), None, lambda: False, lambda record: None):
+            launch.visit(order, None, lambda: False, lambda record: None)
         control.gather("usage", rank_usage())
         return int(control.share("status"))
 
@@ -168,7 +170,13 @@ def _visit(job: Job, launch: Any, hosts: list, listener: Listener | None, interr
         outcome["wrong"] += record.get("wrong") or 0
         listener(_cell_event(record))
 
-    reason, dropped = launch.visit(order, job.deadline, interrupted, done, began=lambda doing: listener(_doing(doing)))
+    def probed(record: dict[str, Any]) -> None:
+        samples.append({"record": "compute", "launch": job.launch, **record})
+        listener(_doing(f"after {record['cell']}"))
+
+    reason, dropped = "interrupted", order
+    if not probe_all(launch, job.cells, job.skip, job.deadline, interrupted, probed):
+        reason, dropped = launch.visit(order, job.deadline, interrupted, done, began=lambda doing: listener(_doing(doing)))
     usage = control.gather("usage", rank_usage())
     after = conditions()
     samples.append(

@@ -1,12 +1,14 @@
 """The file of an emulation: JSON Lines, appended as measured.
 
     1: {"record": "header", "schema": "inferometer/emulation/1", "environment": …, "method": …}
-       {"record": "launch", "launch": 0, "ranks": [{"stage": 0, "groups": …, "lines": {"decode": [...]}, …}], …}
-       {"record": "step", "launch": 0, "rank": 0, "phase": "decode", "block": 0, "step": 1, "stamps_ns": [...], …}
+       {"record": "launch", "launch": 0, "one_clock": true, "ranks": [...], …}
+       {"record": "cell", "launch": 0, "cell": 0, "ranks": [{"stage": 0, "groups": …, "lines": {"decode": [...]}}]}
+       {"record": "step", "launch": 0, "cell": 0, "rank": 0, "phase": "decode", "block": 0, "stamps_ns": [...], …}
        {"record": "launch_end", "launch": 0, "reason": "complete", …}
 
-``stamps_ns`` are start and stop of every operation in the order of the lines, once for each micro-batch, in nanoseconds
-since the step's ``begin_ns``; null in a plain step. ``lead``: the first step of a block, which is not counted.
+``cell``: its place among the cells of the header's method; in a launch they run in a random order. ``stamps_ns`` are start
+and stop of every operation in the order of the lines, once for each micro-batch, in nanoseconds since the step's
+``begin_ns``; null in a plain step. ``lead``: the first step of a block, which is not counted.
 """
 
 from __future__ import annotations
@@ -46,24 +48,29 @@ class Trace:
     """[instrumented steps, micro-batches, lines whose size depends on routing]: the sizes."""
 
 
-def traces(records: Iterable[dict[str, Any]], phase: str) -> list[tuple[bool, list[Trace]]]:
-    """For each launch: whether its ranks share one clock, and the trace of every rank. Launches without steps are left out.
+def traces(records: Iterable[dict[str, Any]], phase: str, cell: int = 0) -> list[tuple[bool, list[Trace]]]:
+    """For each launch: whether its ranks share one clock, and the trace of every rank in one cell of the file.
 
-    Raises InputError for stamps that are not those of the lines.
+    Launches without steps are left out. Raises InputError for stamps that are not those of the lines.
     """
-    launches: dict[int, dict[str, Any]] = {}
+    one_clock: dict[int, bool] = {}
+    ranks: dict[int, list[dict[str, Any]]] = {}
     steps: dict[tuple[int, int], list[dict[str, Any]]] = defaultdict(list)
     for record in records:
         if record["record"] == "launch":
-            launches[record["launch"]] = record
+            one_clock[record["launch"]] = record["one_clock"]
+        elif record.get("cell") != cell:
+            continue
+        elif record["record"] == "cell":
+            ranks[record["launch"]] = record["ranks"]
         elif record["record"] == "step" and record["phase"] == phase:
             steps[record["launch"], record["rank"]].append(record)
     found = []
-    for number, launch in launches.items():
-        whole = min(len(steps[number, rank]) for rank in range(len(launch["ranks"])))
+    for number, of_launch in ranks.items():
+        whole = min(len(steps[number, rank]) for rank in range(len(of_launch)))
         if whole:
-            of_rank = [_trace(each, phase, steps[number, rank][:whole]) for rank, each in enumerate(launch["ranks"])]
-            found.append((launch["one_clock"], of_rank))
+            of_rank = [_trace(each, phase, steps[number, rank][:whole]) for rank, each in enumerate(of_launch)]
+            found.append((one_clock[number], of_rank))
     return found
 
 

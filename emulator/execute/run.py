@@ -1,4 +1,4 @@
-"""One launch of an emulation, on one rank: repeat prefill and decode steps, take clock readings, hand them to rank 0.
+"""One emulation in a launch, on one rank: repeat prefill and decode steps, take clock readings, hand them to rank 0.
 
 Blocks of instrumented steps alternate with blocks of plain ones, so that both see the same machine and what the
 instruments cost is known. Blocks end with an exchange through the control plane, which disturbs a pipeline's rhythm: the
@@ -95,7 +95,9 @@ class Run:
     def node_size(self) -> int:
         return max(self.placement.ranks_per_node(range(self.world.size)))
 
-    def carry_out(self, stop_asked: Callable[[], bool], done: Callable[[Record], None], began: Callable[[str], None]) -> str:
+    def carry_out(
+        self, stop_asked: Callable[[], bool], done: Callable[[Record], None], began: Callable[[Phase], None]
+    ) -> str:
         """Both phases; returns why it ended. On rank 0 ``done`` gets every rank's record of every step.
 
         Raises Disagreement and RunFailed as agreement.check does, OffTape, and whatever the collectives raise.
@@ -103,13 +105,14 @@ class Run:
         assert self._engine is not None
         reason = "complete"
         for phase in PHASES:
-            began(f"in {phase} steps")
+            began(phase)
             if self._repeat(phase, stop_asked, done) == "interrupted":
                 reason = "interrupted"
                 break
         self._at = "leaving"
         self._engine.finish()
         self._engine.close()
+        self._engine = None
         return reason
 
     def _repeat(self, phase: Phase, stop_asked: Callable[[], bool], done: Callable[[Record], None]) -> str:

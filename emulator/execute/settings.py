@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from fractions import Fraction
+from typing import Any, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, field_validator
 
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.execute.fits import check_start
@@ -25,11 +26,20 @@ SCHEMA = "inferometer/emulation/1"
 PHASES: tuple[Phase, ...] = ("prefill", "decode")
 
 
-class Emulation(Strict):
-    """Fully resolved settings. batch: sequences of the whole deployment; context: tokens of each in the cache."""
+def scale_of(text: str) -> float:
+    """``1/16`` or ``0.0625``. Raises ValueError for what is no fraction."""
+    try:
+        return float(Fraction(text))
+    except (ValueError, ZeroDivisionError):
+        raise ValueError(f"{text!r} is not a fraction such as 1/16") from None
+
+
+class Configuration(Strict):
+    """What is emulated. batch: sequences of the whole deployment; context: tokens of each in the cache."""
 
     model: str
     scale: float = Field(1.0, gt=0, le=1)
+    """As text, also a fraction such as 1/16."""
     layers: PositiveInt | None = None
     tp: PositiveInt = 1
     ep: PositiveInt = 1
@@ -41,17 +51,11 @@ class Emulation(Strict):
     context: PositiveInt = 512
     micro_batches: PositiveInt = 1
     bits: Literal[16, 32] = 32
-    backend: Backend = "gloo"
-    world_size: PositiveInt
-    scheduler: Scheduler = "other"
-    threads: PositiveInt = 1
-    launches: PositiveInt = 3
-    warmup: PositiveInt = 2
-    """Untimed decode steps; of prefills one."""
-    stop: Stop = Stop(relative_interval=0.03, min_iterations=20, max_iterations=100, cell_seconds=6.0)
-    """When a phase has enough instrumented steps."""
-    seed: int = 0
-    timeout_s: float = Field(60.0, gt=0, allow_inf_nan=False)
+
+    @field_validator("scale", mode="before")
+    @classmethod
+    def _fraction(cls, scale: Any) -> Any:
+        return scale_of(scale) if isinstance(scale, str) else scale
 
     @property
     def layout(self) -> Layout:
@@ -90,7 +94,37 @@ class Emulation(Strict):
 
     def resident(self) -> Resident:
         """Memory of the fullest rank."""
-        return resident(self.program("decode", self.world_size), self.replica_batch, self.cache_tokens)
+        return resident(self.program("decode", self.ranks), self.replica_batch, self.cache_tokens)
+
+    @property
+    def ranks(self) -> int:
+        """How many ranks the layout takes."""
+        return self.tp * self.ep * self.pp * self.dp
+
+    def words(self) -> str:
+        """``llama-3-70b · 0.0625, 4 layers, tp2, batch 8, context 256``: the configuration in a line."""
+        shape = self.small().shape
+        parts = "" if self.micro_batches == 1 else f" in {self.micro_batches}"
+        width = "" if self.bits == 32 else f", {self.bits} bits"
+        layers = f"{shape.layers} layer{'s' if shape.layers > 1 else ''}"
+        load = f"batch {self.batch}{parts}, context {self.context}{width}"
+        return f"{shape.name}, {layers}, {self.layout.describe()}, {load}"
+
+
+class Emulation(Configuration):
+    """Fully resolved settings: what is emulated, on which ranks, how it is timed."""
+
+    backend: Backend = "gloo"
+    world_size: PositiveInt
+    scheduler: Scheduler = "other"
+    threads: PositiveInt = 1
+    launches: PositiveInt = 3
+    warmup: PositiveInt = 2
+    """Untimed decode steps; of prefills one."""
+    stop: Stop = Stop(relative_interval=0.03, min_iterations=20, max_iterations=100, cell_seconds=6.0)
+    """When a phase has enough instrumented steps."""
+    seed: int = 0
+    timeout_s: float = Field(60.0, gt=0, allow_inf_nan=False)
 
     def check(self) -> None:
         """Raise InputError, with the arithmetic, for what could not start."""

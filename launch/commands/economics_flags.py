@@ -84,7 +84,7 @@ def add_model_flags(parser: argparse.ArgumentParser, *, several_speculators: boo
 
 def add_load_flags(parser: argparse.ArgumentParser) -> None:
     """What is asked of the model."""
-    parser.add_argument("--weight-bits", type=int, default=16, metavar="BITS", help="4, 8, 16 or 32 (default 16)")
+    parser.add_argument("--weight-bits", type=int, metavar="BITS", help="4, 8, 16 or 32 (default 16)")
     parser.add_argument(
         "--context", type=number, help="tokens in the cache while decoding (default 2048; 0 under epoch-2025)"
     )
@@ -97,15 +97,14 @@ def add_load_flags(parser: argparse.ArgumentParser) -> None:
 
 def request_from(args: argparse.Namespace) -> Request:
     """The deployable question of the flags."""
-    from inferometer.emulator.economics.predict import load_of
+    from inferometer.emulator.economics.predict import load_of, precision_of
     from inferometer.emulator.economics.request import Request
-    from inferometer.emulator.workload.precision import Precision
 
     return Request(
         args.model,
         args.accelerator,
         load_of(args.context, args.prompt, args.output, args.interleave),
-        Precision(args.weight_bits, bits(args.activation_bits), bits(args.kv_bits)),
+        precision_of(args.weight_bits, args.activation_bits, args.kv_bits),
         speculator=None if args.speculator == "none" else args.speculator,
         **pricing(args),
     )
@@ -147,7 +146,7 @@ def epoch_question(args: argparse.Namespace) -> EpochQuestion:
     return EpochQuestion(
         args.model,
         args.accelerator,
-        args.weight_bits,
+        bits(args.weight_bits),
         args.context or 0.0,
         speculator=None if args.speculator == "none" else args.speculator,
         **further,

@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,10 +35,12 @@ AXES = ("tp", "ep", "pp", "dp")
 
 def fraction(text: str) -> float:
     """``1/16`` or ``0.0625``."""
+    from inferometer.emulator.execute.settings import scale_of
+
     try:
-        return float(Fraction(text))
-    except (ValueError, ZeroDivisionError):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a fraction such as 1/16") from None
+        return scale_of(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -72,6 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from inferometer.emulator.execute.matrix import Matrix
     from inferometer.launch.emulating import emulate_as_rank, emulate_here
 
     identity = identity_from(os.environ)
@@ -83,8 +85,8 @@ def run(args: argparse.Namespace) -> int:
         for text in [*method.small().not_kept, words]:
             print(f"note: {text}", file=sys.stderr, flush=True)
     if identity is None:
-        emulate_here(method, path)
-    elif not emulate_as_rank(method, path, identity):
+        emulate_here(Matrix(cells=[method]), path)
+    elif not emulate_as_rank(Matrix(cells=[method]), path, identity):
         return 0
     report(method, path, prices, args.json)
     print(f"samples: {path}", file=sys.stderr)
@@ -129,26 +131,37 @@ def settings_from(args: argparse.Namespace, identity: Identity | None) -> tuple[
 def predicted(args: argparse.Namespace, method: Emulation) -> dict[Phase, Priced]:
     """By phase, where --calibration or --accelerator is given. Raises InputError as they do."""
     from inferometer.emulator.calibrate.builtin import computed
-    from inferometer.emulator.calibrate.file import load_calibration
     from inferometer.emulator.economics.accelerators import load_accelerator
     from inferometer.emulator.economics.calibrated import CalibrationNetwork
+    from inferometer.emulator.economics.calibrated_processor import CalibrationProcessor
+    from inferometer.emulator.economics.calibrated_skew import CalibrationSkew
     from inferometer.emulator.economics.network import Network
-    from inferometer.emulator.economics.request import network_of
-    from inferometer.emulator.execute.predicted import priced
+    from inferometer.emulator.economics.processor import Datasheet, Processor
+    from inferometer.emulator.economics.request import loaded, network_of
+    from inferometer.emulator.execute.predicted import predicted
     from inferometer.emulator.execute.settings import PHASES
 
     if args.calibration is None and args.accelerator is None:
         return {}
     key = law_key(args.key)
-    device = None if args.accelerator is None else load_accelerator(args.accelerator)
+    calibration = loaded(args.calibration)
     network: Network
-    if device is not None:
-        network = network_of(args.calibration, device, method.precision, key)
-    elif computed(args.calibration):
+    processor: Processor | None = None
+    if args.accelerator is not None:
+        device = load_accelerator(args.accelerator)
+        network, processor = network_of(args.calibration, device, method.precision, key), Datasheet(device)
+    elif calibration is None:
+        assert computed(args.calibration)
         raise InputError(f"--calibration {args.calibration}: needs --accelerator")
     else:
-        network = CalibrationNetwork(load_calibration(args.calibration), bits=method.bits, key=key)
-    return {phase: priced(method.program(phase, method.world_size), network, device) for phase in PHASES}
+        network = CalibrationNetwork(calibration, bits=method.bits, key=key)
+        processor = CalibrationProcessor(calibration, key) if calibration.compute else None
+    skew = CalibrationSkew(calibration, key) if calibration is not None and calibration.skew else None
+    here = min(method.world_size, int(os.environ.get("LOCAL_WORLD_SIZE", method.world_size)))
+    return {
+        phase: predicted(method.program(phase, here), network, processor, skew, at_once=here, repeated=phase == "decode")
+        for phase in PHASES
+    }
 
 
 def report(method: Emulation, path: Path, prices: dict[Phase, Priced], target: str | None) -> None:
@@ -169,7 +182,7 @@ def report(method: Emulation, path: Path, prices: dict[Phase, Priced], target: s
     document: dict[str, Any] = {
         "schema": "inferometer/emulation-summary/1",
         "samples": str(path),
-        "method": read_header(path, SCHEMA)["method"],
+        "method": read_header(path, SCHEMA)["method"]["cells"][0],
         "not_kept": list(small.not_kept),
         "phases": [],
     }

@@ -2,6 +2,7 @@
 
   inferometer predict llama-3-70b --accelerator h100-sxm --tp 8 --batch 64 --context 2048 --weight-bits 8
   inferometer predict llama-3-8b --accelerator h100-sxm --tp 4 --calibration calibration.json
+  inferometer predict llama-3-8b --tp 2 --calibration calibration.json
   inferometer predict llama-3-70b --weight-bits 8 --accelerator h100-sxm --convention epoch-2025 --gpus 24.31 --batch 1.03 --context 0
 
 MODEL is a built-in name, a config.json of Hugging Face or a folder that holds one. Without a layout the fastest on --gpus is
@@ -28,7 +29,11 @@ LAYOUT = ("tp", "ep", "pp", "dp")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="built-in model, config.json or its folder")
-    parser.add_argument("--accelerator", required=True, metavar="NAME|FILE", help="built-in accelerator or a TOML file")
+    parser.add_argument(
+        "--accelerator",
+        metavar="NAME|FILE",
+        help="built-in accelerator or a TOML file (default: the machine that --calibration has measured)",
+    )
     parser.add_argument("--gpus", type=positive, help="number of devices; a whole number but under epoch-2025")
     parser.add_argument("--batch", type=positive, default=1.0, help="sequences decoded together (default 1)")
     for axis in LAYOUT:
@@ -76,6 +81,7 @@ def _epoch(args: argparse.Namespace):  # type: ignore[no-untyped-def]
     for axis in (*LAYOUT, "attention"):
         if getattr(args, axis) is not None:
             raise InputError(f"--{axis}: the epoch-2025 convention chooses the layout itself")
-    if args.gpus is None:
-        raise InputError("--convention epoch-2025 needs --gpus")
+    for name in ("gpus", "accelerator"):
+        if getattr(args, name) is None:
+            raise InputError(f"--convention epoch-2025 needs --{name}")
     return answer(epoch_question(args), gpus=args.gpus, batch=args.batch)

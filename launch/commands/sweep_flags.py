@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
@@ -20,6 +20,7 @@ from inferometer.emulator.measure.method import (
     Scheduler,
     Sweep,
     Tier,
+    Timing,
     first_error,
     load_sweep,
     sizes_between,
@@ -59,10 +60,14 @@ def seed(text: str) -> int:
     return int(text)
 
 
-def add_rank_flags(parser: argparse.ArgumentParser, ranks_default: str) -> argparse._ArgumentGroup:
-    """How ranks are started, shared by all that start some; returns the group, for the backends."""
+def add_rank_flags(parser: argparse.ArgumentParser, ranks_default: str | None) -> argparse._ArgumentGroup:
+    """How ranks are started, shared by all that start some; returns the group, for the backends.
+
+    ranks_default: how many by default, in words; None where the command settles that.
+    """
     ranks = parser.add_argument_group("ranks")
-    ranks.add_argument("-n", "--ranks", type=int, metavar="N", help=f"local ranks (default: {ranks_default})")
+    if ranks_default is not None:
+        ranks.add_argument("-n", "--ranks", type=int, metavar="N", help=f"local ranks (default: {ranks_default})")
     ranks.add_argument(
         "--scheduler",
         choices=["auto", "rr", "batch", "other"],
@@ -98,7 +103,7 @@ def add_sweep_flags(parser: argparse.ArgumentParser) -> None:
         help="what to visit, in the order of importance (default: default)",
     )
     sweep.add_argument("--collectives", metavar="A,B", help="only these")
-    sweep.add_argument("--timings", metavar="A,B", help="only these: isolated, pipelined")
+    sweep.add_argument("--timings", metavar="A,B", help=f"only these: {', '.join(get_args(Timing))}")
     sweep.add_argument("-b", "--minbytes", type=size, default=64, help="first size (default 64)")
     sweep.add_argument("-e", "--maxbytes", type=size, default=16 << 20, help="last size (default 16M)")
     sweep.add_argument("-f", "--stepfactor", type=int, help="factor between sizes (default 4)")
@@ -110,9 +115,9 @@ def add_sweep_flags(parser: argparse.ArgumentParser) -> None:
     sweep.add_argument(
         "--budget",
         type=seconds_or_none,
-        default=180.0,
+        default=240.0,
         metavar="S|none",
-        help="seconds for all launches together (default 180); what does not fit is dropped, least important first",
+        help="seconds for all launches together (default 240); what does not fit is dropped, least important first",
     )
     sweep.add_argument("--seed", type=seed, default=0, help="of the order of the cells (default 0)")
     for flag in ("-g", "-t", "-G"):  # nccl-tests has them; `_refuse` says what to use here
@@ -198,8 +203,8 @@ def _filtered(sweep: Sweep, args: argparse.Namespace) -> Sweep:
         if name not in known:
             raise InputError(f"--collectives {name}: unknown; known are {', '.join(known)}")
     for timing in timings or []:
-        if timing not in ("isolated", "pipelined"):
-            raise InputError(f"--timings {timing}: unknown; known are isolated, pipelined")
+        if timing not in get_args(Timing):
+            raise InputError(f"--timings {timing}: unknown; known are {', '.join(get_args(Timing))}")
     tiers = []
     for tier in sweep.tier:
         kept = [name for name in tier.collectives if names is None or name in names]
@@ -219,7 +224,8 @@ def _filtered(sweep: Sweep, args: argparse.Namespace) -> Sweep:
             raise InputError(f"--iters {args.iters}: the interval of a median needs at least 6")
         least = min(stop.min_iterations, args.iters)
         stop = stop.model_copy(update={"max_iterations": args.iters, "min_iterations": least})
-    return sweep.model_copy(update={"tier": tiers, "stop": stop})
+    compute = sweep.compute if names is None and timings is None else None  # whoever names collectives wants these alone
+    return sweep.model_copy(update={"tier": tiers, "stop": stop, "compute": compute})
 
 
 def default_ranks() -> int:

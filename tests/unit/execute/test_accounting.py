@@ -19,7 +19,8 @@ LINES = [["ffn.down", "matmul", [4, 8, 16], "", 1, False], ["ffn.reduce", "all_r
 def step(rank, stamps_us, *, begin_us=0, end_us=100, block=0, number=1, lead=False, executed=(), launch=0):
     stamps = None if stamps_us is None else [at * US for at in stamps_us]
     return {
-        "record": "step", "launch": launch, "rank": rank, "phase": "decode", "block": block, "step": number, "lead": lead,
+        "record": "step", "launch": launch, "cell": 0, "rank": rank, "phase": "decode", "block": block, "step": number,
+        "lead": lead,
         "instrumented": stamps is not None, "begin_ns": begin_us * US, "end_ns": end_us * US, "stamps_ns": stamps,
         "executed": list(executed),
     }  # fmt: skip
@@ -27,10 +28,13 @@ def step(rank, stamps_us, *, begin_us=0, end_us=100, block=0, number=1, lead=Fal
 
 def launch(lines=(LINES, LINES), groups=({"tp": [0, 1]}, {"tp": [0, 1]}), stages=(0, 0), one_clock=True, number=0):
     ranks = [{"stage": s, "groups": g, "lines": {"decode": its}} for s, g, its in zip(stages, groups, lines)]
-    return {"record": "launch", "launch": number, "one_clock": one_clock, "ranks": ranks}
+    start = {"record": "launch", "launch": number, "one_clock": one_clock}
+    return [start, {"record": "cell", "launch": number, "cell": 0, "ranks": ranks}]
 
 
-def rows_of(*records):
+def rows_of(*given):
+    """given: records, or lists of them."""
+    records = [record for each in given for record in (each if isinstance(each, list) else [each])]
     found = account("decode", traces(records, "decode"))
     return found, {(row.name, row.kind): row for row in found.rows}
 
@@ -79,7 +83,7 @@ def test_what_depends_on_routing_stands_beside_what_was_expected():
 
 
 def test_leads_are_not_counted_and_neighbouring_blocks_give_the_overhead():
-    records = [launch()]
+    records = launch()
     for rank in (0, 1):
         for block, first, second in [(0, 900, 102), (1, 800, 100), (2, 700, 208), (3, 600, 200)]:
             stamps = [1, 2, 3, 4] if block % 2 == 0 else None
@@ -113,7 +117,7 @@ def test_readings_out_of_order_do_not_sum():
 @given(st.lists(st.lists(st.integers(0, 50), min_size=9, max_size=9), min_size=2, max_size=6))
 def test_operations_and_the_unattributed_always_add_up(gaps):
     """Two ranks, two micro-batches of two operations: nine intervals a step, any lengths."""
-    records = [launch()]
+    records = launch()
     for number, its in enumerate(gaps):
         ends = [sum(its[: index + 1]) for index in range(9)]
         for rank in (0, 1):

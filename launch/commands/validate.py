@@ -1,0 +1,137 @@
+"""Hold predictions against executions: a matrix of layouts, batches, contexts that no fit has seen.
+
+  inferometer validate                                     calibrates first, at most 10 minutes in all on 2 cores
+  inferometer validate --calibration calibration.json      what `calibrate` wrote, with the same scheduler and backend
+  inferometer validate --calibration calibration.json --matrix mine.toml --launches 5 -o mine.json
+
+Every cell of the matrix is emulated, prefill and decode, in several launches of its ranks. Printed are predicted beside
+measured in total and by term, the errors beside how far one launch lies from the others, and what the prediction would be
+without its parts. The exit status is 1 where a bound is missed. Every clock reading goes to FILE.ranks-N.emulation.jsonl.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from inferometer.emulator.errors import InputError, RunFailed
+from inferometer.launch.commands.economics_flags import show
+from inferometer.launch.commands.measure import write_json
+from inferometer.launch.commands.outputs import json_target, keep_apart, output_path, replaced_path
+from inferometer.launch.commands.sweep_flags import RANK_BYTES, add_rank_flags, scheduler_class
+from inferometer.launch.identity import identity_from
+
+if TYPE_CHECKING:
+    from inferometer.emulator.execute.matrix import Matrix
+    from inferometer.emulator.execute.settings import Configuration, Emulation
+    from inferometer.emulator.execute.validation_plan import Part, Plan
+
+LEAST_LAUNCHES = 3
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--calibration",
+        metavar="FILE|NAME",
+        help="predict from there (default: calibrate first, into FILE.calibration.json)",
+    )
+    parser.add_argument(
+        "--matrix", default="default", metavar="NAME|FILE.toml", help="what to emulate (default: default, the built-in one)"
+    )
+    parser.add_argument(
+        "-o", "--output", default="validation.json", metavar="FILE", help="the document (default validation.json)"
+    )
+    parser.add_argument("-J", "--json", type=json_target, metavar="FILE|-", help="also write it there; - for stdout")
+    ranks = add_rank_flags(parser, None)
+    ranks.add_argument("--backend", choices=["gloo", "mpi"], default="gloo", help="default gloo")
+
+
+def run(args: argparse.Namespace) -> int:
+    from inferometer.emulator.calibrate.file import load_calibration
+    from inferometer.emulator.execute.forecast import check_agreement
+    from inferometer.emulator.execute.validation_document import Validation
+    from inferometer.emulator.execute.validation_plan import load_plan
+    from inferometer.emulator.report.validation import validation_lines
+    from inferometer.launch.validating import beside, samples_path, validate_here
+
+    identity = identity_from(os.environ)
+    if identity:
+        raise InputError(f"validate starts its ranks itself, one, two or more in turn: leave {identity.launcher} out")
+    output = replaced_path(args.output)
+    plan = load_plan(args.matrix)
+    parts, left_out = planned(args, plan)
+    paths = [output_path(str(samples_path(output, part.matrix.world_size))) for part in parts]
+    fitted = replaced_path(str(beside(output, "calibration.json"))) if args.calibration is None else None
+    models = {cell.model for part in parts for cell in part.matrix.cells}
+    keep_apart([args.calibration, args.matrix, *models], [output, args.json, fitted, *paths])
+    if fitted:
+        calibrate_first(args, fitted, parts[-1].matrix)
+    source = args.calibration or str(fitted)
+    calibration = load_calibration(source)
+    check_agreement(calibration, source, args.backend, parts[0].matrix.scheduler, args.threads)
+    validation = Validation(plan, args.matrix, parts, left_out, calibration, source)
+    validation.forecasts()  # a collective that the calibration lacks is an error before anything runs
+    for why in left_out.values():
+        print(f"note: left out: {why}", file=sys.stderr)
+    validate_here(parts, paths)
+    document = validation.document(paths)
+    write_json(str(output), document)
+    show(args.json, document, validation_lines(document))
+    for path in (output, *paths):
+        print(f"written: {path}", file=sys.stderr)
+    return 0 if all(bound["held"] for bound in document["overall"]["bounds"]) else 1
+
+
+def planned(args: argparse.Namespace, plan: Plan) -> tuple[list[Part], dict[int, str]]:
+    """The cells by numbers of ranks, and what is left out. Raises InputError before any rank is started."""
+    from inferometer.emulator.execute.settings import Emulation
+    from inferometer.emulator.execute.validation_plan import parts_of
+    from inferometer.emulator.measure.environment import available_memory, usable_cores
+    from inferometer.emulator.measure.method import first_error
+
+    launches = LEAST_LAUNCHES if args.launches is None else args.launches
+    if launches < LEAST_LAUNCHES:
+        raise InputError(f"--launches {launches}: how far launches differ needs at least {LEAST_LAUNCHES}")
+    scheduler, _ = scheduler_class(args.scheduler, args.backend)
+    free = available_memory()
+
+    def emulation(configuration: Configuration) -> Emulation:
+        ranks = configuration.ranks
+        try:
+            cell = Emulation(
+                **configuration.model_dump(), backend=args.backend, world_size=ranks, scheduler=scheduler,
+                threads=args.threads, launches=launches, stop=plan.stop, timeout_s=args.timeout,
+            )  # fmt: skip
+        except ValidationError as error:
+            raise InputError(first_error(error)) from None
+        cell.check()
+        if ranks <= usable_cores():
+            cell.check_memory(ranks, free, RANK_BYTES)
+        return cell
+
+    return parts_of(plan, args.matrix, usable_cores(), emulation)
+
+
+def calibrate_first(args: argparse.Namespace, path: Path, widest: Matrix) -> None:
+    """What `calibrate` does on the most ranks that a cell has, its files beside path. All its words go to stderr."""
+    from inferometer.launch.commands import calibrate
+
+    parser = argparse.ArgumentParser()
+    calibrate.add_arguments(parser)
+    flags: dict[str, object] = {
+        "-n": max(widest.world_size, 2),
+        "--scheduler": widest.scheduler,
+        "--threads": widest.threads,
+    }
+    flags |= {"--backend": widest.backend, "--timeout": args.timeout, "--launches": LEAST_LAUNCHES, "-o": path}
+    print(f"calibrating first, into {path}", file=sys.stderr, flush=True)
+    with contextlib.redirect_stdout(sys.stderr):
+        status = calibrate.run(parser.parse_args([str(word) for flag in flags.items() for word in flag]))
+    if status:
+        raise RunFailed(f"{path}: calibrated from wrong data: nothing was emulated")

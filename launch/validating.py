@@ -1,0 +1,60 @@
+"""A whole validation's launches: every number of ranks in turn, time after time, so that all see the same machine."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from itertools import product
+from pathlib import Path
+
+from inferometer.emulator.execute.validation_plan import Part
+from inferometer.emulator.units import format_seconds
+from inferometer.launch.emulating import kept_in, launch_here, open_emulation
+from inferometer.launch.events import Event
+from inferometer.launch.sampling import require_mpi
+
+
+def beside(output: Path, name: str) -> Path:
+    """``mine.calibration.json`` for ``mine.json`` and ``calibration.json``."""
+    return output.with_name(f"{output.name.removesuffix('.json')}.{name}")
+
+
+def samples_path(output: Path, ranks: int) -> Path:
+    """Where the samples of so many ranks go."""
+    return beside(output, f"ranks-{ranks}.emulation.jsonl")
+
+
+def validate_here(parts: Sequence[Part], paths: Sequence[Path]) -> None:
+    """Emulate each part on local ranks, its samples in its own file. Raises as emulating.launch_here does."""
+    if any(part.matrix.backend == "mpi" for part in parts):
+        require_mpi()
+    for part, path in zip(parts, paths):
+        open_emulation(path, part.matrix)
+    began = time.monotonic()
+    launches = parts[0].matrix.launches
+    try:
+        for number, (part, path) in product(range(launches), zip(parts, paths)):
+            ranks = part.matrix.world_size
+            words = f"launch {number + 1} of {launches}, {ranks} rank{'s' if ranks > 1 else ''}"
+            launch_here(part.matrix, path, number, list(paths), Progress(words, part, began))
+    except KeyboardInterrupt as interrupt:  # between two launches nobody has said yet what is kept
+        raise KeyboardInterrupt(str(interrupt) or kept_in(*paths)) from None
+
+
+class Progress:
+    """Says on the error stream which launch, which cell."""
+
+    def __init__(self, words: str, part: Part, began: float) -> None:
+        self._words, self._part, self._began = words, part, began
+        self._seen: list[int] = []
+
+    def __call__(self, event: Event) -> None:
+        cell = event.get("cell")
+        if event["event"] != "doing" or cell in self._seen or cell is None:
+            return
+        self._seen.append(cell)
+        count = f"cell {len(self._seen)} of {len(self._part.places)}"
+        what = self._part.matrix.cells[cell].words()
+        passed = format_seconds(time.monotonic() - self._began)
+        print(f"{self._words}: {count}: {what} ({passed})", file=sys.stderr, flush=True)
