@@ -10,6 +10,7 @@ import numpy as np
 from inferometer.emulator.calibrate.calibration import Calibration
 from inferometer.emulator.calibrate.cellstats import summarise_cells
 from inferometer.emulator.calibrate.choose import AUTO, NotFittedError, choose_law
+from inferometer.emulator.calibrate.computefit import fit_compute
 from inferometer.emulator.calibrate.file import canonical, content_id
 from inferometer.emulator.calibrate.fit import fit_law
 from inferometer.emulator.calibrate.guidelines import guidelines_record
@@ -28,6 +29,7 @@ from inferometer.emulator.calibrate.points import points_of
 from inferometer.emulator.calibrate.projection import paper_projection
 from inferometer.emulator.calibrate.quality import Evidence, assess
 from inferometer.emulator.calibrate.records import SCHEMA
+from inferometer.emulator.calibrate.skew import IN_STEP, fit_skews
 from inferometer.emulator.errors import InputError
 
 if TYPE_CHECKING:
@@ -42,7 +44,14 @@ NOT_MEASURED = {
 
 
 def calibrate(
-    cells: pd.DataFrame, *, seed: int, provenance: Document, method: Document, created: str, law: str = AUTO
+    cells: pd.DataFrame,
+    *,
+    seed: int,
+    provenance: Document,
+    method: Document,
+    created: str,
+    law: str = AUTO,
+    probes: pd.DataFrame | None = None,
 ) -> Calibration:
     """Fit every key of the measured cells and put the calibration together.
 
@@ -50,7 +59,7 @@ def calibrate(
     nccl-tests' convention, us the launch's median in µs, iterations_us its iterations or None). provenance needs
     "kind"; created is RFC 3339 and given, so that the same samples and seed give the same bytes. seed drives the
     resampling where there are too few launches for an interval over them. law: "auto", or the form every key gets; a
-    key whose cells cannot bear it is not fitted, and says so.
+    key whose cells cannot bear it is not fitted, and says so. probes: of the compute side, rows of measure.probe_table.
 
     Raises InputError for missing columns, a provenance of the wrong form, or a law that is not known.
     """
@@ -58,20 +67,24 @@ def calibrate(
         law_of(law, "all_reduce")
     if missing := [name for name in COLUMNS if name not in cells.columns]:
         raise InputError(f"cells: missing columns {', '.join(missing)}")
-    measured = summarise_cells(cells)
+    whole = cells[cells["timing"] != IN_STEP]
+    measured = summarise_cells(whole)
     models: list[Document] = []
     not_fitted: list[Document] = []
-    for key in keys_of(cells):
+    for key in keys_of(whole):
         if key["collective"] == "null":
             continue
-        rows, excluded = usable_rows(rows_of_key(cells, key))
+        rows, excluded = usable_rows(rows_of_key(whole, key))
         try:
             models.append(fit_key(key, rows, excluded, seed, law))
         except NotFittedError as error:
             not_fitted.append({"target": key, "reason": str(error), "n_excluded": excluded})
+    skews, no_skew = fit_skews(cells, models)
+    compute = [] if probes is None else fit_compute(probes)
+    measured_parts = {"compute": compute, "skew": skews}
     conditions, hardware = provenance.get("conditions"), provenance.get("hardware")
     evidence = Evidence(
-        measured,
+        measured + [cell for skew in skews for cell in skew["cells"]],
         fewest_launches(cells),
         [(m["target"]["collective"], m["fit"]["cv"]["sizes"]["median"]) for m in models],
         conditions if isinstance(conditions, dict) else {},
@@ -86,10 +99,10 @@ def calibrate(
             "method": method,
             "quality": assess(evidence),
             "models": models,
-            "not_fitted": not_fitted,
-            "compute": [],
-            "skew": [],
-            "not_measured": NOT_MEASURED,
+            "not_fitted": not_fitted + no_skew,
+            "compute": compute,
+            "skew": skews,
+            "not_measured": {part: NOT_MEASURED[part] for part, laws in measured_parts.items() if not laws},
             "launch_floor": launch_floors(measured),
             "guidelines": guidelines_record(measured, hardware if isinstance(hardware, dict) else {}),
             "cells": measured,

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import ConfigDict, Field
 
+from inferometer.emulator.calibrate.computerecords import ComputeLaw
 from inferometer.emulator.calibrate.predict import ExtrapolationWarning, NotIdentifiedWarning, outside, predict_us
 from inferometer.emulator.calibrate.query import query_arrays
 from inferometer.emulator.calibrate.records import (
@@ -25,6 +26,8 @@ from inferometer.emulator.calibrate.records import (
     Record,
     Target,
 )
+from inferometer.emulator.calibrate.skewpredict import choose_skews, skew_us
+from inferometer.emulator.calibrate.skewrecords import Skew
 from inferometer.emulator.calibrate.uncertainty import half_width
 from inferometer.emulator.errors import InputError
 
@@ -36,7 +39,7 @@ PREFERRED: dict[str, Any] = {"timing": "isolated", "concurrent_groups": 1, "dtyp
 
 
 class Calibration(Record):
-    """A calibration file. compute and skew stay empty, with the reason in not_measured, until they are measured."""
+    """A calibration file. compute and skew are empty, with the reason in not_measured, where they were not measured."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True)
 
@@ -49,8 +52,8 @@ class Calibration(Record):
     quality: Quality
     models: list[Model]
     not_fitted: list[NotFitted]
-    compute: list[Free]
-    skew: list[Free]
+    compute: list[ComputeLaw]
+    skew: list[Skew]
     not_measured: dict[str, str]
     launch_floor: list[LaunchFloor]
     guidelines: Guidelines | None = None
@@ -123,6 +126,24 @@ class Calibration(Record):
         wide = np.exp(np.where(us > 0, half_width(model, *np.broadcast_arrays(n, ranks, nodes)), 0.0))
         low, high = us / wide * 1e-6, us * wide * 1e-6
         return (low, high) if us.ndim else (float(low), float(high))
+
+    def skew_s(
+        self, collective: str, bytes: ArrayLike, ranks: ArrayLike, nodes: ArrayLike, apart_s: ArrayLike, **key: Any
+    ) -> NDArray[np.float64] | float:
+        """Seconds that a call in a real step takes beyond `time_s`, apart_s seconds of computing after the one before it.
+
+        bytes, ranks, nodes and apart_s broadcast; scalars give a float. Never below 0; one rank pays 0. key chooses among
+        keys as for `model`. Ranks and nodes (or a collective, or a key) that were not timed in_step give NaN with one
+        NotIdentifiedWarning; beyond the measured bytes and times apart the skew is given with one ExtrapolationWarning.
+
+        Raises InputError for impossible arguments, or where several keys match.
+        """
+        if unknown := sorted(set(key) - set(Target.model_fields)):
+            raise InputError(f"no such key field: {', '.join(unknown)}")
+        asked = {name: value for name, value in key.items() if value is not None}
+        skews = choose_skews(self.skew, collective, asked, PREFERRED)
+        us = skew_us(skews, collective, bytes, ranks, nodes, apart_s)
+        return us * 1e-6 if us.ndim else float(us) * 1e-6
 
     def _times(
         self, collective: str, bytes: ArrayLike, ranks: ArrayLike, nodes: ArrayLike, key: dict[str, Any], beyond_text: str

@@ -99,7 +99,7 @@ class Cell(Record):
 
 
 class Parameter(Record):
-    """One parameter. value is null with a reason unless it was determined; unit is us, GB/s, bytes or 1.
+    """One parameter. value is null with a reason unless it was determined; unit is us, GB/s, bytes, ns/byte or 1.
 
     ci95_over: what the interval was made over: launches, or (imported times of too few launches) the cells of the fit,
     which says how well the law's parameters follow from these cells and nothing of what another launch would give.

@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from inferometer.emulator.economics.accelerator import Accelerator
 from inferometer.emulator.economics.network import Network
-from inferometer.emulator.economics.price import Terms, price
+from inferometer.emulator.economics.price import StepSkew, Terms, price
+from inferometer.emulator.economics.processor import Datasheet, Processor
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.workload.build import build
 from inferometer.emulator.workload.feedforward import Routing
@@ -86,7 +87,10 @@ class StepTime:
 
 @dataclass(frozen=True)
 class Deployment:
-    """A model on a number of accelerators under one layout, ready to be asked for batches."""
+    """A model on a number of accelerators under one layout, ready to be asked for batches.
+
+    processor: what computing costs there, the accelerator's datasheet if None; skew: what collectives take more in a step.
+    """
 
     shape: Shape
     layout: Layout
@@ -95,6 +99,8 @@ class Deployment:
     precision: Precision = field(default_factory=Precision)
     routing: Routing = "random"
     memory_reserve: float = MEMORY_RESERVE
+    processor: Processor | None = None
+    skew: StepSkew | None = None
 
     def __post_init__(self) -> None:
         check_nodes(self.layout, self.accelerator.node_size)
@@ -160,7 +166,9 @@ class Deployment:
         return Step.decode(batches, load.mean_context, tokens), micro_batches
 
     def _price(self, step: Step, micro_batches: Array) -> list[Terms]:
-        return price(self._program(step, micro_batches), self.accelerator, self.network)
+        processor = self.processor or Datasheet(self.accelerator)
+        at_once = min(self.layout.gpus, self.accelerator.node_size)
+        return price(self._program(step, micro_batches), processor, self.network, at_once, self.skew)
 
     def _program(self, step: Step, micro_batches: Array) -> Program:
         return build(

@@ -14,7 +14,7 @@ from inferometer.emulator.economics.epoch import catalogue, frontier, predict
 from inferometer.emulator.economics.epoch.catalogue import CONVENTION
 from inferometer.emulator.economics.network import Network
 from inferometer.emulator.economics.prediction import Prediction, checked_words
-from inferometer.emulator.economics.request import network_of, priced
+from inferometer.emulator.economics.request import at_price, network_of
 from inferometer.emulator.workload.precision import Precision
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class EpochQuestion:
         """The paper's accelerator of that name, or the one in a file, at the price given."""
         name = str(self.accelerator)
         device = load_accelerator(name) if Path(name).is_file() else catalogue.load_accelerator(name)
-        return priced(device, self.usd_per_hour)
+        return at_price(device, self.usd_per_hour)
 
     def network(self, device: Accelerator) -> Network | None:
         """The calibration's laws; None stands for the convention's own constants."""

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from inferometer.emulator.economics.calibrated import CalibrationNetwork
+from inferometer.emulator.economics.calibrated_processor import CalibrationProcessor
+from inferometer.emulator.economics.calibrated_skew import CalibrationSkew
 from inferometer.emulator.economics.constants import ConstantNetwork
 from inferometer.emulator.economics.deployable import Load
 from inferometer.emulator.economics.layouts import layouts
 from inferometer.emulator.economics.prediction import Prediction, frame
 from inferometer.emulator.economics.request import Request
 from inferometer.emulator.economics.scenario import Scenario
-from inferometer.emulator.economics.uncertainty import network_interval
+from inferometer.emulator.economics.uncertainty import latency_interval
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.workload.layout import Layout
 from inferometer.emulator.workload.precision import Precision
@@ -37,14 +39,15 @@ def predict(
     prompt: float | None = None,
     output: float | None = None,
     interleave: bool = False,
-    weight_bits: int = 16,
-    activation_bits: int = 16,
-    kv_bits: int = 16,
+    weight_bits: int | None = None,
+    activation_bits: int | None = None,
+    kv_bits: int | None = None,
     **further: Any,
 ) -> pd.DataFrame:
     """The deployable prediction as a DataFrame of one row; columns as the fields of Prediction.
 
-    model, accelerator: built-in names, files or records. Without a layout the fastest on gpus devices is taken,
+    model, accelerator: built-in names, files or records; accelerator None: the machine that the calibration has measured.
+    Bits that are not given are 16, or what was measured there. Without a layout the fastest on gpus devices is taken,
     without gpus the fastest on one node, or on the fewest nodes that hold the model. further: calibration, key,
     usd_per_hour, routing, memory_reserve, speculator, acceptance of Request. Without context or prompt a context of
     2048 tokens is taken.
@@ -54,9 +57,13 @@ def predict(
     if layout is not None and gpus is not None and layout.gpus != gpus:
         raise InputError(f"tp·ep·pp·dp = {layout.gpus} but gpus = {gpus}")
     load = load_of(context, prompt, output, interleave)
-    precision = Precision(weight_bits, activation_bits, kv_bits)
-    request = Request(model, accelerator, load, precision, **further)
+    request = Request(model, accelerator, load, precision_of(weight_bits, activation_bits, kv_bits), **further)
     return frame([answer(request, batch=batch, layout=layout, gpus=gpus)])
+
+
+def precision_of(*bits: int | None) -> Precision | None:
+    """Of weights, activations, cache: what is not given has 16 bits; None where nothing is given."""
+    return None if set(bits) == {None} else Precision(*(16 if width is None else width for width in bits))
 
 
 def load_of(context: float | None, prompt: float | None, output: float | None, interleave: bool) -> Load:
@@ -75,15 +82,21 @@ def answer(request: Request, *, batch: int, layout: Layout | None = None, gpus: 
     scenario.check_fit(chosen, batch)
     if not np.isfinite(scenario.time(chosen, batch).token_latency_s):
         raise _undetermined(scenario, chosen)
+    for source in (scenario.processor, scenario.skew):
+        if isinstance(source, CalibrationProcessor | CalibrationSkew):
+            source.notes.clear()  # those of layouts that were tried and not chosen
     found = scenario.predict(chosen, batch)
     if not isinstance(network, CalibrationNetwork):
         return found
-    interval, notes = network_interval(scenario, chosen, batch, network)
-    constants = replace(scenario, network=ConstantNetwork(scenario.accelerator)).time(chosen, batch)
+    interval, notes = latency_interval(scenario, chosen, batch, network)
+    constants = None
+    if scenario.processor is None:  # of a measured machine's links only the laws say how fast they are
+        paper = replace(scenario, network=ConstantNetwork(scenario.accelerator), skew=None)
+        constants = float(paper.time(chosen, batch).token_latency_s)
     return replace(
         found,
         interval_s=interval,
-        paper_constants_s=float(constants.token_latency_s),
+        paper_constants_s=constants,
         notes=[*found.notes, *notes],
     )
 

@@ -1,78 +1,136 @@
-"""Price a program: what each stage's list of operations costs on an accelerator and a network."""
+"""Price a program: what each stage's list of operations costs on a processor and a network."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from inferometer.emulator.economics.accelerator import Accelerator
 from inferometer.emulator.economics.network import Network
-from inferometer.emulator.errors import InputError
+from inferometer.emulator.economics.processor import Processor
 from inferometer.emulator.workload.precision import Precision
-from inferometer.emulator.workload.program import Compute, Program, Size, Stage
+from inferometer.emulator.workload.program import Collective, Compute, Op, Program, Size, Stage
 
 
 @dataclass(frozen=True)
 class Terms:
-    """The five terms of a step's time, in seconds: token latency = kernels + network + max(memory, arithmetic)."""
+    """The terms of a step's time, in seconds: token latency = kernels + network + max(memory, arithmetic).
+
+    Where they are measured, two more: skew_s, what collectives take in a step beyond their isolated time; compute_s, what
+    computations really take beyond kernel_s, which then counts instead of the larger of memory and arithmetic.
+    """
 
     kernel_s: Size = 0.0
     network_latency_s: Size = 0.0
     network_bandwidth_s: Size = 0.0
     memory_s: Size = 0.0
     arithmetic_s: Size = 0.0
+    skew_s: Size | None = None
+    compute_s: Size | None = None
 
     @property
     def total_s(self) -> Size:
-        roof = np.maximum(self.memory_s, self.arithmetic_s)
-        return self.kernel_s + self.network_latency_s + self.network_bandwidth_s + roof
+        roof = np.maximum(self.memory_s, self.arithmetic_s) if self.compute_s is None else self.compute_s
+        skew = 0.0 if self.skew_s is None else self.skew_s
+        return self.kernel_s + self.network_latency_s + self.network_bandwidth_s + skew + roof
 
     def __add__(self, other: Terms) -> Terms:
-        return Terms(**{field.name: getattr(self, field.name) + getattr(other, field.name) for field in fields(Terms)})
+        sums: dict[str, Any] = {f.name: _sum(getattr(self, f.name), getattr(other, f.name)) for f in fields(Terms)}
+        return Terms(**sums)
 
     def as_dict(self) -> dict[str, Any]:
-        return {field.name: getattr(self, field.name) for field in fields(Terms)}
+        """The terms by name, those that are measured only where they are."""
+        values = {field.name: getattr(self, field.name) for field in fields(Terms)}
+        return {name: value for name, value in values.items() if value is not None}
 
 
-def price(program: Program, accelerator: Accelerator, network: Network) -> list[Terms]:
-    """The terms of each stage for one micro-batch.
+def _sum(one: Size | None, other: Size | None) -> Size | None:
+    return other if one is None else one if other is None else one + other
 
-    Every computation is one kernel: kernel_s is not hidden by the work of the one before. Memory and arithmetic run at
-    the accelerator's sustained rates; each collective costs what the network says for its own kind, bytes, ranks,
-    nodes.
+
+class StepSkew(Protocol):
+    """What collectives take in a step beyond their isolated time."""
+
+    def skew_s(self, collective: str, bytes: Size, ranks: int, nodes: int, apart_s: Size) -> Size | None:
+        """Seconds, apart_s seconds of computing after the collective before; None where nothing is known of it."""
+        ...
+
+
+def price(
+    program: Program, processor: Processor, network: Network, at_once: int, skew: StepSkew | None = None
+) -> list[Terms]:
+    """The terms of each stage for one micro-batch. at_once: ranks of a node that compute at the same time.
+
+    Every computation is one kernel: kernel_s is not hidden by the work of the one before. Each collective costs what the
+    network says for its own kind, bytes, ranks, nodes, and, where its skew is known, for the time since the one before.
     """
-    return [_price_stage(stage, program.precision, accelerator, network) for stage in program.stages]
+    stages = (priced_ops(program, stage, processor, network, at_once, skew) for stage in program.stages)
+    return [sum((priced.terms for priced in ops), Terms()) for ops in stages]
 
 
-def _price_stage(stage: Stage, precision: Precision, accelerator: Accelerator, network: Network) -> Terms:
-    kernels = 0
-    latency: Size = 0.0
-    bandwidth: Size = 0.0
-    memory: Size = 0.0
-    arithmetic: Size = 0.0
-    for count, op in stage.counted():
-        if isinstance(op, Compute):
-            kernels += count
-            memory = memory + count * op.memory_bytes
-            bits = precision.attention_bits if op.kind == "attention" else precision.matmul_bits
-            arithmetic = arithmetic + count * op.flop / flop_per_s(accelerator, bits)
-        else:
-            time = network.time(op.collective, op.bytes, op.ranks, op.nodes)
-            latency = latency + count * time.latency_s
-            bandwidth = bandwidth + count * time.bandwidth_s
-    memory_rate = accelerator.memory_bytes_per_s * accelerator.memory_fraction
-    return Terms(kernels * accelerator.kernel_s, latency, bandwidth, memory / memory_rate, arithmetic)
+@dataclass(frozen=True)
+class PricedOp:
+    """An operation, or (None) what lies around all of a step's, with the terms of all its runs in one micro-batch.
 
-
-def flop_per_s(accelerator: Accelerator, bits: int) -> float:
-    """Sustained FLOP/s for operands of so many bits; a width without a rate of its own runs at the next wider one's.
-
-    Raises InputError if the accelerator has no rate for that width or any wider one.
+    lead_s, part of terms.kernel_s: what is done on the way to it.
     """
-    wider = [width for width in accelerator.flop_per_s if width >= bits]
-    if not wider:
-        have = ", ".join(f"{width}-bit" for width in sorted(accelerator.flop_per_s))
-        raise InputError(f"{accelerator.name}: no FLOP/s for {bits}-bit operands: it has {have}")
-    return accelerator.flop_per_s[min(wider)] * accelerator.flop_fraction
+
+    op: Op | None
+    terms: Terms
+    lead_s: Size = 0.0
+
+
+def priced_ops(
+    program: Program, stage: Stage, processor: Processor, network: Network, at_once: int, skew: StepSkew | None = None
+) -> Iterator[PricedOp]:
+    """One stage's operations for one micro-batch, in the order of execution. Arguments as of `price`."""
+    precision = program.precision
+    apart: Size = 0.0
+    for segment in stage.segments:
+        times = [processor.time(op, precision, at_once) if isinstance(op, Compute) else None for op in segment.ops]
+        busy = [0.0 if time is None else time.total_s for time in times]
+        ends_at = max((at for at, time in enumerate(times) if time is None), default=-1)
+        # Of a run of layers, all but the first follow their like.
+        since = apart if ends_at < 0 or segment.repeat == 1 else sum(busy[ends_at + 1 :], 0.0)
+        for op, time, seconds in zip(segment.ops, times, busy):
+            since = since + seconds
+            if isinstance(op, Collective):
+                yield PricedOp(op, times_over(segment.repeat, _collective(op, network, skew, since)))
+                since = 0.0
+            else:
+                assert time is not None
+                terms = Terms(
+                    time.lead_s + time.kernel_s,
+                    memory_s=time.memory_s,
+                    arithmetic_s=time.arithmetic_s,
+                    compute_s=time.roof_s,
+                )
+                yield PricedOp(op, times_over(segment.repeat, terms), segment.repeat * time.lead_s)
+        apart = apart + segment.repeat * sum(busy, 0.0) if ends_at < 0 else since
+    around = processor.begin_s(precision, at_once) / program.micro_batches
+    around = around + processor.end_s(logits_bytes(stage, precision), precision, at_once)
+    yield PricedOp(None, Terms(around), around)
+
+
+def times_over(count: int, terms: Terms) -> Terms:
+    """The terms of so many runs."""
+    return Terms(**{name: count * value for name, value in terms.as_dict().items()})
+
+
+def logits_bytes(stage: Stage, precision: Precision) -> Size:
+    """Of the logits from which a stage chooses tokens; 0 where it does not."""
+    found: Size = 0.0
+    for op in stage:
+        if isinstance(op, Compute) and op.name == "head.logits" and op.matmul is not None:
+            found = op.matmul[0] * op.matmul[2] * precision.residual_bytes
+        elif isinstance(op, Collective) and op.name == "head.gather":
+            found = op.bytes
+    return found
+
+
+def _collective(op: Collective, network: Network, skew: StepSkew | None, apart_s: Size) -> Terms:
+    time = network.time(op.collective, op.bytes, op.ranks, op.nodes)
+    more = None if skew is None else skew.skew_s(op.collective, op.bytes, op.ranks, op.nodes, apart_s)
+    return Terms(network_latency_s=time.latency_s, network_bandwidth_s=time.bandwidth_s, skew_s=more)

@@ -11,9 +11,11 @@ from inferometer.emulator.calibrate.builtin import computed
 from inferometer.emulator.economics.accelerator import Accelerator
 from inferometer.emulator.economics.accelerators import load_accelerator
 from inferometer.emulator.economics.calibrated import CalibrationNetwork
+from inferometer.emulator.economics.calibrated_skew import CalibrationSkew
 from inferometer.emulator.economics.constants import ConstantNetwork
 from inferometer.emulator.economics.deployable import MEMORY_RESERVE, Load
 from inferometer.emulator.economics.epoch.collectives import RingNetwork
+from inferometer.emulator.economics.measured import measured_machine
 from inferometer.emulator.economics.network import Network
 from inferometer.emulator.economics.scenario import Scenario, Speculation
 from inferometer.emulator.economics.tuned import TunerNetwork
@@ -31,15 +33,16 @@ if TYPE_CHECKING:
 class Request:
     """The deployable question, but for the layout and the batch.
 
-    model: a built-in name, a config.json or a Shape; accelerator: a built-in name, a TOML file or an Accelerator;
-    calibration: a file, a built-in name or a Calibration, whose laws replace the paper's constants; key narrows the
-    choice among its laws.
+    model: a built-in name, a config.json or a Shape; accelerator: a built-in name, a TOML file or an Accelerator, None for
+    the machine that the calibration has measured; calibration: a file, a built-in name or a Calibration, whose laws
+    replace the paper's constants; key narrows the choice among its laws. precision: None is 16 bits throughout, without
+    an accelerator what was measured.
     """
 
     model: str | Path | Shape
-    accelerator: str | Path | Accelerator
+    accelerator: str | Path | Accelerator | None
     load: Load
-    precision: Precision = field(default_factory=Precision)
+    precision: Precision | None = None
     calibration: str | Path | Calibration | None = None
     key: Mapping[str, Any] = field(default_factory=dict)
     usd_per_hour: float | None = None
@@ -50,24 +53,41 @@ class Request:
 
     def scenario(self) -> Scenario:
         """Raises InputError for anything that cannot be found, read or priced."""
-        device = priced(self.accelerator, self.usd_per_hour)
+        calibration, processor = loaded(self.calibration), None
+        precision = self.precision or Precision()
+        if self.accelerator is None:
+            if calibration is None:
+                raise InputError("give an --accelerator, or a --calibration whose compute terms say what a machine does")
+            processor, device = measured_machine(calibration, self.key)
+            precision = self.precision or processor.measured_precision()
+        else:
+            device = load_accelerator(self.accelerator) if isinstance(self.accelerator, str | Path) else self.accelerator
         speculation = None
         if self.speculator is not None:
             speculation = Speculation(shape_of(self.speculator), self.acceptance)
         return Scenario(
             shape_of(self.model),
-            device,
-            self.network(device),
+            at_price(device, self.usd_per_hour),
+            network_of(calibration or self.calibration, device, precision, self.key),
             self.load,
-            self.precision,
+            precision,
             self.routing,
             self.memory_reserve,
             speculation,
+            processor,
+            CalibrationSkew(calibration, self.key) if calibration is not None and calibration.skew else None,
         )
 
-    def network(self, device: Accelerator) -> Network:
-        """The calibration's laws, or the paper's constants on the device's links."""
-        return network_of(self.calibration, device, self.precision, self.key)
+
+def loaded(calibration: str | Path | Calibration | None) -> Calibration | None:
+    """The calibration by name or file; None where there is none, or only a model that NCCL computes."""
+    if calibration is None or (isinstance(calibration, str) and computed(calibration)):
+        return None
+    if isinstance(calibration, str | Path):
+        from inferometer.emulator.calibrate.file import load_calibration
+
+        return load_calibration(calibration)
+    return calibration
 
 
 def network_of(
@@ -82,20 +102,17 @@ def network_of(
         return RingNetwork(device) if device.collectives == "ring" else ConstantNetwork(device)
     if isinstance(calibration, str) and computed(calibration):
         return TunerNetwork(calibration, device, key)
-    if isinstance(calibration, str | Path):
-        from inferometer.emulator.calibrate.file import load_calibration
-
-        calibration = load_calibration(calibration)
-    return CalibrationNetwork(calibration, bits=int(precision.residual_bytes * 8), key=key)
+    laws = loaded(calibration)
+    assert laws is not None
+    return CalibrationNetwork(laws, bits=int(precision.residual_bytes * 8), key=key)
 
 
 def shape_of(model: str | Path | Shape) -> Shape:
     return model if isinstance(model, Shape) else load_shape(model)
 
 
-def priced(accelerator: str | Path | Accelerator, usd_per_hour: float | None) -> Accelerator:
+def at_price(device: Accelerator, usd_per_hour: float | None) -> Accelerator:
     """The accelerator, at the price given instead of its own."""
-    device = accelerator if isinstance(accelerator, Accelerator) else load_accelerator(accelerator)
     if usd_per_hour is None:
         return device
     if not usd_per_hour > 0:

@@ -11,6 +11,8 @@ from inferometer.emulator.economics.deployable import MEMORY_RESERVE, Deployment
 from inferometer.emulator.economics.layouts import divides
 from inferometer.emulator.economics.network import Network
 from inferometer.emulator.economics.prediction import Prediction, checked_words, usd_per_mtok, what_binds
+from inferometer.emulator.economics.price import StepSkew
+from inferometer.emulator.economics.processor import Processor
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.workload.feedforward import Routing
 from inferometer.emulator.workload.layout import Layout
@@ -53,7 +55,10 @@ class Timing:
 
 @dataclass(frozen=True)
 class Scenario:
-    """A model on a kind of accelerator and network, under a load. usd_per_hour: of one device, or None."""
+    """A model on a kind of accelerator and network, under a load.
+
+    processor, skew: as a Deployment has them.
+    """
 
     shape: Shape
     accelerator: Accelerator
@@ -63,6 +68,8 @@ class Scenario:
     routing: Routing = "random"
     memory_reserve: float = MEMORY_RESERVE
     speculation: Speculation | None = None
+    processor: Processor | None = None
+    skew: StepSkew | None = None
 
     def __post_init__(self) -> None:
         if self.speculation is not None and self.load.interleave:
@@ -80,6 +87,8 @@ class Scenario:
             self.precision,
             self.routing,
             self.memory_reserve,
+            self.processor,
+            self.skew,
         )
 
     def time(self, layout: Layout, batch: Size) -> Timing:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import tomllib
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.measure.collectives import collectives
 from inferometer.emulator.regular import check_regular
+from inferometer.emulator.workload.catalogue import load_shape
+from inferometer.emulator.workload.scaled import scaled
 
-Timing = Literal["isolated", "pipelined"]
+Timing = Literal["isolated", "pipelined", "in_step"]
 Groups = Literal["alone", "all"]
 Dtype = Literal["float32", "bfloat16", "float16"]
 Backend = Literal["gloo", "nccl", "mpi"]
@@ -48,13 +50,19 @@ class Decode(Strict):
     d_models: list[PositiveInt] = Field([4096, 8192], min_length=1)
 
 
+class InStep(Strict):
+    apart_us: list[Annotated[float, Field(gt=0, le=1e6)]] = Field([300.0, 5000.0], min_length=1)
+    """About how long a rank computes between two collectives of an ``in_step`` cell; up to a second."""
+
+
 class Tier(Strict):
     """A set of cells of equal importance: the product of its lists."""
 
     collectives: list[str] = Field(min_length=1)
     timings: list[Timing] = Field(["isolated"], min_length=1)
     groups: list[Groups] = Field(["alone"], min_length=1)
-    sizes: Literal["sweep", "decode"] = "sweep"
+    sizes: Literal["sweep", "decode"] | list[PositiveInt] = "sweep"
+    """Those of the sweep, those of a decode step, or these in bytes; never beyond the range asked for."""
     why: str = ""
 
     @model_validator(mode="after")
@@ -66,6 +74,40 @@ class Tier(Strict):
         return self
 
 
+class ProbeModel(Strict):
+    """A model whose steps are taken apart on one rank: see workload.scaled."""
+
+    model: str
+    scale: float = Field(1.0, gt=0, le=1)
+    layers: PositiveInt | None = None
+
+
+class Probes(Strict):
+    """What of the compute side is measured, on one rank and on several at once: see probing.py."""
+
+    rows: list[PositiveInt] = Field(min_length=2)
+    matrices: list[tuple[PositiveInt, PositiveInt]] = Field(min_length=2)
+    """Inner and outer dimension of each."""
+    working_set_bytes: PositiveInt = 128 * 2**20
+    """Of different matrices, one used after the other: a model's weights are streamed from memory, not kept in a cache."""
+    models: list[ProbeModel] = Field(min_length=1)
+    """Their names are looked up before any rank is started."""
+    batches: list[PositiveInt] = Field(min_length=2)
+    contexts: list[PositiveInt] = Field(min_length=2)
+    prompts: list[PositiveInt] = Field(min_length=2)
+    seconds: float = Field(0.1, gt=0)
+    """Soft limit of one probe; a few iterations come first."""
+
+    @model_validator(mode="after")
+    def _known(self) -> Probes:
+        for probe in self.models:
+            try:
+                scaled(load_shape(probe.model), probe.scale, probe.layers)
+            except InputError as error:
+                raise ValueError(str(error)) from None
+        return self
+
+
 class Sweep(Strict):
     """What is visited. Tiers stand in the order of importance."""
 
@@ -73,6 +115,8 @@ class Sweep(Strict):
     tier: list[Tier] = Field(min_length=1)
     stop: Stop = Stop()
     decode: Decode = Decode()
+    compute: Probes | None = None
+    in_step: InStep = InStep()
 
 
 class Method(Strict):
@@ -90,7 +134,7 @@ class Method(Strict):
     scheduler: Scheduler = "other"
     threads: int = Field(1, ge=1)
     launches: int = Field(3, ge=1)
-    budget_s: float | None = 180.0
+    budget_s: float | None = 240.0
     timeout_s: float = Field(60.0, gt=0, allow_inf_nan=False)
 
     def comparable(self) -> dict[str, Any]:

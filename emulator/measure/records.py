@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, FiniteFloat, NonNegativeInt, PositiveInt, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeInt, PositiveInt, ValidationError, model_validator
 
 from inferometer.emulator.measure.method import first_error
+
+NonNegativeNumber = Annotated[FiniteFloat | int, Field(ge=0)]
 
 
 class Record(BaseModel):
@@ -67,6 +69,8 @@ class Cell(Record):
     ranks: PositiveInt | None
     nodes: PositiveInt | None
     wrong: NonNegativeInt | None = None
+    requested_apart_us: FiniteFloat | None = None
+    apart_us: FiniteFloat | None = None
     flags: list[str] = []
     participants: list[NonNegativeInt] = []
     groups_ranks: list[list[NonNegativeInt]] = []
@@ -86,6 +90,8 @@ class Cell(Record):
             return self
         if self.ranks is None or self.nodes is None:
             raise ValueError("a cell with start_ns needs ranks and nodes")
+        if self.timing == "in_step" and (self.requested_apart_us is None or self.apart_us is None):
+            raise ValueError("a cell timed in_step needs requested_apart_us and apart_us")
         shapes = {len(row) for row in [*self.start_ns, *(self.stop_ns or [])]}
         rows = len(self.participants)
         if len(self.start_ns) != rows or len(self.stop_ns or []) != rows or len(shapes) != 1 or 0 in shapes:
@@ -102,7 +108,55 @@ class UnmeasuredCell(Record):
     unmeasured: str
 
 
-KINDS: dict[str, type[Record]] = {"header": Header, "launch": LaunchStart, "launch_end": LaunchEnd, "cell": Cell}
+class Operation(Record):
+    """Of a probe: what an operation works on, its times in ns and those of what led to it, [ranks][iterations]."""
+
+    op: str
+    kind: Literal["matmul", "attention", "stream", "between"]
+    rows: NonNegativeNumber = 0.0
+    inner: NonNegativeNumber = 0.0
+    outer: NonNegativeNumber = 0.0
+    matrices: NonNegativeNumber = 0.0
+    flop: NonNegativeNumber = 0.0
+    weight_bytes: NonNegativeNumber = 0.0
+    activation_bytes: NonNegativeNumber = 0.0
+    kv_bytes: NonNegativeNumber = 0.0
+    ns: list[list[int]] | None
+    between_ns: list[list[int]] | None
+
+
+class Compute(Record):
+    """A probe of the compute side: operations on ``at_once`` ranks of each node at the same time."""
+
+    record: Literal["compute"]
+    cell: str
+    launch: NonNegativeInt
+    backend: str
+    device: str
+    dtype: str
+    scheduler: str
+    threads: PositiveInt
+    at_once: PositiveInt
+    participants: list[NonNegativeInt]
+    working_set_bytes: PositiveInt
+    ops: list[Operation]
+
+    @model_validator(mode="after")
+    def _whole(self) -> Compute:
+        for op in self.ops:
+            for name, times in (("ns", op.ns), ("between_ns", op.between_ns)):
+                if times is not None and (len(times) != len(self.participants) or not all(times)):
+                    raise ValueError(f"{name} of {op.op} needs times of each of {len(self.participants)} participants")
+        return self
+
+
+KINDS: dict[str, type[Record]] = {
+    "header": Header,
+    "launch": LaunchStart,
+    "launch_end": LaunchEnd,
+    "cell": Cell,
+    "compute": Compute,
+}
 
 
 def complaint(record: dict[str, Any]) -> str | None:

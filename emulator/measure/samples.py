@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 SCHEMA = "inferometer/samples/1"
 CELL_COLUMNS = (
     "collective implementation backend launch_mode timing dtype concurrent_groups scheduler bytes requested_bytes count "
-    "ranks nodes ranks_per_node groups launch operations time_definition warmup wrong stop_reason"
+    "ranks nodes ranks_per_node groups launch operations time_definition warmup wrong stop_reason requested_apart_us "
+    "apart_us"
 ).split()
 
 

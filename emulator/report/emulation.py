@@ -43,7 +43,9 @@ def _row(row: Row, priced: Priced | None) -> str:
     waiting = "" if row.kind in COMPUTE or row.kind == "send" else format_us(row.waiting_us)
     line = f"{row.name:<28}{row.kind:<15}{row.count:>7.4g}{size:>12}{format_us(row.mean_us):>10}"
     line += f"{half:>8}{waiting:>10}{row.share:>8.1%}"
-    seconds = priced.collective_s.get(row.name) if priced and row.kind != "send" else None
+    seconds = priced.by_op.get(row.name) if priced and row.kind != "send" else None
+    if priced and priced.processor is None and row.kind in COMPUTE:
+        seconds = None
     return line if seconds is None else f"{line}{format_us(seconds * 1e6):>11}"
 
 
@@ -71,11 +73,23 @@ def split(account: Account) -> dict[str, float | None]:
 
 
 def _beside(account: Account, priced: Priced) -> Iterator[str]:
-    yield f"  predicted with {priced.network}; {priced.note}"
-    predicted = {"compute": priced.compute_s, "network": priced.network_s}
+    yield f"  predicted: network by {priced.network}; {priced.note or f'compute by {priced.processor}'}"
+    kinds = priced.kinds
+    computing = [kinds[name] for name in COMPUTE]
+    waiting = [seconds for seconds in (kinds["skew"], kinds["pipeline"]) if seconds is not None]
+    predicted = {
+        "compute": None if None in computing else sum(seconds or 0.0 for seconds in computing),
+        "network": priced.network_s,
+        "waiting": sum(waiting) if waiting else None,
+        "unattributed": kinds["between"],
+    }
     for term, us in split(account).items():
-        seconds = predicted.get(term)
-        beside = "not predicted" if seconds is None else f"{format_us(seconds * 1e6)} us predicted"
-        if seconds and us:
-            beside += f" ({seconds * 1e6 / us - 1:+.0%})"
-        yield f"  {term:<14}{format_us(us):>10} us measured {beside:>28}"
+        yield _against(term, us, predicted[term])
+    yield _against("step", account.step_mean_us, priced.total_s)
+
+
+def _against(term: str, us: float | None, seconds: float | None) -> str:
+    beside = "not predicted" if seconds is None else f"{format_us(seconds * 1e6)} us predicted"
+    if seconds and us:
+        beside += f" ({seconds * 1e6 / us - 1:+.0%})"
+    return f"  {term:<14}{format_us(us):>10} us measured {beside:>28}"

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from inferometer.emulator.economics.prediction import TERMS, Prediction
+from inferometer.emulator.economics.prediction import Prediction, hidden
 
 GB = 1e9
-HIDDEN = {"memory_s": "arithmetic_s", "arithmetic_s": "memory_s"}
 
 
 def prediction_lines(p: Prediction) -> list[str]:
@@ -44,10 +43,10 @@ def _latency(p: Prediction) -> Iterator[str]:
         interval = f"   95 % from the calibration's parameters: {milliseconds(low)} to {milliseconds(high)}"
     speculated = f" (speculating {p.gamma} tokens ahead)" if p.gamma and p.gamma > 1 else ""
     yield f"time per token      {milliseconds(p.token_latency_s):>11}{speculated}{interval}"
-    smaller = min(("memory_s", "arithmetic_s"), key=p.terms.__getitem__)
-    for name in TERMS:
+    behind = hidden(p.terms)
+    for name in p.terms:
         words = name.removesuffix("_s").replace("_", " ")
-        mark = f"(hidden behind {HIDDEN[name].removesuffix('_s')})" if name == smaller else ""
+        mark = f"(hidden behind {behind[name].removesuffix('_s')})" if name in behind else ""
         mark = "<- binds" if name.removesuffix("_s") == p.binds else mark
         yield f"  {words:<18}{milliseconds(p.terms[name]):>11}  {mark}".rstrip()
     if p.pipeline_s:

@@ -9,6 +9,8 @@ import numpy as np
 
 from inferometer.emulator.calibrate.laws import affine
 from inferometer.emulator.calibrate.prior import paper_parameters
+from inferometer.emulator.report.compute import compute_lines
+from inferometer.emulator.report.skew import skew_lines
 from inferometer.emulator.units import format_bytes, format_us
 
 if TYPE_CHECKING:
@@ -34,6 +36,8 @@ def summary_lines(calibration: Calibration) -> list[str]:
         *_table(calibration),
         "",
         *_comparison(calibration),
+        *skew_lines(calibration),
+        *compute_lines(calibration),
         *_unknown(calibration),
         *_also(calibration),
         "",

@@ -17,13 +17,15 @@ HEADER = (
 
 LEGEND = (
     "# time: mean over the iterations, as nccl-tests has it; median, p95: over the iterations, each the time from when all\n"
-    "# ranks were there to when the last was done; algbw, busbw: from the median; ±95%: half width of its 95 % interval."
+    "# ranks were there to when the last was done (in_step: the mean over the ranks, waiting for the others included);\n"
+    "# algbw, busbw: from the median; ±95%: half width of its 95 % interval."
 )
 
 
 def row(cell: dict[str, Any]) -> str:
     """One cell as a line. ``cell``: a cell record with the numbers of `statistics.summary`."""
-    where = f"  {cell['collective']:<21} {cell['ranks']:>5} {cell['nodes']:>5} {cell['groups']:>6} {cell['timing']}"
+    apart = f" {cell['requested_apart_us']:g} us apart" if cell.get("requested_apart_us") else ""
+    where = f"  {cell['collective']:<21} {cell['ranks']:>5} {cell['nodes']:>5} {cell['groups']:>6} {cell['timing']}{apart}"
     if "unmeasured" in cell:
         return f"# {where.strip()} {cell['requested_bytes']} B {cell['dtype']}: not measured: {cell['unmeasured']}"
     sums = cell["collective"] in ("all_reduce", "reduce_scatter")

@@ -36,6 +36,8 @@ class Compute:
     kv_bytes: Size = 0.0
     resident_bytes: Size = 0.0
     matmul: tuple[Size, int, int] | None = None
+    matrices: Size = 1.0
+    """Different matrices that the rows of a matmul are spread over: experts, heads."""
     expected: bool = False
     """The rows depend on the routing of tokens, and are the expectation under the program's routing."""
 

@@ -68,6 +68,7 @@ class RankWork:
             activation_bytes=rows * (inner * p.activation_bytes + outer * p.residual_bytes),
             resident_bytes=matrices_kept * matrix_bytes,
             matmul=(rows, inner, outer),
+            matrices=matrices_read,
             expected=expected,
         )
 

@@ -39,7 +39,7 @@ def test_the_parts_of_a_step_sum_to_it_in_every_launch(command, tmp_path):
         sent = rows["moe.dispatch", "all_to_all"]
         assert sent["count"] == 2 and sent["executed"] > 0 and 0 <= sent["waiting_us"] <= sent["mean_us"]
         assert rows["attention.qkv", "matmul"]["waiting_us"] is None
-        assert phase["predicted"]["collective_s"]["moe.dispatch"] > 0
+        assert phase["predicted"]["by_op"]["moe.dispatch"] > 0
     steps = steps_in(tmp_path / "own.jsonl")
     assert {(step["launch"], step["rank"]) for step in steps} == {(0, 0), (0, 1), (1, 0), (1, 1)}
 

@@ -49,10 +49,21 @@ def test_the_shipped_sweep_visits_every_collective_and_starts_with_t_reduce():
     assert sweep.tier[0].collectives == ["all_reduce"]
     assert sweep.tier[0].timings == ["isolated"]
     assert {name for tier in sweep.tier for name in tier.collectives} == set(collectives())
-    assert {timing for tier in sweep.tier for timing in tier.timings} == {"isolated", "pipelined"}
+    assert {timing for tier in sweep.tier for timing in tier.timings} == {"isolated", "pipelined", "in_step"}
     assert {groups for tier in sweep.tier for groups in tier.groups} == {"alone", "all"}
     assert any(tier.sizes == "decode" for tier in sweep.tier)
     assert all(tier.why for tier in sweep.tier)
+
+
+def test_the_shipped_sweep_compares_every_cell_in_a_step_with_an_isolated_one_before_it():
+    sweep = load_sweep("default")
+    places = [i for i, tier in enumerate(sweep.tier) if "in_step" in tier.timings]
+    assert places[0] == 3 and "all_reduce" in sweep.tier[3].collectives  # a small budget still reaches it
+    for at in places:
+        tier = sweep.tier[at]
+        before = {name for one in sweep.tier[:at] if one.timings == ["isolated"] for name in one.collectives}
+        assert set(tier.collectives) <= before and set(tier.sizes) <= set(sizes_between(64, 16 << 20, 4))
+        assert len(tier.sizes) >= 2 and len(set(sweep.in_step.apart_us)) >= 2  # or u and v are not identified
 
 
 TIER = '[[tier]]\ncollectives = ["all_reduce"]\n'
@@ -67,6 +78,8 @@ BAD_SWEEPS = {
         "tier.0: unknown collective 'all_reduse'",
     ),
     "unknown timing": (NAMED + TIER + 'timings = ["fast"]\n', "tier.0.timings.0: "),
+    "no time apart": (NAMED + TIER + "[in_step]\napart_us = [0.0]\n", "in_step.apart_us.0: "),
+    "no size": (NAMED + TIER + "sizes = [0]\n", "tier.0.sizes."),
     "of the wrong kind": (NAMED + '[stop]\ncell_seconds = "long"\n' + TIER, "stop.cell_seconds: "),
     "limits crossed": (
         NAMED + "[stop]\nmin_iterations = 30\nmax_iterations = 20\n" + TIER,

@@ -15,7 +15,7 @@ from inferometer.emulator.economics.epoch.model import PaperModel
 from inferometer.emulator.economics.epoch.reductions import Exchange
 from inferometer.emulator.economics.epoch.stage import Array, Stage, rejected, scale_down, stage
 from inferometer.emulator.economics.network import CollectiveTime, Network
-from inferometer.emulator.economics.price import flop_per_s
+from inferometer.emulator.economics.processor import flop_per_s
 
 #: Kernels of a layer that nothing hides; charged in every layout, however many collectives it has.
 KERNELS_PER_LAYER = 4

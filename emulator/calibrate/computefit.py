@@ -1,0 +1,271 @@
+"""Fit the laws of computing to probes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inferometer.emulator.calibrate.computelaws import matmul_us
+from inferometer.emulator.calibrate.computerecords import LINE, LINE_UNITS, SURFACE, ComputeLaw, ComputeTarget, knot
+from inferometer.emulator.calibrate.intervals import MIN_LAUNCHES, jackknife_interval
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = NDArray[np.float64]
+Document = dict[str, Any]
+
+#: Relative residuals of a line beyond this count linearly.
+F_SCALE = 0.1
+REWEIGHTED = 20
+#: A term that nowhere adds this share of the time is at its bound, 0.
+NOTHING = 1e-3
+#: What the time of each kind of operation grows with, the surest first (a matmul's is a surface in rows and elements).
+GROWS_WITH = {
+    "attention": ("cache", "arithmetic", "activations"),
+    "stream": ("activations",),
+    "between": ("activations",),
+}
+#: Share of the grid's working set from which on a model's weights count as streamed from memory too.
+STREAMED = 0.5
+#: Different probes below which an operation gets no line of its own.
+LEAST_PROBES = 4
+
+
+def fit_compute(probes: pd.DataFrame) -> list[Document]:
+    """ComputeLaw records of every target among probes, rows of measure.probe_table."""
+    found: list[Document] = []
+    for key, rows in probes.groupby(list(ComputeTarget.model_fields), sort=True):
+        target = dict(zip(ComputeTarget.model_fields, key))
+        found += [{"target": target, **law} for law in _laws(rows)]
+    return found
+
+
+def _laws(rows: pd.DataFrame) -> Iterator[Document]:
+    grid = rows[rows["op"] == "matmul"]
+    models = rows[rows["op"] != "matmul"]
+    if len(grid):
+        streamed = models["working_set_bytes"] >= STREAMED * grid["working_set_bytes"].min()
+        yield _surface(grid, models[(models["kind"] == "matmul") & streamed])
+    for kind in ("attention", "stream"):
+        own = models[models["kind"] == kind]
+        if own["probe"].nunique() >= LEAST_PROBES:
+            yield {"op": kind, **_line(own, "us", GROWS_WITH[kind])}
+    between = models[models["between_us"].notna()]
+    if between["probe"].nunique() < LEAST_PROBES:
+        return
+    yield {"op": "between", "before": None, **_line(between, "between_us", GROWS_WITH["between"])}
+    for name, led in between.groupby("op", sort=True):
+        if led["probe"].nunique() >= LEAST_PROBES:
+            yield {"op": "between", "before": name, **_line(led, "between_us", GROWS_WITH["between"])}
+
+
+# -- matmuls -------------------------------------------------------------------------------------------------------------
+
+
+def _surface(grid: pd.DataFrame, seen_in_models: pd.DataFrame) -> Document:
+    """The medians over launches at the knots; how well they foretell the matmuls of the probed models."""
+    grid = grid.assign(elements=grid["inner"] * grid["outer"])
+    launches = np.sort(grid["launch"].unique())
+    table = grid.pivot_table(index=["rows", "elements"], columns="launch", values="us", aggfunc="median")
+    table = table.dropna()  # a knot that a launch lacks is none
+    logs = np.log(table.to_numpy())
+    centre = np.median(logs, axis=1)
+    others = (
+        np.array([np.median(np.delete(logs, i, axis=1), axis=1) for i in range(len(launches))])
+        if len(launches) > 1
+        else None
+    )
+    rows = sorted({int(r) for r, _ in table.index})
+    elements = sorted({int(e) for _, e in table.index})
+    whole = {(int(r), int(e)): i for i, (r, e) in enumerate(table.index)}
+    rows = [r for r in rows if all((r, e) in whole for e in elements)]
+    at = [whole[r, e] for r in rows for e in elements]
+    centre, others = np.exp(centre[at]), None if others is None else np.exp(others[:, at])
+    intervals, reason = _intervals(centre, others)
+    names = [knot(r, e) for r in rows for e in elements]
+    parameters = {
+        name: _parameter(float(value), "us", interval, reason) for name, value, interval in zip(names, centre, intervals)
+    }
+    document: Document = {
+        "op": "matmul",
+        "form": "surface",
+        "equation": SURFACE,
+        "rows": rows,
+        "elements": elements,
+        "params": parameters,
+        "rates": _rates(rows, elements, centre, others, int(grid["weight_bytes"].iloc[0] / grid["elements"].iloc[0])),
+        "domain": {
+            "rows": (rows[0], rows[-1]),
+            "elements": (elements[0], elements[-1]),
+            "working_set_bytes": int(grid["working_set_bytes"].min()),
+        },
+        "fit": {
+            "n_points": len(at) * len(launches),
+            "n_launches": len(launches),
+            "medape": None,
+            "held_out": {"median": None, "p90": None, "n": 0, "reason": "no model with so large a working set was probed"},
+        },
+    }
+    if len(seen_in_models):
+        stand_in = ComputeLaw.model_validate({"target": _any_target(grid), **document})
+        foretold = matmul_us(stand_in, *(seen_in_models[name].to_numpy() for name in ("rows", "inner", "outer", "matrices")))
+        document["fit"]["held_out"] = _errors(foretold, seen_in_models["us"].to_numpy())
+    return document
+
+
+def _rates(rows: list[int], elements: list[int], centre: Array, others: Array | None, width: int) -> Document:
+    """Dispatch, memory bandwidth, FLOP/s of skinny and of fat matmuls, with their intervals."""
+    shape = (len(rows), len(elements))
+    largest = elements[-1]
+    skinny = min(range(len(rows)), key=lambda i: abs(rows[i] - 8))
+    wanted: dict[str, tuple[str, Callable[[Array], float]]] = {
+        "smallest_us": ("us", lambda t: float(t[0, 0])),
+        "memory_gb_per_s": ("GB/s", lambda t: largest * width / t[0, -1] / 1e3),
+        f"gflops_at_{rows[skinny]}_rows": ("GFLOP/s", lambda t: 2 * rows[skinny] * largest / t[skinny, -1] / 1e3),
+        "gflops": ("GFLOP/s", lambda t: float(np.max([2 * r * largest / t[i, -1] / 1e3 for i, r in enumerate(rows)]))),
+    }
+    values = np.array([of(centre.reshape(shape)) for _, of in wanted.values()])
+    without = None
+    if others is not None:
+        without = np.array([[of(other.reshape(shape)) for _, of in wanted.values()] for other in others])
+    intervals, reason = _intervals(values, without)
+    return {
+        name: _parameter(float(value), unit, interval, reason)
+        for (name, (unit, _)), value, interval in zip(wanted.items(), values, intervals)
+    }
+
+
+# -- lines ---------------------------------------------------------------------------------------------------------------
+
+
+def _line(rows: pd.DataFrame, column: str, grows_with: tuple[str, ...]) -> Document:
+    """A straight line in the sizes named, as far as they vary, fitted to each operation's median over launches."""
+    sizes = [size for size, *_ in LINE_UNITS.values()]
+    keys = ["op", "probe", *sizes]
+    table = rows.pivot_table(index=keys, columns="launch", values=column, aggfunc="median").dropna()
+    at = np.array([[float(value) for value in index[2:]] for index in table.index]).reshape(-1, len(sizes))
+    times = table.to_numpy()
+    names = _told_apart(at, grows_with)
+    design = _design(at, names)
+    centre = fit_line(design, np.median(times, axis=1))
+    count = times.shape[1]
+    others = None
+    if count > 1:
+        others = np.array([fit_line(design, np.median(np.delete(times, i, axis=1), axis=1)) for i in range(count)])
+    intervals, reason = _intervals(centre, others)
+    params = {}
+    for name, (_, unit, _) in {"o": ("", "us", 1.0), **LINE_UNITS}.items():
+        if name in names:
+            index = names.index(name)
+            params[name] = _parameter(float(centre[index]), unit, intervals[index], reason, at_bound=centre[index] == 0)
+        else:
+            size = LINE_UNITS[name][0]
+            why = f"the probes do not tell {size} from what stands before it: what it costs is there"
+            params[name] = _parameter(None, unit, None, why if name in grows_with else f"not taken to grow with {size}")
+    middle = np.median(times, axis=1)
+    left_out = np.array(
+        [_foretold_without(design, middle, table.index.get_level_values("probe"), i) for i in range(len(middle))]
+    )
+    known = np.isfinite(left_out)
+    return {
+        "form": "line",
+        "equation": LINE,
+        "params": params,
+        "domain": {size: (float(values.min()), float(values.max())) for size, values in zip(sizes, at.T)},
+        "fit": {
+            "n_points": int(times.size),
+            "n_launches": count,
+            "medape": float(np.median(np.abs(design @ centre / middle - 1))),
+            "held_out": _errors(left_out[known], middle[known]),
+        },
+    }
+
+
+def _told_apart(at: Array, grows_with: tuple[str, ...]) -> list[str]:
+    """o and those of grows_with, in their order, that the sizes at [points, sizes] tell from the ones before."""
+    names = ["o"]
+    for name in grows_with:
+        columns = _design(at, [*names, name])
+        largest = columns.max(axis=0)
+        if (largest > 0).all() and np.linalg.matrix_rank(columns / largest) > len(names):
+            names.append(name)
+    return names
+
+
+def fit_line(design: Array, us: Array) -> Array:
+    """Parameters ≥ 0 that minimise the soft-L1 of (design·x − us)/us. design [m, k] in µs per unit, us [m] > 0.
+
+    By non-negative least squares, each time with the weights that soft-L1 gives the residuals of the time before.
+    """
+    from scipy.optimize import nnls
+
+    unit = np.median(us) / np.maximum(design.max(axis=0), 1e-300)  # 1 explains a typical time
+    part = design * unit / us[:, None]
+    weight = np.ones(len(us))
+    for _ in range(REWEIGHTED):
+        x, _ = nnls(part * weight[:, None], weight)
+        weight = (1 + ((part @ x - 1) / F_SCALE) ** 2) ** -0.25
+    value = np.where((part * x).max(axis=0) < NOTHING, 0.0, x)
+    return np.asarray(value * unit)
+
+
+def _design(at: Array, names: list[str]) -> Array:
+    """[points, names] in µs per unit of the parameter. at: [points, sizes] in the order of LINE_UNITS."""
+    columns = {"o": np.ones(len(at))}
+    columns |= {name: values * factor for (name, (_, _, factor)), values in zip(LINE_UNITS.items(), at.T)}
+    return np.column_stack([columns[name] for name in names])
+
+
+def _foretold_without(design: Array, us: Array, probes: Any, index: int) -> float:
+    """The time of one point from a fit without its probe; NaN where the rest cannot bear one."""
+    rest = probes != probes[index]
+    if rest.sum() <= design.shape[1] or np.linalg.matrix_rank(design[rest]) < design.shape[1]:
+        return float("nan")
+    return float(design[index] @ fit_line(design[rest], us[rest]))
+
+
+# -- both ----------------------------------------------------------------------------------------------------------------
+
+
+def _intervals(values: Array, others: Array | None) -> tuple[list[tuple[float, float] | None], str | None]:
+    """The 95 % intervals over launches (calibrate.intervals), or none of them and why."""
+    if others is None or len(others) < MIN_LAUNCHES:
+        return [None] * len(values), f"needs {MIN_LAUNCHES} launches, has {0 if others is None else len(others)}"
+    intervals, _, _ = jackknife_interval(values, others, np.zeros(len(values)))
+    return [(float(low), float(high)) for low, high in intervals], None
+
+
+def _parameter(
+    value: float | None,
+    unit: str,
+    interval: tuple[float, float] | None,
+    reason: str | None,
+    *,
+    at_bound: bool = False,
+) -> Document:
+    document: Document = {"value": value, "unit": unit, "ci95": interval, "source": "fit"}
+    if value is None:
+        return document | {"status": "not_identified", "reason": reason, "ci95_reason": reason}
+    if at_bound:
+        return document | {
+            "status": "at_bound",
+            "ci95": None,
+            "ci95_reason": "at its bound",
+            "reason": "adds nothing anywhere",
+        }
+    return document | {"status": "fitted", "ci95_reason": reason, "ci95_over": None if interval is None else "launches"}
+
+
+def _errors(foretold: Array, measured: Array) -> Document:
+    if not len(measured):
+        return {"median": None, "p90": None, "n": 0, "reason": "too few probes to leave one out"}
+    errors = np.abs(foretold / measured - 1)
+    return {"median": float(np.median(errors)), "p90": float(np.percentile(errors, 90)), "n": len(errors)}
+
+
+def _any_target(rows: pd.DataFrame) -> Document:
+    return {name: rows[name].iloc[0] for name in ComputeTarget.model_fields}

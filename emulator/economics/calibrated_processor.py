@@ -1,0 +1,178 @@
+"""Compute terms from a calibration: every operation priced by the law of its kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from inferometer.emulator.calibrate.computelaws import line_us, matmul_us
+from inferometer.emulator.calibrate.computerecords import ComputeLaw, ComputeTarget
+from inferometer.emulator.economics.accelerator import Accelerator
+from inferometer.emulator.economics.calibrated import WIDTH_BITS
+from inferometer.emulator.economics.processor import ComputeTime
+from inferometer.emulator.errors import InputError
+from inferometer.emulator.workload.precision import Precision
+from inferometer.emulator.workload.program import Compute, Size
+
+if TYPE_CHECKING:
+    from inferometer.emulator.calibrate.calibration import Calibration
+
+US = 1e-6
+#: What stands before the first operation of a step and after its last, in the laws of "between".
+BEGIN, END = "step.begin", "step.end"
+#: A prediction this many times beyond the largest matmul or the longest attention measured says so.
+FAR = 4.0
+
+
+class CalibrationProcessor:
+    """The laws of one calibration. key narrows their choice (backend, scheduler, …) as it does that of a network's laws.
+
+    Raises InputError where the calibration holds no compute laws, or several kinds that match.
+    """
+
+    def __init__(self, calibration: Calibration, key: Mapping[str, Any] | None = None) -> None:
+        self._id = calibration.id[:12]
+        asked = {name: value for name, value in (key or {}).items() if name in ("backend", "scheduler", "dtype")}
+        laws = [law for law in calibration.compute if all(getattr(law.target, k) == v for k, v in asked.items())]
+        if not laws:
+            why = calibration.not_measured.get("compute") or f"none of its laws has {asked}"
+            raise InputError(f"calibration {self._id} has no compute terms ({why}): give an --accelerator")
+        for field in ("backend", "device", "scheduler", "threads"):
+            if len(kinds := {str(getattr(law.target, field)) for law in laws}) > 1:
+                raise InputError(f"compute laws of several kinds match: choose with --key {field}={'|'.join(sorted(kinds))}")
+        self._laws: dict[tuple[str, int, str, str | None], ComputeLaw] = {}
+        self._laws |= {(law.target.dtype, law.target.at_once, law.op, law.before): law for law in laws}
+        self.notes: dict[str, None] = {}
+        """In words, where what was priced so far leaves what was measured."""
+
+    @property
+    def name(self) -> str:
+        target = self._any_target
+        return f"measured {target.device} of calibration {self._id} ({target.backend} ranks, {target.threads} threads each)"
+
+    @property
+    def dtypes(self) -> list[str]:
+        """In which computing was measured."""
+        return sorted({dtype for dtype, *_ in self._laws})
+
+    def time(self, op: Compute, precision: Precision, at_once: int) -> ComputeTime:
+        """Time of an operation by the law of its kind, and of what leads to it. Raises InputError for other widths."""
+        dtype, level, shared = self._place(precision, at_once)
+        sizes = {"activation_bytes": op.activation_bytes, "kv_bytes": op.kv_bytes, "flop": op.flop}
+        lead = shared * line_us(self._between(dtype, level, op.name), sizes)
+        surface = self._law(dtype, level, "matmul")
+        if op.kind == "matmul":
+            assert op.matmul is not None
+            own = shared * matmul_us(surface, *op.matmul, op.matrices)
+            start = np.minimum(own, _value(surface, "smallest_us"))
+            self._note_matmul(surface, op)
+        else:
+            law = self._law(dtype, level, op.kind)
+            own = shared * line_us(law, sizes)
+            start = np.minimum(own, law.params["o"].value or 0.0)
+            for size, value in sizes.items():
+                low_high = getattr(law.domain, size)
+                if low_high and np.max(value) > FAR * low_high[1] > 0:
+                    self._note(f"{op.kind}: {size} of {np.max(value):.3g} is beyond the {low_high[1]:.3g} measured")
+        memory = op.memory_bytes / _value(surface, "memory_gb_per_s") / 1e9
+        arithmetic = op.flop / _value(surface, "gflops") / 1e9
+        return ComputeTime(start * US, shared * memory, shared * arithmetic, (own - start) * US, lead * US)
+
+    def begin_s(self, precision: Precision, at_once: int) -> Size:
+        """What the engine does before the first operation of a step."""
+        dtype, level, shared = self._place(precision, at_once)
+        return shared * line_us(self._between(dtype, level, BEGIN), {}) * US
+
+    def end_s(self, logits_bytes: Size, precision: Precision, at_once: int) -> Size:
+        """The choice of tokens from logits; nothing where there are none."""
+        dtype, level, shared = self._place(precision, at_once)
+        chosen = line_us(self._between(dtype, level, END), {"activation_bytes": logits_bytes})
+        return np.where(np.asarray(logits_bytes) > 0, shared * chosen * US, 0.0)
+
+    def accelerator(self, memory_bytes: float, node_size: int) -> Accelerator:
+        """The device as a datasheet would have it: measured rates with all its ranks at work."""
+        levels = {dtype: max(level for d, level, *_ in self._laws if d == dtype) for dtype in self.dtypes}
+        surfaces = {dtype: self._law(dtype, level, "matmul") for dtype, level in levels.items()}
+        widest = max(surfaces, key=lambda dtype: WIDTH_BITS[dtype])
+        return Accelerator(
+            name=self.name,
+            flop_per_s={WIDTH_BITS[dtype]: _value(law, "gflops") * 1e9 for dtype, law in surfaces.items()},
+            flop_fraction=1.0,
+            memory_bytes=memory_bytes,
+            memory_bytes_per_s=_value(surfaces[widest], "memory_gb_per_s") * 1e9,
+            memory_fraction=1.0,
+            intra_bytes_per_s=None,
+            inter_bytes_per_s=None,
+            node_size=node_size,
+            usd_per_hour=None,
+            kernel_s=_value(surfaces[widest], "smallest_us") * US,
+        )
+
+    def measured_precision(self) -> Precision:
+        """The one width that was measured for everything. Raises InputError where there are several."""
+        widths = {WIDTH_BITS[dtype] for dtype in self.dtypes}
+        if len(widths) != 1:
+            raise InputError(
+                f"calibration {self._id}: computing was measured in {', '.join(self.dtypes)}: say how many bits"
+            )
+        bits = widths.pop()
+        return Precision(bits, bits, bits)
+
+    def relative_error(self, precision: Precision, at_once: int) -> float:
+        """How far the laws may be off, as a fraction: by their matmuls in models they had not seen, and between launches."""
+        dtype, level, _ = self._place(precision, at_once)
+        surface = self._law(dtype, level, "matmul")
+        rate = (surface.rates or {})["memory_gb_per_s"]
+        found = [surface.fit.held_out.median or 0.0]
+        if rate.ci95 is not None and rate.value:
+            found.append((rate.ci95[1] - rate.ci95[0]) / 2 / rate.value)
+        return max(found)
+
+    # -- choice of a law -----------------------------------------------------------------------------------------------
+
+    def _place(self, precision: Precision, at_once: int) -> tuple[str, int, float]:
+        """dtype, measured ranks at once, and how many of the asked ones share what one of those has to itself."""
+        widths = {precision.weight_bits, precision.activation_bits, precision.kv_bits}
+        fitting = [dtype for dtype in self.dtypes if widths == {WIDTH_BITS[dtype]}]
+        if not fitting:
+            asked = f"weights {precision.weight_bits}, activations {precision.activation_bits}, cache {precision.kv_bits}"
+            raise InputError(
+                f"calibration {self._id}: computing was measured in {', '.join(self.dtypes)}, "
+                f"not with {asked} bits: give these widths, or an --accelerator"
+            )
+        levels = sorted({level for dtype, level, *_ in self._laws if dtype == fitting[0]})
+        level = next((level for level in levels if level >= at_once), levels[-1])
+        if at_once > level:
+            self._note(f"{at_once} ranks of a node compute, but no more than {level} at once were measured: taken to share")
+        return fitting[0], level, max(1.0, at_once / level)
+
+    def _law(self, dtype: str, level: int, op: str) -> ComputeLaw:
+        law = self._laws.get((dtype, level, op, None))
+        if law is None:
+            raise InputError(f"calibration {self._id} has no law of {op} in {dtype} on {level} ranks at once")
+        return law
+
+    def _between(self, dtype: str, level: int, before: str) -> ComputeLaw:
+        return self._laws.get((dtype, level, "between", before)) or self._law(dtype, level, "between")
+
+    def _note_matmul(self, law: ComputeLaw, op: Compute) -> None:
+        assert op.matmul is not None and law.elements
+        elements = op.matmul[1] * op.matmul[2]
+        if elements > FAR * law.elements[-1]:
+            self._note(f"matmul: matrices of {elements:.3g} elements are beyond the {law.elements[-1]:.3g} measured")
+
+    def _note(self, text: str) -> None:
+        self.notes[text] = None
+
+    @property
+    def _any_target(self) -> ComputeTarget:
+        return next(iter(self._laws.values())).target
+
+
+def _value(law: ComputeLaw, rate: str) -> float:
+    assert law.rates is not None
+    value = law.rates[rate].value
+    assert value is not None
+    return value

@@ -1,0 +1,46 @@
+"""What a step pays beyond isolated collectives, from a calibration's skew laws."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from inferometer.emulator.calibrate.calibration import PREFERRED
+from inferometer.emulator.calibrate.skewpredict import choose_skews, terms_us
+from inferometer.emulator.calibrate.skewrecords import Skew
+from inferometer.emulator.workload.program import Size
+
+if TYPE_CHECKING:
+    from inferometer.emulator.calibrate.calibration import Calibration
+
+#: Waking up cold and drifting apart cost much the same whatever the collective: this one's skew stands in for others.
+STANDS_IN = "all_reduce"
+
+
+class CalibrationSkew:
+    """The skew laws of one calibration; key narrows their choice as that of a network's laws."""
+
+    def __init__(self, calibration: Calibration, key: Mapping[str, Any] | None = None) -> None:
+        self._skews = calibration.skew
+        self._key = {name: value for name, value in (key or {}).items() if name != "timing"}
+        self.notes: dict[str, None] = {}
+        """In words, what was left out or stood in for so far."""
+
+    def skew_s(self, collective: str, bytes: Size, ranks: int, nodes: int, apart_s: Size) -> Size | None:
+        """Seconds at least 0; None, with a note, where neither the collective nor all_reduce was timed in a step there."""
+        if ranks == 1:
+            return 0.0
+        for name in (collective, STANDS_IN):
+            for law in self._of(name):
+                if (law.ranks, law.nodes) == (ranks, nodes):
+                    if name != collective:
+                        self.notes[f"{collective}: the skew of {STANDS_IN}, its own was not measured"] = None
+                    n, apart_us = np.broadcast_arrays(np.asarray(bytes, float), np.asarray(apart_s, float) * 1e6)
+                    return np.maximum(terms_us(law, n, apart_us).sum(axis=0), 0.0) * 1e-6
+        self.notes[f"{collective}: the skew on {ranks} ranks of {nodes} nodes was not measured, and is left out"] = None
+        return None
+
+    def _of(self, collective: str) -> list[Skew]:
+        return choose_skews(self._skews, collective, self._key, PREFERRED)

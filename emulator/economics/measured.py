@@ -1,0 +1,29 @@
+"""The machine a calibration was measured on, as a place to run models: no datasheet needed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from inferometer.emulator.economics.accelerator import Accelerator
+from inferometer.emulator.economics.calibrated_processor import CalibrationProcessor
+from inferometer.emulator.errors import InputError
+
+if TYPE_CHECKING:
+    from inferometer.emulator.calibrate.calibration import Calibration
+
+
+def measured_machine(calibration: Calibration, key: Mapping[str, Any]) -> tuple[CalibrationProcessor, Accelerator]:
+    """Its compute laws, and one rank of it as an accelerator: an equal share of a node's memory, without a price.
+
+    Raises InputError where the calibration has no compute laws, or does not say how many ranks and bytes a node has.
+    """
+    processor = CalibrationProcessor(calibration, key)
+    provenance = calibration.provenance
+    per_node = (provenance.topology or {}).get("ranks_per_node")
+    memory = (provenance.hardware or {}).get("memory_bytes")
+    if not isinstance(per_node, list) or not per_node or not isinstance(memory, int | float):
+        missing = "memory_bytes" if isinstance(per_node, list) and per_node else "ranks_per_node"
+        raise InputError(f"calibration {calibration.id[:12]} does not say {missing} of a node: give an --accelerator")
+    ranks = max(int(count) for count in per_node if isinstance(count, int | float))
+    return processor, processor.accelerator(float(memory) / ranks, ranks)

@@ -1,0 +1,116 @@
+"""Which probes of the compute side a launch makes: matmuls on a grid of sizes, steps of whole models taken apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Literal
+
+from inferometer.emulator.measure.method import Method, ProbeModel
+from inferometer.emulator.workload.catalogue import load_shape
+from inferometer.emulator.workload.program import Compute, Program
+from inferometer.emulator.workload.scaled import scaled
+from inferometer.emulator.workload.shape import Shape
+from inferometer.emulator.workload.step import Step
+
+PROBED = {"gloo": ("float32", "bfloat16"), "mpi": ("float32",)}
+"""By backend the dtypes in which models run; none on GPUs, where no model is run yet."""
+BEGIN, END = "step.begin", "step.end"
+"""What stands where no operation does: before the first of a step and after the last."""
+
+
+@dataclass(frozen=True)
+class MatmulProbe:
+    """rows × inner by inner × outer, again and again with another matrix."""
+
+    dtype: str
+    at_once: int
+    """Ranks of a node that compute at the same time."""
+    rows: int
+    inner: int
+    outer: int
+
+    @property
+    def id(self) -> str:
+        """The same probe in every launch."""
+        return f"compute/{self.dtype}/{self.at_once}/matmul/{self.rows}x{self.inner}x{self.outer}"
+
+
+@dataclass(frozen=True)
+class ModelProbe:
+    """Steps of a whole small model on one rank: what every operation takes, and what lies between them."""
+
+    dtype: str
+    at_once: int
+    model: ProbeModel
+    phase: Literal["prefill", "decode"]
+    batch: int
+    tokens: int
+    """Of the context in decode, of the prompt in prefill."""
+
+    @property
+    def id(self) -> str:
+        """The same probe in every launch."""
+        layers = f"-{self.model.layers}" if self.model.layers else ""
+        model = f"{self.model.model}-{self.model.scale:g}{layers}"
+        return f"compute/{self.dtype}/{self.at_once}/{model}/{self.phase}/{self.batch}x{self.tokens}"
+
+    @property
+    def step(self) -> Step:
+        return Step.decode(self.batch, self.tokens) if self.phase == "decode" else Step.prefill(self.batch, self.tokens)
+
+    def shape(self) -> Shape:
+        """Raises InputError as load_shape and scaled do."""
+        return scaled(load_shape(self.model.model), self.model.scale, self.model.layers).shape
+
+
+Probe = MatmulProbe | ModelProbe
+
+
+def probes_of(method: Method, ranks_per_node: int, cores: int) -> list[Probe]:
+    """Every probe the sweep asks for and the backend runs: on one rank of each node, on two, four, … and on all, at once.
+
+    Never on more ranks than cores: a rank that waits for its turn on a core takes now one probe's time, now a time slice
+    more, which no median over a few iterations shows.
+    """
+    wanted = method.sweep.compute
+    if wanted is None:
+        return []
+    dtypes = [name for name in method.dtypes if name in PROBED.get(method.backend, ())]
+    places = [
+        (dtype, at_once) for dtype in dtypes for at_once in levels(max(1, min(ranks_per_node, cores // method.threads)))
+    ]
+    # In the order of importance: where the time ends, the rest is left out.
+    found: list[Probe] = []
+    for place in places:
+        found += [MatmulProbe(*place, rows, *matrix) for matrix in wanted.matrices for rows in wanted.rows]
+    models = [(place, model) for place in places for model in wanted.models]
+    for batch, context in product(wanted.batches, wanted.contexts):
+        found += [ModelProbe(*place, model, "decode", batch, context) for place, model in models]
+    for prompt in wanted.prompts:
+        found += [ModelProbe(*place, model, "prefill", 1, prompt) for place, model in models]
+    return found
+
+
+def levels(most: int) -> list[int]:
+    """1, 2, 4, … and most itself."""
+    return sorted({*(2**k for k in range(most.bit_length())), most})
+
+
+def participants(node_of: Sequence[int], at_once: int) -> list[int]:
+    """The first ranks of every node, at_once of each."""
+    return [rank for rank, node in enumerate(node_of) if node_of[:rank].count(node) < at_once]
+
+
+def features(op: Compute) -> dict[str, float]:
+    """What an operation's time may depend on."""
+    rows, inner, outer = op.matmul or (0, 0, 0)
+    sizes = {"rows": rows, "inner": inner, "outer": outer, "matrices": op.matrices if op.matmul else 0}
+    sizes |= {name: getattr(op, name) for name in ("flop", "weight_bytes", "activation_bytes", "kv_bytes")}
+    return {name: float(value) for name, value in sizes.items()}
+
+
+def operations(program: Program) -> dict[str, Compute]:
+    """The computations of a one-stage program by name, in the order of execution."""
+    return {op.name: op for _, op in program.stages[0].counted() if isinstance(op, Compute)}

@@ -1,0 +1,209 @@
+"""Probe the compute side of one launch: every rank computes alone, several of them at the same time.
+
+That is the state a sharded model runs in: ranks share memory channels, caches, perhaps cores. No rank waits for another
+within a probe; they begin together and each goes on for about as long.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+from time import perf_counter_ns
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from inferometer.emulator.execute.engine import Engine
+from inferometer.emulator.execute.run import Stamps
+from inferometer.emulator.measure.method import ITEMSIZE, Probes
+from inferometer.emulator.measure.probes import (
+    BEGIN,
+    END,
+    MatmulProbe,
+    ModelProbe,
+    Probe,
+    features,
+    operations,
+    participants,
+    probes_of,
+)
+from inferometer.emulator.measure.timing import collector_off
+from inferometer.emulator.workload.layout import Layout
+from inferometer.emulator.workload.precision import Precision
+
+if TYPE_CHECKING:
+    from inferometer.emulator.measure.runner import Launch
+    from inferometer.parallel.communicator import Communicator
+
+SHARE = 1 / 3
+"""Of a launch's time: what probes may take at most."""
+LEAST, MOST = 5, 50
+"""Iterations of a probe, whatever they take; within its seconds."""
+
+Times = list[int]
+Record = dict[str, Any]
+
+
+def probe_all(
+    launch: Launch,
+    names: Collection[str] | None,
+    skip: Collection[str],
+    deadline: float | None,
+    stop_asked: Callable[[], bool],
+    done: Callable[[Record], None],
+) -> str | None:
+    """Make the probes of the sweep, or those named, but for those to skip; on rank 0 ``done`` gets each one's record.
+
+    Rank 0's names, skip and deadline (of time.monotonic) count; at most SHARE of the time until then is taken, the rest is
+    left to the collectives. Returns "interrupted" where rank 0 was asked to stop, else None. Collective over the world.
+    """
+    if launch.method.sweep.compute is None:
+        return None
+    assert launch.solo is not None
+    prober = Prober(launch.method.sweep.compute, launch.solo)
+    most = max(launch.placement.ranks_per_node(range(launch.world.size)))
+    known = {probe.id: probe for probe in probes_of(launch.method, most, launch.cores)}
+    wanted = [name for name in known if (names is None or name in names) and name not in skip]
+    last = None if deadline is None else time.monotonic() + SHARE * (deadline - time.monotonic())
+    for name in launch.control.share("probes", wanted):
+        probe = known[name]
+        launch.doing = f"waiting for {probe.id}"
+        end = "interrupted" if stop_asked() else "time" if last is not None and time.monotonic() > last else None
+        end = launch.control.agree(probe.id, probe.id, then=end)
+        if end:
+            return "interrupted" if end == "interrupted" else None
+        ranks = participants(launch.placement.node_of, probe.at_once)
+        if launch.world.rank not in ranks:
+            continue
+        launch.doing = f"in {probe.id}"
+        launch.busy_since = time.monotonic()
+        ops = prober.take(probe)
+        launch.busy_since = None
+        of_rank = launch.control.gather(probe.id, ops, among=ranks)
+        if of_rank is not None:
+            done(_record(launch, probe, ranks, of_rank, prober.working_set_bytes))
+    return None
+
+
+class Prober:
+    """Makes probes on one rank. alone: its communicator with itself."""
+
+    def __init__(self, wanted: Probes, alone: Communicator) -> None:
+        self.wanted = wanted
+        self.alone = alone
+        self._pool: torch.Tensor | None = None
+        self.working_set_bytes = 0
+        """Of the weights that the last probe ran through, again and again."""
+
+    def take(self, probe: Probe) -> list[Record]:
+        """For each operation its features and its times in ns: ``ns`` of itself, ``between_ns`` of what led to it."""
+        return self._matmul(probe) if isinstance(probe, MatmulProbe) else self._model(probe)
+
+    @torch.inference_mode()
+    def _matmul(self, probe: MatmulProbe) -> list[Record]:
+        size = probe.inner * probe.outer
+        pool = self._matrices(probe.dtype, size)
+        count = len(pool) // size
+        matrices = [pool[i * size : (i + 1) * size].view(probe.inner, probe.outer) for i in range(count)]
+        self.working_set_bytes = pool.nbytes
+        x = torch.ones(probe.rows, probe.inner, dtype=pool.dtype)
+        for matrix in matrices[-2:]:
+            x @ matrix
+        ns: Times = []
+        last = time.monotonic() + self.wanted.seconds
+        with collector_off():
+            while len(ns) < LEAST or (len(ns) < MOST and time.monotonic() < last):
+                matrix = matrices[len(ns) % count]
+                begin = perf_counter_ns()
+                x @ matrix
+                ns.append(perf_counter_ns() - begin)
+        width = ITEMSIZE[probe.dtype]
+        sizes = {"rows": probe.rows, "inner": probe.inner, "outer": probe.outer, "matrices": 1}
+        sizes |= {"flop": 2 * probe.rows * size, "weight_bytes": size * width, "kv_bytes": 0}
+        sizes |= {"activation_bytes": probe.rows * (probe.inner + probe.outer) * width}
+        return [{"op": "matmul", "kind": "matmul", **sizes, "ns": ns, "between_ns": None}]
+
+    def _matrices(self, dtype: str, least: int) -> torch.Tensor:
+        """[elements] that fill the working set, made once; at least two matrices of least elements."""
+        length = max(self.wanted.working_set_bytes // ITEMSIZE[dtype], 2 * least)
+        if self._pool is None or self._pool.dtype != getattr(torch, dtype) or len(self._pool) < length:
+            self._pool = torch.linspace(-1, 1, length).to(getattr(torch, dtype))
+        return self._pool
+
+    def _model(self, probe: ModelProbe) -> list[Record]:
+        bits = 8 * ITEMSIZE[probe.dtype]
+        engine = Engine(
+            probe.shape(), Layout(), self.alone, batch=probe.batch, cache_tokens=probe.tokens + 1,
+            precision=Precision(bits, bits, bits),
+        )  # fmt: skip
+        stamps = Stamps()
+        engine.tape.observer = stamps
+        tokens = torch.Generator().manual_seed(0)  # different ones: equal tokens would all go to the same experts
+        prompts = torch.randint(engine.shape.vocab, (probe.batch, probe.tokens), generator=tokens)
+        readings: list[list[int]] = []
+        engine.context = 0 if probe.phase == "prefill" else probe.tokens
+        engine.prepare([engine.context], 1 if probe.phase == "decode" else probe.tokens)
+        last = time.monotonic() + self.wanted.seconds
+        with collector_off():
+            while len(readings) < LEAST or (len(readings) < MOST and time.monotonic() < last):
+                stamps.ns = []
+                begin = perf_counter_ns()
+                if probe.phase == "prefill":
+                    engine.context = 0
+                    engine.prefill(prompts)
+                else:
+                    engine.context = probe.tokens
+                    engine.decode(prompts[:, 0])
+                readings.append([begin, *stamps.ns, perf_counter_ns()])
+        program = engine.program(probe.step)
+        self.working_set_bytes = int(program.total("weight_bytes"))
+        ops = operations(program)
+        lines = engine.lines(probe.tokens) if probe.phase == "decode" else engine.lines(0, probe.tokens)
+        names = [line.name for line in lines]
+        engine.close()
+        return apart(names, np.array(readings[1:]), {name: {"kind": op.kind, **features(op)} for name, op in ops.items()})
+
+
+def apart(names: list[str], readings: np.ndarray, sizes: dict[str, Record]) -> list[Record]:
+    """Steps taken apart by operation: the mean over its occurrences in a step, and of what led to each.
+
+    names: of the operations as executed; readings [steps, 2 + 2·operations]: the beginning of the step, start and stop
+    of every operation, the end. sizes: of each operation its kind and features.
+    """
+    own = readings[:, 2:-1:2] - readings[:, 1:-1:2]
+    edges = readings.reshape(len(readings), -1, 2)
+    before = edges[:, :, 1] - edges[:, :, 0]  # one more than there are operations
+    found: list[Record] = [
+        {"op": BEGIN, "kind": "between", "ns": None, "between_ns": before[:, 0].tolist()},
+        {"op": END, "kind": "between", "ns": None, "between_ns": before[:, -1].tolist()},
+    ]
+    logits = sizes[names[-1]]  # a matmul, whose product is what tokens are chosen from
+    outputs = logits["outer"] / (logits["inner"] + logits["outer"])
+    found[1] |= {"activation_bytes": logits["activation_bytes"] * outputs}
+    for name, its in sizes.items():
+        at = [index for index, other in enumerate(names) if other == name]
+        led = [index for index in at if index > 0]
+        between = before[:, led].mean(axis=1).round().astype(int).tolist() if led else None
+        found.append({"op": name, **its, "ns": own[:, at].mean(axis=1).round().astype(int).tolist(), "between_ns": between})
+    return found
+
+
+def _record(launch: Launch, probe: Probe, ranks: list[int], of_rank: list[list[Record]], working_set_bytes: int) -> Record:
+    """The record of a probe: of every operation the times [ranks][iterations]."""
+    ops = []
+    for same in zip(*of_rank):
+        times = {name: [op[name] for op in same] for name in ("ns", "between_ns") if same[0][name] is not None}
+        ops.append({**same[0], "ns": None, "between_ns": None, **times})
+    return {
+        "cell": probe.id,
+        "backend": launch.world.backend,
+        "device": str(launch.world.device.type),
+        "dtype": probe.dtype,
+        "scheduler": launch.method.scheduler,
+        "threads": launch.method.threads,
+        "at_once": probe.at_once,
+        "participants": ranks,
+        "working_set_bytes": working_set_bytes,
+        "ops": ops,
+    }

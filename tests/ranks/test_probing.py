@@ -1,0 +1,80 @@
+"""Probes of the compute side on real ranks."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from inferometer.emulator.calibrate.computefit import fit_compute
+from inferometer.emulator.calibrate.computerecords import ComputeLaw
+from inferometer.emulator.measure.method import Method, Probes, Sweep, Tier
+from inferometer.emulator.measure.probe_table import probe_table
+from inferometer.emulator.measure.probes import ModelProbe, probes_of
+from inferometer.emulator.measure.probing import probe_all
+from inferometer.emulator.measure.runner import Launch
+from inferometer.parallel.placement import HostReport, Placement
+
+PROBES = Probes(
+    rows=[1, 64],
+    matrices=[(32, 32), (256, 256)],
+    working_set_bytes=1 << 20,
+    models=[{"model": "mixtral-8x7b", "scale": 1 / 32, "layers": 1}],
+    batches=[1, 4],
+    contexts=[8, 32],
+    prompts=[8, 16],
+    seconds=0.01,
+)
+
+
+def _probe(world, control, names=None, skip=(), stop_asked=lambda: False, past=False):
+    sweep = Sweep(name="test", tier=[Tier(collectives=["all_reduce"])], compute=PROBES)
+    method = Method(backend="gloo", world_size=world.size, sizes_bytes=[64], sweep=sweep)
+    hosts = [HostReport("host", "boot", "net", 0)] * world.size
+    launch = Launch(method, control, Placement.from_reports(hosts), world, cores=world.size)
+    launch.connect()
+    records = []
+    # only rank 0 knows what to skip, as under torchrun
+    end = probe_all(launch, names, skip if world.rank == 0 else (), 0.0 if past else None, stop_asked, records.append)
+    return end, records, [probe.id for probe in probes_of(method, world.size, world.size)]
+
+
+def test_probes_are_made_on_one_rank_and_on_both_and_can_be_fitted(ranks, tmp_path):
+    (end, records, names), (_, nothing, _) = ranks(2, _probe)
+    assert end is None and nothing == [] and [record["cell"] for record in records] == names
+    assert {(record["at_once"], tuple(record["participants"])) for record in records} == {(1, (0,)), (2, (0, 1))}
+    for record in records:
+        for op in record["ops"]:
+            for times in (op["ns"], op["between_ns"]):
+                assert times is None or (len(times) == record["at_once"] and all(len(its) >= 4 for its in times))
+    path = tmp_path / "x.samples.jsonl"
+    lines = [{"record": "header", "schema": "inferometer/samples/1"}]
+    lines += [{"record": "compute", "launch": 0, **record} for record in records]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    laws = [ComputeLaw.model_validate(law) for law in fit_compute(probe_table(path))]
+    found = {(law.op, law.before) for law in laws if law.target.at_once == 2}
+    assert {("matmul", None), ("attention", None), ("stream", None), ("between", "moe.up")} <= found
+    surface = next(law for law in laws if law.op == "matmul")
+    assert surface.params["64x65536"].value > surface.params["1x1024"].value  # 4096 times the work
+
+
+def test_probes_done_before_are_skipped_by_rank_0s_word(ranks):
+    names = [probe.id for probe in probes_of_two()]
+    (_, records, _), _ = ranks(2, _probe, None, names[1:])
+    assert [record["cell"] for record in records] == names[:1]
+
+
+@pytest.mark.parametrize(("past", "asked", "end"), [(True, False, None), (False, True, "interrupted")])
+def test_probes_end_with_their_time_and_when_asked(ranks, past, asked, end):
+    (found, records, _), (other, *_) = ranks(2, _probe, None, (), (lambda: True) if asked else (lambda: False), past)
+    assert (found, records) == (end, []) and other == end
+
+
+def probes_of_two():
+    sweep = Sweep(name="test", tier=[Tier(collectives=["all_reduce"])], compute=PROBES)
+    return probes_of(Method(backend="gloo", world_size=2, sizes_bytes=[64], sweep=sweep), 2, 2)
+
+
+def test_a_model_probe_runs_the_experts_of_its_program():
+    probe = next(probe for probe in probes_of_two() if isinstance(probe, ModelProbe))
+    assert probe.shape().experts is not None and probe.step.tokens == probe.batch

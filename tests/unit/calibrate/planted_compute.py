@@ -1,0 +1,85 @@
+"""A table of probes made from known laws of computing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from inferometer.emulator.measure.probe_table import PROBE_COLUMNS
+
+ROWS = [1, 2, 4, 8, 16, 64, 256, 1024]
+SIZES = [(128, 128), (256, 1024), (1024, 1024), (1024, 4096)]
+LINES = {
+    "attention": {"o": 100.0, "activation_bytes": 1e-3, "kv_bytes": 1e-4, "flop": 1e-5},
+    "stream": {"o": 30.0, "activation_bytes": 2e-4, "kv_bytes": 0.0, "flop": 0.0},
+}
+BETWEEN = {"ffn.down": (40.0, 3e-4), "ffn.norm": (10.0, 1e-4)}
+"""µs and µs per byte of activations."""
+
+
+def matmul_us(rows: float, elements: float) -> float:
+    """A dispatch, then whichever is slowest: streaming, packing (from two rows on), arithmetic."""
+    packed = 4.5e-4 if rows > 1.5 else 2.5e-4
+    return 5.0 + elements * (packed**4 + (2 * rows / 2e5) ** 4) ** 0.25
+
+
+def line_us(op: str, sizes: dict[str, float]) -> float:
+    return LINES[op]["o"] + sum(LINES[op][name] * value for name, value in sizes.items())
+
+
+def probes(
+    *, noise: float, launches: int = 3, seed: int = 0, at_once: int = 1, slower: float = 1.0, dtype: str = "float32"
+) -> pd.DataFrame:
+    """Rows as measure.probe_table has them; every launch is off by a factor of its own, of standard deviation noise."""
+    rng = np.random.default_rng(seed)
+    about = {"backend": "gloo", "device": "cpu", "dtype": dtype, "scheduler": "rr", "threads": 1, "at_once": at_once}
+    rows = []
+    for launch in range(launches):
+        off = slower * np.exp(noise * rng.standard_normal())
+        for row in [*_grid(), *_models()]:
+            row |= {"us": row["us"] * off, "between_us": row["between_us"] * off}
+            rows.append({**about, "launch": launch, "n": 20, "working_set_bytes": 2**27, **row})
+    return pd.DataFrame(rows, columns=list(PROBE_COLUMNS)).fillna(
+        {"rows": 0.0, "inner": 0.0, "outer": 0.0, "matrices": 0.0, "activation_bytes": 0.0, "kv_bytes": 0.0, "flop": 0.0}
+    )
+
+
+def _grid() -> list[dict]:
+    found = []
+    for inner, outer in SIZES:
+        for rows in ROWS:
+            sizes = {"rows": rows, "inner": inner, "outer": outer, "matrices": 1.0, "weight_bytes": 4 * inner * outer}
+            sizes |= {"flop": 2 * rows * inner * outer, "activation_bytes": 4 * rows * (inner + outer)}
+            us = matmul_us(rows, inner * outer)
+            found.append(
+                {
+                    "probe": f"{rows}x{inner}x{outer}",
+                    "op": "matmul",
+                    "kind": "matmul",
+                    **sizes,
+                    "us": us,
+                    "between_us": np.nan,
+                }
+            )
+    return found
+
+
+def _models() -> list[dict]:
+    found = []
+    for batch in (1, 6, 48):
+        for context in (100, 600, 1500):
+            probe = {"probe": f"model {batch} {context}"}
+            sizes = {"activation_bytes": 4e3 * batch, "kv_bytes": 1e3 * batch * context, "flop": 2e3 * batch * context**1.5}
+            core = {"op": "attention.core", "kind": "attention", **sizes}
+            found.append({**probe, **core, "us": line_us("attention", sizes), "between_us": np.nan})
+            moved = {"activation_bytes": 8e3 * batch}
+            for name, kind in (("ffn.norm", "stream"), ("ffn.down", "matmul")):
+                o, per_byte = BETWEEN[name]
+                row = {**probe, "op": name, "kind": kind, **moved, "between_us": o + per_byte * moved["activation_bytes"]}
+                if kind == "stream":
+                    found.append({**row, "us": line_us("stream", moved)})
+                else:
+                    inner, outer = 900, 500
+                    row |= {"rows": batch, "inner": inner, "outer": outer, "matrices": 1.0}
+                    found.append({**row, "us": matmul_us(batch, inner * outer)})
+    return found

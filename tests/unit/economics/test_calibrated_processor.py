@@ -1,0 +1,127 @@
+"""Computing priced by a calibration's laws."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from inferometer.emulator.calibrate.computefit import fit_compute
+from inferometer.emulator.calibrate.computerecords import ComputeLaw
+from inferometer.emulator.calibrate.file import load_calibration
+from inferometer.emulator.calibrate.records import Provenance
+from inferometer.emulator.economics.accelerators import load_accelerator
+from inferometer.emulator.economics.calibrated_processor import CalibrationProcessor
+from inferometer.emulator.economics.constants import ConstantNetwork
+from inferometer.emulator.economics.predict import predict
+from inferometer.emulator.economics.price import price
+from inferometer.emulator.economics.processor import Datasheet
+from inferometer.emulator.errors import InputError
+from inferometer.emulator.execute.predicted import predicted
+from inferometer.emulator.workload.build import build
+from inferometer.emulator.workload.catalogue import load_shape
+from inferometer.emulator.workload.layout import Layout
+from inferometer.emulator.workload.precision import Precision
+from inferometer.emulator.workload.scaled import scaled
+from inferometer.emulator.workload.step import Step
+
+WIDE = Precision(32, 32, 32)
+SMALL = scaled(load_shape("llama-3-70b"), 1 / 16, 4).shape
+NETWORK = ConstantNetwork(load_accelerator("h100-sxm"))
+
+
+@pytest.fixture(scope="module")
+def planted():
+    sys.path.append(str(Path(__file__).parents[1] / "calibrate"))
+    import planted_compute
+
+    return planted_compute
+
+
+@pytest.fixture(scope="module")
+def calibration(planted):
+    laws = [ComputeLaw.model_validate(document) for document in fit_compute(planted.probes(noise=0.02))]
+    laws += [ComputeLaw.model_validate(d) for d in fit_compute(planted.probes(noise=0.02, at_once=2, slower=1.5))]
+    hardware = {"memory_bytes": 64e9}
+    where = Provenance(kind="measured", hardware=hardware, topology={"ranks_per_node": [2]})
+    return load_calibration("b200-nccl").model_copy(update={"compute": laws, "provenance": where})
+
+
+def program(layout=None, step=None):
+    return build(SMALL, layout or Layout(), step or Step.decode(8, 512), precision=WIDE, node_size=2)
+
+
+def test_operations_add_up_to_the_step(calibration):
+    terms = price(program(), CalibrationProcessor(calibration), NETWORK, 1)[0]
+    step = predicted(program(), NETWORK, CalibrationProcessor(calibration))
+    assert float(terms.total_s) == pytest.approx(step.total_s)
+    assert sum(step.by_op.values()) + step.kinds["between"] == pytest.approx(step.total_s)
+    assert {"skew_s", "compute_s"} & terms.as_dict().keys() == {"compute_s"}
+
+
+def test_a_matmul_costs_what_its_surface_says(calibration, planted):
+    step = predicted(program(), NETWORK, CalibrationProcessor(calibration))
+    up = SMALL.layers * planted.matmul_us(8, SMALL.d_model * 2 * SMALL.d_ff) * 1e-6
+    assert step.by_op["ffn.up"] == pytest.approx(up, rel=0.1)
+
+
+def test_ranks_that_compute_at_once_are_slower_and_more_than_measured_share(calibration):
+    processor = CalibrationProcessor(calibration)
+    one, two, four = (predicted(program(), NETWORK, processor, at_once=n).total_s for n in (1, 2, 4))
+    assert two == pytest.approx(1.5 * one, rel=0.05)
+    assert four == pytest.approx(2 * two)
+    assert any("4 ranks of a node compute" in note for note in processor.notes)
+
+
+def test_numbers_and_arrays_agree(calibration):
+    batches = np.array([1.0, 7.0, 64.0])
+    processor = CalibrationProcessor(calibration)
+    whole = price(program(step=Step.decode(batches, 512)), processor, NETWORK, 1)[0].total_s
+    each = [float(price(program(step=Step.decode(b, 512)), processor, NETWORK, 1)[0].total_s) for b in batches]
+    assert np.allclose(whole, each)
+    assert (np.diff(whole) > 0).all()
+
+
+def test_pipelines_wait_for_each_other(calibration):
+    processor = CalibrationProcessor(calibration)
+    part = build(SMALL, Layout(pp=2), Step.decode(8, 512), precision=WIDE, node_size=2)
+    alone = predicted(part, NETWORK, processor)
+    assert alone.kinds["pipeline"] == pytest.approx(
+        (alone.total_s - 0) / 2, rel=0.2
+    )  # one stage rests while the other works
+    first = predicted(part, NETWORK, processor, repeated=False)
+    assert first.total_s < alone.total_s  # the first stage of a prefill does not wait for the last
+
+
+def test_another_width_is_refused_by_name(calibration):
+    with pytest.raises(InputError, match="measured in float32, not with weights 16, activations 16, cache 16 bits"):
+        price(build(SMALL, Layout(), Step.decode(1, 1)), CalibrationProcessor(calibration), NETWORK, 1)
+
+
+def test_a_calibration_without_compute_says_why():
+    with pytest.raises(InputError, match=r"has no compute terms .*: give an --accelerator"):
+        CalibrationProcessor(load_calibration("paper-2025"))
+
+
+def test_predict_without_an_accelerator_is_the_measured_machine(calibration):
+    row = predict(SMALL, None, calibration=calibration, layout=Layout(tp=2), context=512).iloc[0]
+    assert "measured cpu" in row["accelerator"] and row["weight_bits"] == 32
+    assert row["compute_s"] > 0 and row["memory_capacity_bytes"] == 32e9
+    low, high = row["interval_s"]
+    assert low < row["token_latency_s"] < high
+    sheet = predict(SMALL, "h100-sxm", calibration=calibration, layout=Layout(tp=2), context=512)
+    assert "compute_s" not in sheet and sheet.iloc[0]["weight_bits"] == 16
+
+
+def test_predict_with_neither_is_refused():
+    with pytest.raises(InputError, match="give an --accelerator, or a --calibration"):
+        predict(SMALL, None)
+
+
+def test_a_datasheet_hides_the_smaller_of_memory_and_arithmetic():
+    step = build(SMALL, Layout(), Step.decode(8, 512))
+    terms = price(step, Datasheet(load_accelerator("h100-sxm")), NETWORK, 1)[0]
+    assert terms.compute_s is None
+    assert float(terms.total_s) == pytest.approx(float(terms.kernel_s + max(terms.memory_s, terms.arithmetic_s)))

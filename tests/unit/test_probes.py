@@ -1,0 +1,108 @@
+"""Which probes of the compute side are made, and how steps are taken apart."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from inferometer.emulator.errors import InputError
+from inferometer.emulator.measure.method import Method, load_sweep
+from inferometer.emulator.measure.probe_table import probe_table
+from inferometer.emulator.measure.probes import MatmulProbe, ModelProbe, levels, participants, probes_of
+from inferometer.emulator.measure.probing import apart
+
+MODEL = {"model": "llama-3-8b", "scale": 0.03125, "layers": 1}
+COMPUTE = {"rows": [1, 8], "matrices": [[64, 64], [64, 128]], "models": [MODEL], "batches": [1, 2], "contexts": [8, 16]}
+
+
+def method(**changes):
+    compute = COMPUTE | {"prompts": [8, 16]}
+    sweep = load_sweep("default").model_copy(update={"compute": type(load_sweep("default").compute)(**compute)})
+    return Method(**({"backend": "gloo", "world_size": 4, "sizes_bytes": [64], "sweep": sweep} | changes))
+
+
+def test_levels_are_powers_of_two_and_all():
+    assert [levels(n) for n in (1, 2, 3, 4, 6, 8)] == [[1], [1, 2], [1, 2, 3], [1, 2, 4], [1, 2, 4, 6], [1, 2, 4, 8]]
+
+
+@pytest.mark.parametrize(
+    ("ranks", "cores", "threads", "at_once"), [(4, 8, 1, {1, 2, 4}), (4, 2, 1, {1, 2}), (4, 8, 4, {1, 2}), (2, 1, 1, {1})]
+)
+def test_no_more_ranks_compute_at_once_than_there_are_cores(ranks, cores, threads, at_once):
+    assert {probe.at_once for probe in probes_of(method(threads=threads), ranks, cores)} == at_once
+
+
+def test_every_probe_once_matmuls_first():
+    found = probes_of(method(), 1, 1)
+    assert len({probe.id for probe in found}) == len(found) == 2 * 2 + 2 * 2 + 2
+    assert [type(probe) for probe in found] == [MatmulProbe] * 4 + [ModelProbe] * 6
+
+
+@pytest.mark.parametrize(
+    ("changes", "dtypes"),
+    [
+        ({"dtypes": ["float32", "bfloat16", "float16"]}, {"float32", "bfloat16"}),
+        ({"backend": "mpi", "dtypes": ["float32", "bfloat16"]}, {"float32"}),
+        ({"backend": "nccl"}, set()),
+    ],
+)
+def test_only_dtypes_in_which_models_run_are_probed(changes, dtypes):
+    assert {probe.dtype for probe in probes_of(method(**changes), 1, 1)} == dtypes
+
+
+def test_the_first_ranks_of_every_node_take_part():
+    assert participants([0, 0, 1, 0, 1], 1) == [0, 2]
+    assert participants([0, 0, 1, 0, 1], 2) == [0, 1, 2, 4]
+
+
+def test_an_unknown_model_in_a_sweep_is_named(tmp_path):
+    file = tmp_path / "s.toml"
+    tables = '[[tier]]\ncollectives = ["all_reduce"]\n[compute]\nrows = [1, 2]\nmatrices = [[8, 8], [8, 16]]\n'
+    file.write_text(
+        f'name = "s"\n{tables}models = [{{model = "llama-9"}}]\nbatches = [1, 2]\ncontexts = [1, 2]\nprompts = [1, 2]\n'
+    )
+    with pytest.raises(InputError, match=r"s\.toml: compute: .*llama-9"):
+        load_sweep(str(file))
+
+
+def test_a_step_taken_apart_adds_up():
+    """Two layers of two operations, then the head: means over a step's occurrences times their number, plus the rest."""
+    names = ["norm", "up", "norm", "up", "head"]
+    sizes = {
+        name: {"kind": "matmul", "inner": 3.0, "outer": 1.0, "activation_bytes": 8.0} for name in ("norm", "up", "head")
+    }
+    rng = np.random.default_rng(1)
+    readings = np.cumsum(rng.integers(1, 100, (7, 2 + 2 * len(names))) * 2, axis=1)
+    found = {op["op"]: op for op in apart(names, readings, sizes)}
+    for step, reading in enumerate(readings):
+        own = sum(found[name]["ns"][step] * names.count(name) for name in sizes)
+        # what leads to the first operation is step.begin's
+        between = found["norm"]["between_ns"][step] + 2 * found["up"]["between_ns"][step] + found["head"]["between_ns"][step]
+        around = found["step.begin"]["between_ns"][step] + found["step.end"]["between_ns"][step]
+        assert own + between + around == pytest.approx(reading[-1] - reading[0], abs=5)
+    assert found["step.end"]["activation_bytes"] == 2.0  # the head's product
+
+
+def test_the_table_has_means_over_ranks_of_medians_and_the_last_of_a_probe_made_twice(tmp_path):
+    path = tmp_path / "x.samples.jsonl"
+    about = {"backend": "gloo", "device": "cpu", "dtype": "float32", "scheduler": "rr", "threads": 1, "at_once": 2}
+    probe = {"record": "compute", "launch": 0, "cell": "p", **about, "participants": [0, 1], "working_set_bytes": 1}
+    op = {"op": "matmul", "kind": "matmul", "rows": 8.0, "ns": [[1000, 2000, 9000], [4000, 4000]], "between_ns": None}
+    older = probe | {"ops": [op | {"ns": [[1], [1]]}]}
+    records = [{"record": "header", "schema": "inferometer/samples/1"}, older, probe | {"ops": [op]}]
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    row = probe_table(path).iloc[0]
+    assert len(probe_table(path)) == 1 and row["us"] == pytest.approx(3.0) and np.isnan(row["between_us"])
+    assert (row["rows"], row["flop"], row["n"]) == (8.0, 0.0, 2)
+
+
+def test_a_probe_without_times_of_a_participant_is_refused(tmp_path):
+    path = tmp_path / "x.samples.jsonl"
+    record = {"record": "compute", "launch": 0, "cell": "p", "backend": "gloo", "device": "cpu", "dtype": "float32"}
+    record |= {"scheduler": "rr", "threads": 1, "at_once": 2, "participants": [0, 1], "working_set_bytes": 1}
+    record |= {"ops": [{"op": "matmul", "kind": "matmul", "ns": [[1]], "between_ns": None}]}
+    path.write_text('{"record": "header", "schema": "inferometer/samples/1"}\n' + json.dumps(record) + "\n")
+    with pytest.raises(InputError, match="line 2: ns of matmul needs times of each of 2 participants"):
+        probe_table(path)
