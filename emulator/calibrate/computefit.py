@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inferometer.emulator.calibrate.computelaws import matmul_us
+from inferometer.emulator.calibrate.computelaws import matmul_us, with_streamed
 from inferometer.emulator.calibrate.computerecords import LINE, LINE_UNITS, SURFACE, ComputeLaw, ComputeTarget, knot
 from inferometer.emulator.calibrate.intervals import MIN_LAUNCHES, jackknife_interval
 
@@ -23,11 +24,12 @@ F_SCALE = 0.1
 REWEIGHTED = 20
 #: A term that nowhere adds this share of the time is at its bound, 0.
 NOTHING = 1e-3
+AXES = ("rows", "inner", "outer")
 #: What the time of each kind of operation grows with, the surest first (a matmul's is a surface in rows and elements).
 GROWS_WITH = {
     "attention": ("cache", "arithmetic", "activations"),
-    "stream": ("activations",),
-    "between": ("activations",),
+    "stream": ("activations", "streamed"),
+    "between": ("activations", "streamed"),
 }
 #: Share of the grid's working set from which on a model's weights count as streamed from memory too.
 STREAMED = 0.5
@@ -68,43 +70,37 @@ def _laws(rows: pd.DataFrame) -> Iterator[Document]:
 
 def _surface(grid: pd.DataFrame, seen_in_models: pd.DataFrame) -> Document:
     """The medians over launches at the knots; how well they foretell the matmuls of the probed models."""
-    grid = grid.assign(elements=grid["inner"] * grid["outer"])
     launches = np.sort(grid["launch"].unique())
-    table = grid.pivot_table(index=["rows", "elements"], columns="launch", values="us", aggfunc="median")
-    table = table.dropna()  # a knot that a launch lacks is none
-    logs = np.log(table.to_numpy())
-    centre = np.median(logs, axis=1)
-    others = (
-        np.array([np.median(np.delete(logs, i, axis=1), axis=1) for i in range(len(launches))])
-        if len(launches) > 1
-        else None
-    )
-    rows = sorted({int(r) for r, _ in table.index})
-    elements = sorted({int(e) for _, e in table.index})
-    whole = {(int(r), int(e)): i for i, (r, e) in enumerate(table.index)}
-    rows = [r for r in rows if all((r, e) in whole for e in elements)]
-    at = [whole[r, e] for r in rows for e in elements]
-    centre, others = np.exp(centre[at]), None if others is None else np.exp(others[:, at])
+    table = grid.pivot_table(index=list(AXES), columns="launch", values="us", aggfunc="median").dropna()
+    rows, inner, outer = _whole_grid([tuple(int(size) for size in index) for index in table.index])
+    logs = np.log(table.loc[list(product(rows, inner, outer))].to_numpy())
+    centre = np.exp(np.median(logs, axis=1))
+    others = None
+    if len(launches) > 1:
+        others = np.exp([np.median(np.delete(logs, i, axis=1), axis=1) for i in range(len(launches))])
     intervals, reason = _intervals(centre, others)
-    names = [knot(r, e) for r in rows for e in elements]
+    names = [knot(*sizes) for sizes in product(rows, inner, outer)]
     parameters = {
         name: _parameter(float(value), "us", interval, reason) for name, value, interval in zip(names, centre, intervals)
     }
+    width = grid["weight_bytes"].iloc[0] / (grid["inner"] * grid["outer"]).iloc[0]
     document: Document = {
         "op": "matmul",
         "form": "surface",
         "equation": SURFACE,
         "rows": rows,
-        "elements": elements,
+        "inner": inner,
+        "outer": outer,
         "params": parameters,
-        "rates": _rates(rows, elements, centre, others, int(grid["weight_bytes"].iloc[0] / grid["elements"].iloc[0])),
+        "rates": _rates(rows, inner[-1] * outer[-1], centre, others, int(width)),
         "domain": {
             "rows": (rows[0], rows[-1]),
-            "elements": (elements[0], elements[-1]),
+            "inner": (inner[0], inner[-1]),
+            "outer": (outer[0], outer[-1]),
             "working_set_bytes": int(grid["working_set_bytes"].min()),
         },
         "fit": {
-            "n_points": len(at) * len(launches),
+            "n_points": logs.size,
             "n_launches": len(launches),
             "medape": None,
             "held_out": {"median": None, "p90": None, "n": 0, "reason": "no model with so large a working set was probed"},
@@ -117,10 +113,16 @@ def _surface(grid: pd.DataFrame, seen_in_models: pd.DataFrame) -> Document:
     return document
 
 
-def _rates(rows: list[int], elements: list[int], centre: Array, others: Array | None, width: int) -> Document:
-    """Dispatch, memory bandwidth, FLOP/s of skinny and of fat matmuls, with their intervals."""
-    shape = (len(rows), len(elements))
-    largest = elements[-1]
+def _whole_grid(sizes: list[tuple[int, ...]]) -> list[list[int]]:
+    """Rows, inner, outer that were measured with each other throughout: rows that lack a matrix are left out."""
+    matrices = {size[1:] for size in sizes}
+    rows = sorted({row for row, *_ in sizes if matrices <= {size[1:] for size in sizes if size[0] == row}})
+    return [rows, sorted({inner for inner, _ in matrices}), sorted({outer for _, outer in matrices})]
+
+
+def _rates(rows: list[int], largest: int, centre: Array, others: Array | None, width: int) -> Document:
+    """Dispatch, memory bandwidth, FLOP/s of skinny and of fat matmuls, with their intervals. largest: elements."""
+    shape = (len(rows), -1)
     skinny = min(range(len(rows)), key=lambda i: abs(rows[i] - 8))
     wanted: dict[str, tuple[str, Callable[[Array], float]]] = {
         "smallest_us": ("us", lambda t: float(t[0, 0])),
@@ -145,6 +147,7 @@ def _rates(rows: list[int], elements: list[int], centre: Array, others: Array | 
 def _line(rows: pd.DataFrame, column: str, grows_with: tuple[str, ...]) -> Document:
     """A straight line in the sizes named, as far as they vary, fitted to each operation's median over launches."""
     sizes = [size for size, *_ in LINE_UNITS.values()]
+    rows = rows.assign(streamed_bytes=with_streamed(rows)["streamed_bytes"])
     keys = ["op", "probe", *sizes]
     table = rows.pivot_table(index=keys, columns="launch", values=column, aggfunc="median").dropna()
     at = np.array([[float(value) for value in index[2:]] for index in table.index]).reshape(-1, len(sizes))
@@ -175,7 +178,9 @@ def _line(rows: pd.DataFrame, column: str, grows_with: tuple[str, ...]) -> Docum
         "form": "line",
         "equation": LINE,
         "params": params,
-        "domain": {size: (float(values.min()), float(values.max())) for size, values in zip(sizes, at.T)},
+        "domain": {
+            size: (float(values.min()), float(values.max())) for size, values in zip(sizes, at.T) if size != "streamed_bytes"
+        },
         "fit": {
             "n_points": int(times.size),
             "n_launches": count,

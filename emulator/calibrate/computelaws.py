@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import product
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from inferometer.emulator.calibrate.computerecords import LINE_UNITS, ComputeLaw, knot
+from inferometer.emulator.calibrate.computerecords import LINE_UNITS, STREAMED_BYTES, ComputeLaw, knot
 
 Array = NDArray[np.float64]
 
@@ -17,24 +18,24 @@ def matmul_us(law: ComputeLaw, rows: ArrayLike, inner: ArrayLike, outer: ArrayLi
 
     Each matrix costs what its own rows do, at least one. Without rows or matrices nothing is done.
     """
-    assert law.rows and law.elements
-    rows, size, matrices = np.broadcast_arrays(
-        *(np.asarray(v, dtype=float) for v in (rows, np.multiply(inner, outer), matrices))
-    )
+    assert law.rows and law.inner and law.outer
+    rows, inner, outer, matrices = np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in (rows, inner, outer, matrices)))
     each = np.maximum(rows / np.maximum(matrices, 1e-12), 1.0)
-    table = np.array([[law.params[knot(r, e)].value for e in law.elements] for r in law.rows], dtype=float)
-    us = np.exp(surface(np.log(law.rows), np.log(law.elements), np.log(table), np.log(each), np.log(np.maximum(size, 1.0))))
+    knots = [np.log(its) for its in (law.rows, law.inner, law.outer)]
+    times = np.array([law.params[knot(*sizes)].value for sizes in law.knots()], dtype=float)
+    table = np.log(times).reshape([len(its) for its in knots])
+    us = np.exp(surface(knots, table, [np.log(np.maximum(v, 1.0)) for v in (each, inner, outer)]))
     return np.where((rows > 0) & (matrices > 0), matrices * us, 0.0)
 
 
-def surface(x: Array, y: Array, z: Array, at_x: Array, at_y: Array) -> Array:
-    """Bilinear in the table z [len(x), len(y)]. Beyond the last knots slope 1, before the first constant."""
-    beyond = np.maximum(at_x - x[-1], 0.0) + np.maximum(at_y - y[-1], 0.0)
-    i, u = _cell(x, at_x)
-    j, v = _cell(y, at_y)
-    low = z[i, j] * (1 - v) + z[i, j + 1] * v
-    high = z[i + 1, j] * (1 - v) + z[i + 1, j + 1] * v
-    return np.asarray(low * (1 - u) + high * u + beyond)
+def surface(knots: Sequence[Array], table: Array, at: Sequence[Array]) -> Array:
+    """Multilinear in the table [len(knots[0]), …]. Beyond the last knot of each axis slope 1, before the first constant."""
+    cells = [_cell(its, where) for its, where in zip(knots, at)]
+    total = sum(np.maximum(where - its[-1], 0.0) for its, where in zip(knots, at))
+    for corner in product((0, 1), repeat=len(knots)):
+        weight = np.prod([part if up else 1 - part for up, (_, part) in zip(corner, cells)], axis=0)
+        total = total + weight * table[tuple(index + up for up, (index, _) in zip(corner, cells))]
+    return np.asarray(total)
 
 
 def _cell(knots: Array, at: Array) -> tuple[NDArray[np.intp], Array]:
@@ -43,9 +44,16 @@ def _cell(knots: Array, at: Array) -> tuple[NDArray[np.intp], Array]:
     return index, (inside - knots[index]) / (knots[index + 1] - knots[index])
 
 
+def with_streamed(sizes: Mapping[str, ArrayLike]) -> dict[str, ArrayLike]:
+    """sizes of an operation with streamed_bytes, what activations go beyond STREAMED_BYTES."""
+    activations = np.asarray(sizes.get("activation_bytes", 0.0), dtype=float)
+    return {**sizes, "streamed_bytes": np.maximum(activations - STREAMED_BYTES, 0.0)}
+
+
 def line_us(law: ComputeLaw, sizes: Mapping[str, ArrayLike]) -> Array:
     """Time in µs of an operation of sizes activation_bytes, kv_bytes, flop (missing ones are 0); these broadcast."""
     total = np.asarray(law.params["o"].value, dtype=float)
+    sizes = with_streamed(sizes)
     for name, (size, _, factor) in LINE_UNITS.items():
         value = law.params[name].value or 0.0  # none where it is not identified
         total = total + value * factor * np.asarray(sizes.get(size, 0.0), dtype=float)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Literal, Self
 
 from pydantic import FiniteFloat, model_validator
 
 from inferometer.emulator.calibrate.records import HeldOutError, Pair, Parameter, Record
 
-SURFACE = "t(rows, elements): log t bilinear in log rows, log elements between the knots; beyond the last ones t ∝ both"
-LINE = "t = o + activations·activation_bytes + cache·kv_bytes + arithmetic·flop"
+SURFACE = "t(rows, inner, outer): ln t linear in ln of each between the knots; beyond the last ones t ∝ each"
+LINE = "t = o + activations·activation_bytes + streamed·(activation_bytes above 1 MiB) + cache·kv_bytes + arithmetic·flop"
+#: Activations beyond this no longer pass from one operation to the next in a core's own cache, and their memory comes fresh
+#: from the system.
+STREAMED_BYTES = 1 << 20
 #: Parameter of a line: (the size it multiplies, its unit, µs in one unit of parameter × size).
 LINE_UNITS: dict[str, tuple[str, str, float]] = {
     "activations": ("activation_bytes", "ns/byte", 1e-3),
+    "streamed": ("streamed_bytes", "ns/byte", 1e-3),
     "cache": ("kv_bytes", "ns/byte", 1e-3),
     "arithmetic": ("flop", "ns/kFLOP", 1e-6),
 }
@@ -36,7 +41,8 @@ class ComputeDomain(Record):
     """
 
     rows: Pair | None = None
-    elements: Pair | None = None
+    inner: Pair | None = None
+    outer: Pair | None = None
     activation_bytes: Pair | None = None
     kv_bytes: Pair | None = None
     flop: Pair | None = None
@@ -58,7 +64,7 @@ class ComputeLaw(Record):
     op: "matmul", "attention", "stream", or "between": what the engine does on the way to an operation (activation functions,
     residual sums, top-k, Python). before: the operation it leads to, null for the law over all of them.
     A parameter of a line that is not identified adds nothing: o then holds what it adds at the one size measured.
-    rows, elements: the knots of a surface, whose params are named "ROWSxELEMENTS"; elements of one matrix.
+    rows, inner, outer: the knots of a surface, whose params are named "ROWSxINNERxOUTER".
     rates: what the knots say in words of an accelerator's datasheet.
     """
 
@@ -68,23 +74,23 @@ class ComputeLaw(Record):
     form: Literal["surface", "line"]
     equation: str
     rows: list[int] | None = None
-    elements: list[int] | None = None
+    inner: list[int] | None = None
+    outer: list[int] | None = None
     params: dict[str, Parameter]
     rates: dict[str, Parameter] | None = None
     domain: ComputeDomain
     fit: ComputeFit
 
+    def knots(self) -> list[tuple[int, int, int]]:
+        """Rows, inner, outer of a surface's parameters, outer fastest."""
+        return list(product(self.rows or [], self.inner or [], self.outer or []))
+
     @model_validator(mode="after")
     def _whole(self) -> Self:
         if self.form == "surface":
-            if (
-                not self.rows
-                or not self.elements
-                or sorted(self.rows) != self.rows
-                or sorted(self.elements) != self.elements
-            ):
-                raise ValueError("a surface needs rows and elements in rising order")
-            wanted = {knot(r, e) for r in self.rows for e in self.elements}
+            if any(its is None or len(its) < 2 or sorted(set(its)) != its for its in (self.rows, self.inner, self.outer)):
+                raise ValueError("a surface needs two or more rows, inner and outer, in rising order")
+            wanted = {knot(*sizes) for sizes in self.knots()}
         else:
             wanted = {"o", *LINE_UNITS}
         if self.params.keys() != wanted:
@@ -99,6 +105,6 @@ class ComputeLaw(Record):
         return self
 
 
-def knot(rows: int, elements: int) -> str:
+def knot(rows: int, inner: int, outer: int) -> str:
     """The name of a surface's parameter."""
-    return f"{rows}x{elements}"
+    return f"{rows}x{inner}x{outer}"

@@ -158,10 +158,10 @@ class CalibrationProcessor:
         return self._laws.get((dtype, level, "between", before)) or self._law(dtype, level, "between")
 
     def _note_matmul(self, law: ComputeLaw, op: Compute) -> None:
-        assert op.matmul is not None and law.elements
-        elements = op.matmul[1] * op.matmul[2]
-        if elements > FAR * law.elements[-1]:
-            self._note(f"matmul: matrices of {elements:.3g} elements are beyond the {law.elements[-1]:.3g} measured")
+        assert op.matmul is not None and law.inner and law.outer
+        most, elements = law.inner[-1] * law.outer[-1], op.matmul[1] * op.matmul[2]
+        if elements > FAR * most:
+            self._note(f"matmul: matrices of {elements:.3g} elements are beyond the {most:.3g} measured")
 
     def _note(self, text: str) -> None:
         self.notes[text] = None

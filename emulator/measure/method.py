@@ -86,8 +86,9 @@ class Probes(Strict):
     """What of the compute side is measured, on one rank and on several at once: see probing.py."""
 
     rows: list[PositiveInt] = Field(min_length=2)
-    matrices: list[tuple[PositiveInt, PositiveInt]] = Field(min_length=2)
-    """Inner and outer dimension of each."""
+    inner: list[PositiveInt] = Field(min_length=2)
+    outer: list[PositiveInt] = Field(min_length=2)
+    """Of the matmuls: every rows × inner by inner × outer."""
     working_set_bytes: PositiveInt = 128 * 2**20
     """Of different matrices, one used after the other: a model's weights are streamed from memory, not kept in a cache."""
     models: list[ProbeModel] = Field(min_length=1)

@@ -84,7 +84,7 @@ def probes_of(method: Method, ranks_per_node: int, cores: int) -> list[Probe]:
     # In the order of importance: where the time ends, the rest is left out.
     found: list[Probe] = []
     for place in places:
-        found += [MatmulProbe(*place, rows, *matrix) for matrix in wanted.matrices for rows in wanted.rows]
+        found += [MatmulProbe(*place, *sizes) for sizes in product(wanted.rows, wanted.inner, wanted.outer)]
     models = [(place, model) for place in places for model in wanted.models]
     for batch, context in product(wanted.batches, wanted.contexts):
         found += [ModelProbe(*place, model, "decode", batch, context) for place, model in models]

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 SHARE = 1 / 3
 """Of a launch's time: what probes may take at most."""
-LEAST, MOST = 5, 50
+LEAST, MOST = 4, 50
 """Iterations of a probe, whatever they take; within its seconds."""
 
 Times = list[int]

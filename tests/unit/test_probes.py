@@ -14,7 +14,7 @@ from inferometer.emulator.measure.probes import MatmulProbe, ModelProbe, levels,
 from inferometer.emulator.measure.probing import apart
 
 MODEL = {"model": "llama-3-8b", "scale": 0.03125, "layers": 1}
-COMPUTE = {"rows": [1, 8], "matrices": [[64, 64], [64, 128]], "models": [MODEL], "batches": [1, 2], "contexts": [8, 16]}
+COMPUTE = {"rows": [1, 8], "inner": [64, 32], "outer": [64, 128], "models": [MODEL], "batches": [1, 2], "contexts": [8, 16]}
 
 
 def method(**changes):
@@ -36,8 +36,8 @@ def test_no_more_ranks_compute_at_once_than_there_are_cores(ranks, cores, thread
 
 def test_every_probe_once_matmuls_first():
     found = probes_of(method(), 1, 1)
-    assert len({probe.id for probe in found}) == len(found) == 2 * 2 + 2 * 2 + 2
-    assert [type(probe) for probe in found] == [MatmulProbe] * 4 + [ModelProbe] * 6
+    assert len({probe.id for probe in found}) == len(found) == 2 * 2 * 2 + 2 * 2 + 2
+    assert [type(probe) for probe in found] == [MatmulProbe] * 8 + [ModelProbe] * 6
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_the_first_ranks_of_every_node_take_part():
 
 def test_an_unknown_model_in_a_sweep_is_named(tmp_path):
     file = tmp_path / "s.toml"
-    tables = '[[tier]]\ncollectives = ["all_reduce"]\n[compute]\nrows = [1, 2]\nmatrices = [[8, 8], [8, 16]]\n'
+    tables = '[[tier]]\ncollectives = ["all_reduce"]\n[compute]\nrows = [1, 2]\ninner = [8, 16]\nouter = [8, 16]\n'
     file.write_text(
         f'name = "s"\n{tables}models = [{{model = "llama-9"}}]\nbatches = [1, 2]\ncontexts = [1, 2]\nprompts = [1, 2]\n'
     )

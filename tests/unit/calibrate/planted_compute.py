@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pandas as pd
 
 from inferometer.emulator.measure.probe_table import PROBE_COLUMNS
 
 ROWS = [1, 2, 4, 8, 16, 64, 256, 1024]
-SIZES = [(128, 128), (256, 1024), (1024, 1024), (1024, 4096)]
+INNER, OUTER = [128, 512, 2048], [128, 512, 4096]
+LARGEST = INNER[-1] * OUTER[-1]
 LINES = {
     "attention": {"o": 100.0, "activation_bytes": 1e-3, "kv_bytes": 1e-4, "flop": 1e-5},
     "stream": {"o": 30.0, "activation_bytes": 2e-4, "kv_bytes": 0.0, "flop": 0.0},
@@ -46,7 +49,7 @@ def probes(
 
 def _grid() -> list[dict]:
     found = []
-    for inner, outer in SIZES:
+    for inner, outer in product(INNER, OUTER):
         for rows in ROWS:
             sizes = {"rows": rows, "inner": inner, "outer": outer, "matrices": 1.0, "weight_bytes": 4 * inner * outer}
             sizes |= {"flop": 2 * rows * inner * outer, "activation_bytes": 4 * rows * (inner + outer)}
