@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
-from itertools import product
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from inferometer.emulator.execute.validation_plan import Part
@@ -25,8 +24,11 @@ def samples_path(output: Path, ranks: int) -> Path:
     return beside(output, f"ranks-{ranks}.emulation.jsonl")
 
 
-def validate_here(parts: Sequence[Part], paths: Sequence[Path]) -> None:
-    """Emulate each part on local ranks, its samples in its own file. Raises as emulating.launch_here does."""
+def validate_here(parts: Sequence[Part], paths: Sequence[Path], before: Callable[[int], None] = lambda number: None) -> None:
+    """Emulate each part on local ranks, its samples in its own file; before: what comes first in every round of launches.
+
+    Raises as emulating.launch_here does.
+    """
     if any(part.matrix.backend == "mpi" for part in parts):
         require_mpi()
     for part, path in zip(parts, paths):
@@ -34,10 +36,12 @@ def validate_here(parts: Sequence[Part], paths: Sequence[Path]) -> None:
     began = time.monotonic()
     launches = parts[0].matrix.launches
     try:
-        for number, (part, path) in product(range(launches), zip(parts, paths)):
-            ranks = part.matrix.world_size
-            words = f"launch {number + 1} of {launches}, {ranks} rank{'s' if ranks > 1 else ''}"
-            launch_here(part.matrix, path, number, list(paths), Progress(words, part, began))
+        for number in range(launches):
+            before(number)
+            for part, path in zip(parts, paths):
+                ranks = part.matrix.world_size
+                words = f"launch {number + 1} of {launches}, {ranks} rank{'s' if ranks > 1 else ''}"
+                launch_here(part.matrix, path, number, list(paths), Progress(words, part, began))
     except KeyboardInterrupt as interrupt:  # between two launches nobody has said yet what is kept
         raise KeyboardInterrupt(str(interrupt) or kept_in(*paths)) from None
 

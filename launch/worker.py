@@ -20,6 +20,7 @@ from inferometer.emulator.measure.method import Method
 from inferometer.launch.events import Event, Listener, pipe_writer
 from inferometer.launch.identity import Identity, identity_from
 from inferometer.launch.job import Job
+from inferometer.launch.memory import keep_memory
 from inferometer.launch.rank_log import redirect_output, remove_log
 
 EVENTS_VARIABLE = "INFEROMETER_EVENTS"
@@ -38,6 +39,7 @@ def take_part(job: Job, identity: Identity, listener: Callable[[], Listener], pa
     # Before torch starts any thread: threads inherit the class of the one that makes them.
     scheduler.set_class(job.method.scheduler)
     _quiet_libraries(job.method.threads)
+    keep_memory()
 
     import torch
 

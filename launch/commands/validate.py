@@ -1,6 +1,6 @@
 """Hold predictions against executions: a matrix of layouts, batches, contexts that no fit has seen.
 
-  inferometer validate                                     calibrates first, at most 10 minutes in all on 2 cores
+  inferometer validate                                     calibrates as well, at most 10 minutes in all on 2 cores
   inferometer validate --calibration calibration.json      what `calibrate` wrote, with the same scheduler and backend
   inferometer validate --calibration calibration.json --matrix mine.toml --launches 5 -o mine.json
 
@@ -28,7 +28,7 @@ from inferometer.launch.commands.sweep_flags import RANK_BYTES, add_rank_flags, 
 from inferometer.launch.identity import identity_from
 
 if TYPE_CHECKING:
-    from inferometer.emulator.execute.matrix import Matrix
+    from inferometer.emulator.calibrate.calibration import Calibration
     from inferometer.emulator.execute.settings import Configuration, Emulation
     from inferometer.emulator.execute.validation_plan import Part, Plan
 
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--calibration",
         metavar="FILE|NAME",
-        help="predict from there (default: calibrate first, into FILE.calibration.json)",
+        help="predict from there (default: calibrate between the launches, into FILE.calibration.json)",
     )
     parser.add_argument(
         "--matrix", default="default", metavar="NAME|FILE.toml", help="what to emulate (default: default, the built-in one)"
@@ -70,16 +70,19 @@ def run(args: argparse.Namespace) -> int:
     fitted = replaced_path(str(beside(output, "calibration.json"))) if args.calibration is None else None
     models = {cell.model for part in parts for cell in part.matrix.cells}
     keep_apart([args.calibration, args.matrix, *models], [output, args.json, fitted, *paths])
-    if fitted:
-        calibrate_first(args, fitted, parts[-1].matrix)
-    source = args.calibration or str(fitted)
-    calibration = load_calibration(source)
-    check_agreement(calibration, source, args.backend, parts[0].matrix.scheduler, args.threads)
-    validation = Validation(plan, args.matrix, parts, left_out, calibration, source)
-    validation.forecasts()  # a collective that the calibration lacks is an error before anything runs
     for why in left_out.values():
         print(f"note: left out: {why}", file=sys.stderr)
-    validate_here(parts, paths)
+    source = args.calibration or str(fitted)
+    if fitted:
+        calibration = calibrate_between(args, fitted, parts, paths)
+        check_agreement(calibration, source, args.backend, parts[0].matrix.scheduler, args.threads)
+        validation = Validation(plan, args.matrix, parts, left_out, calibration, source)
+    else:
+        calibration = load_calibration(source)
+        check_agreement(calibration, source, args.backend, parts[0].matrix.scheduler, args.threads)
+        validation = Validation(plan, args.matrix, parts, left_out, calibration, source)
+        validation.forecasts()  # a collective that the calibration lacks is an error before anything runs
+        validate_here(parts, paths)
     document = validation.document(paths)
     write_json(str(output), document)
     show(args.json, document, validation_lines(document))
@@ -118,20 +121,39 @@ def planned(args: argparse.Namespace, plan: Plan) -> tuple[list[Part], dict[int,
     return parts_of(plan, args.matrix, usable_cores(), emulation)
 
 
-def calibrate_first(args: argparse.Namespace, path: Path, widest: Matrix) -> None:
-    """What `calibrate` does on the most ranks that a cell has, its files beside path. All its words go to stderr."""
+def calibrate_between(args: argparse.Namespace, path: Path, parts: list[Part], paths: list[Path]) -> Calibration:
+    """What `calibrate` does on the most ranks that a cell has, a launch of it before each round of the cells' launches.
+
+    So both see the same machine, whose speed may change from minute to minute. Its files go beside path, its words to stderr.
+    """
     from inferometer.launch.commands import calibrate
+    from inferometer.launch.commands.fit import fit_and_show
+    from inferometer.launch.commands.sweep_flags import method_from
+    from inferometer.launch.sampling import sample
+    from inferometer.launch.validating import validate_here
 
     parser = argparse.ArgumentParser()
     calibrate.add_arguments(parser)
+    widest = parts[-1].matrix
     flags: dict[str, object] = {
         "-n": max(widest.world_size, 2),
         "--scheduler": widest.scheduler,
         "--threads": widest.threads,
+        "--backend": widest.backend,
+        "--timeout": args.timeout,
+        "--launches": 1,
+        "-o": path,
     }
-    flags |= {"--backend": widest.backend, "--timeout": args.timeout, "--launches": LEAST_LAUNCHES, "-o": path}
-    print(f"calibrating first, into {path}", file=sys.stderr, flush=True)
+    given = parser.parse_args([str(word) for flag in flags.items() for word in flag])
+    given.budget /= LEAST_LAUNCHES
+    method, words = method_from(given, None)
+    samples, figure = output_path(str(path.with_suffix(".samples.jsonl"))), replaced_path(str(path.with_suffix(".png")))
+
+    def measured(number: int) -> None:
+        if sample(method, samples, "append" if number else "new", None, sys.stderr, words) is False:
+            raise RunFailed(f"{samples}: wrong data: there is nothing to predict from")
+
+    print(f"calibrating beside the cells, into {path}", file=sys.stderr, flush=True)
+    validate_here(parts, paths, measured)
     with contextlib.redirect_stdout(sys.stderr):
-        status = calibrate.run(parser.parse_args([str(word) for flag in flags.items() for word in flag]))
-    if status:
-        raise RunFailed(f"{path}: calibrated from wrong data: nothing was emulated")
+        return fit_and_show([samples], path, figure, given.seed, None, given.law)
