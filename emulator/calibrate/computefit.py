@@ -52,17 +52,17 @@ def _laws(rows: pd.DataFrame) -> Iterator[Document]:
     if len(grid):
         streamed = models["working_set_bytes"] >= STREAMED * grid["working_set_bytes"].min()
         yield _surface(grid, models[(models["kind"] == "matmul") & streamed])
-    for kind in ("attention", "stream"):
+    for kind in ("attention", "stream", "between"):
         own = models[models["kind"] == kind]
         if own["probe"].nunique() >= LEAST_PROBES:
-            yield {"op": kind, **_line(own, "us", GROWS_WITH[kind])}
-    between = models[models["between_us"].notna()]
-    if between["probe"].nunique() < LEAST_PROBES:
-        return
-    yield {"op": "between", "before": None, **_line(between, "between_us", GROWS_WITH["between"])}
+            yield {"op": kind, **_line(own, GROWS_WITH[kind])}
+    between = models[models["kind"] == "between"]
     for name, led in between.groupby("op", sort=True):
         if led["probe"].nunique() >= LEAST_PROBES:
-            yield {"op": "between", "before": name, **_line(led, "between_us", GROWS_WITH["between"])}
+            yield {"op": "between", "before": name, **_line(led, GROWS_WITH["between"])}
+    for (after, name), way in between.groupby(["after", "op"], sort=True):
+        if way["probe"].nunique() >= LEAST_PROBES:
+            yield {"op": "between", "after": after, "before": name, **_line(way, GROWS_WITH["between"])}
 
 
 # -- matmuls -------------------------------------------------------------------------------------------------------------
@@ -144,13 +144,14 @@ def _rates(rows: list[int], largest: int, centre: Array, others: Array | None, w
 # -- lines ---------------------------------------------------------------------------------------------------------------
 
 
-def _line(rows: pd.DataFrame, column: str, grows_with: tuple[str, ...]) -> Document:
+def _line(rows: pd.DataFrame, grows_with: tuple[str, ...]) -> Document:
     """A straight line in the sizes named, as far as they vary, fitted to each operation's median over launches."""
     sizes = [size for size, *_ in LINE_UNITS.values()]
     rows = rows.assign(streamed_bytes=with_streamed(rows)["streamed_bytes"])
-    keys = ["op", "probe", *sizes]
-    table = rows.pivot_table(index=keys, columns="launch", values=column, aggfunc="median").dropna()
-    at = np.array([[float(value) for value in index[2:]] for index in table.index]).reshape(-1, len(sizes))
+    rows["after"] = rows["after"].fillna("")
+    keys = ["op", "after", "probe", *sizes]
+    table = rows.pivot_table(index=keys, columns="launch", values="us", aggfunc="median").dropna()
+    at = np.array([[float(value) for value in index[3:]] for index in table.index]).reshape(-1, len(sizes))
     times = table.to_numpy()
     names = _told_apart(at, grows_with)
     design = _design(at, names)

@@ -62,7 +62,8 @@ class ComputeLaw(Record):
     """The time of one kind of operation on one rank, µs.
 
     op: "matmul", "attention", "stream", or "between": what the engine does on the way to an operation (activation functions,
-    residual sums, top-k, Python). before: the operation it leads to, null for the law over all of them.
+    residual sums, top-k, Python). after, before: the operations it lies between, null for the law over all of them.
+    Its activation_bytes are what enters the operation before which it lies.
     A parameter of a line that is not identified adds nothing: o then holds what it adds at the one size measured.
     rows, inner, outer: the knots of a surface, whose params are named "ROWSxINNERxOUTER".
     rates: what the knots say in words of an accelerator's datasheet.
@@ -70,6 +71,7 @@ class ComputeLaw(Record):
 
     target: ComputeTarget
     op: Literal["matmul", "attention", "stream", "between"]
+    after: str | None = None
     before: str | None = None
     form: Literal["surface", "line"]
     equation: str

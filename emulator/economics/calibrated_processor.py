@@ -42,8 +42,8 @@ class CalibrationProcessor:
         for field in ("backend", "device", "scheduler", "threads"):
             if len(kinds := {str(getattr(law.target, field)) for law in laws}) > 1:
                 raise InputError(f"compute laws of several kinds match: choose with --key {field}={'|'.join(sorted(kinds))}")
-        self._laws: dict[tuple[str, int, str, str | None], ComputeLaw] = {}
-        self._laws |= {(law.target.dtype, law.target.at_once, law.op, law.before): law for law in laws}
+        self._laws: dict[tuple[str, int, str, str | None, str | None], ComputeLaw] = {}
+        self._laws |= {(law.target.dtype, law.target.at_once, law.op, law.after, law.before): law for law in laws}
         self.notes: dict[str, None] = {}
         """In words, where what was priced so far leaves what was measured."""
 
@@ -57,11 +57,13 @@ class CalibrationProcessor:
         """In which computing was measured."""
         return sorted({dtype for dtype, *_ in self._laws})
 
-    def time(self, op: Compute, precision: Precision, at_once: int) -> ComputeTime:
-        """Time of an operation by the law of its kind, and of what leads to it. Raises InputError for other widths."""
+    def time(self, op: Compute, precision: Precision, at_once: int, after: str | None) -> ComputeTime:
+        """Time of an operation by the law of its kind, and of the way to it. Raises InputError for other widths."""
         dtype, level, shared = self._place(precision, at_once)
         sizes = {"activation_bytes": op.activation_bytes, "kv_bytes": op.kv_bytes, "flop": op.flop}
-        lead = shared * line_us(self._between(dtype, level, op.name), sizes)
+        lead = (
+            0.0 if after is None else shared * line_us(self._between(dtype, level, after, op.name), entering(op, precision))
+        )
         surface = self._law(dtype, level, "matmul")
         if op.kind == "matmul":
             assert op.matmul is not None
@@ -83,12 +85,12 @@ class CalibrationProcessor:
     def begin_s(self, precision: Precision, at_once: int) -> Size:
         """What the engine does before the first operation of a step."""
         dtype, level, shared = self._place(precision, at_once)
-        return shared * line_us(self._between(dtype, level, BEGIN), {}) * US
+        return shared * line_us(self._between(dtype, level, None, BEGIN), {}) * US
 
     def end_s(self, logits_bytes: Size, precision: Precision, at_once: int) -> Size:
         """The choice of tokens from logits; nothing where there are none."""
         dtype, level, shared = self._place(precision, at_once)
-        chosen = line_us(self._between(dtype, level, END), {"activation_bytes": logits_bytes})
+        chosen = line_us(self._between(dtype, level, None, END), {"activation_bytes": logits_bytes})
         return np.where(np.asarray(logits_bytes) > 0, shared * chosen * US, 0.0)
 
     def accelerator(self, memory_bytes: float, node_size: int) -> Accelerator:
@@ -149,13 +151,15 @@ class CalibrationProcessor:
         return fitting[0], level, max(1.0, at_once / level)
 
     def _law(self, dtype: str, level: int, op: str) -> ComputeLaw:
-        law = self._laws.get((dtype, level, op, None))
+        law = self._laws.get((dtype, level, op, None, None))
         if law is None:
             raise InputError(f"calibration {self._id} has no law of {op} in {dtype} on {level} ranks at once")
         return law
 
-    def _between(self, dtype: str, level: int, before: str) -> ComputeLaw:
-        return self._laws.get((dtype, level, "between", before)) or self._law(dtype, level, "between")
+    def _between(self, dtype: str, level: int, after: str | None, before: str) -> ComputeLaw:
+        """The law of this way, of all ways to the same operation, or of all."""
+        found = (self._laws.get((dtype, level, "between", come_from, before)) for come_from in (after, None))
+        return next((law for law in found if law is not None), None) or self._law(dtype, level, "between")
 
     def _note_matmul(self, law: ComputeLaw, op: Compute) -> None:
         assert op.matmul is not None and law.inner and law.outer
@@ -169,6 +173,13 @@ class CalibrationProcessor:
     @property
     def _any_target(self) -> ComputeTarget:
         return next(iter(self._laws.values())).target
+
+
+def entering(op: Compute, precision: Precision) -> dict[str, Size]:
+    """What an operation is handed: the rows of a matmul; else all the activations it moves."""
+    if op.matmul is None:
+        return {"activation_bytes": op.activation_bytes}
+    return {"activation_bytes": op.matmul[0] * op.matmul[1] * precision.activation_bytes}
 
 
 def _value(law: ComputeLaw, rate: str) -> float:

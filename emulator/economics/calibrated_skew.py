@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 #: Waking up cold and drifting apart cost much the same whatever the collective: this one's skew stands in for others.
 STANDS_IN = "all_reduce"
+#: One stage hands on to the next: that they drift apart is the pipeline's waiting, which is priced as such.
+HANDS_ON = frozenset({"send_recv"})
 
 
 class CalibrationSkew:
@@ -37,6 +39,8 @@ class CalibrationSkew:
                 if (law.ranks, law.nodes) == (ranks, nodes):
                     if name != collective:
                         self.notes[f"{collective}: the skew of {STANDS_IN}, its own was not measured"] = None
+                    if collective in HANDS_ON:
+                        apart_s = 0.0 * np.asarray(apart_s)
                     n, apart_us = np.broadcast_arrays(np.asarray(bytes, float), np.asarray(apart_s, float) * 1e6)
                     return np.maximum(terms_us(law, n, apart_us).sum(axis=0), 0.0) * 1e-6
         self.notes[f"{collective}: the skew on {ranks} ranks of {nodes} nodes was not measured, and is left out"] = None

@@ -88,11 +88,18 @@ def priced_ops(
     """One stage's operations for one micro-batch, in the order of execution. Arguments as of `price`."""
     precision = program.precision
     apart: Size = 0.0
+    last: str | None = None
     for segment in stage.segments:
-        times = [processor.time(op, precision, at_once) if isinstance(op, Compute) else None for op in segment.ops]
+        computed = [op.name for op in segment.ops if isinstance(op, Compute)]
+        # Of a run of layers, all but the first follow their like.
+        before = [computed[-1] if segment.repeat > 1 else last, *computed[:-1]] if computed else []
+        last = computed[-1] if computed else last
+        ways = iter(before)
+        times = [
+            processor.time(op, precision, at_once, next(ways)) if isinstance(op, Compute) else None for op in segment.ops
+        ]
         busy = [0.0 if time is None else time.total_s for time in times]
         ends_at = max((at for at, time in enumerate(times) if time is None), default=-1)
-        # Of a run of layers, all but the first follow their like.
         since = apart if ends_at < 0 or segment.repeat == 1 else sum(busy[ends_at + 1 :], 0.0)
         for op, time, seconds in zip(segment.ops, times, busy):
             since = since + seconds

@@ -40,8 +40,10 @@ class Processor(Protocol):
     @property
     def name(self) -> str: ...
 
-    def time(self, op: Compute, precision: Precision, at_once: int) -> ComputeTime:
+    def time(self, op: Compute, precision: Precision, at_once: int, after: str | None) -> ComputeTime:
         """Time of one operation on each of at_once ranks of a node that compute at the same time.
+
+        after: the computation before it, None for the first of a step.
 
         Raises InputError for a precision this source knows nothing of.
         """
@@ -66,7 +68,7 @@ class Datasheet:
     def name(self) -> str:
         return self.accelerator.name
 
-    def time(self, op: Compute, precision: Precision, at_once: int) -> ComputeTime:
+    def time(self, op: Compute, precision: Precision, at_once: int, after: str | None) -> ComputeTime:
         """Time at the sustained rates. Raises InputError as flop_per_s does."""
         device = self.accelerator
         bits = precision.attention_bits if op.kind == "attention" else precision.matmul_bits

@@ -115,7 +115,7 @@ class Forecaster:
         for stage in program.stages:
             for count, op in stage.counted():
                 if isinstance(op, Compute):
-                    time = self._processor.time(op, program.precision, at_once)
+                    time = self._processor.time(op, program.precision, at_once, None)
                     total += share * count * float(np.maximum(time.memory_s, time.arithmetic_s))
         return Forecast(total, {}, {})
 

@@ -110,7 +110,7 @@ class _Unknown:
 
     name = "unknown"
 
-    def time(self, op: Compute, precision: Precision, at_once: int) -> ComputeTime:
+    def time(self, op: Compute, precision: Precision, at_once: int, after: str | None) -> ComputeTime:
         return ComputeTime(0.0, 0.0, 0.0)
 
     def begin_s(self, precision: Precision, at_once: int) -> Size:

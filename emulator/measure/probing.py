@@ -97,7 +97,7 @@ class Prober:
         """Of the weights that the last probe ran through, again and again."""
 
     def take(self, probe: Probe) -> list[Record]:
-        """For each operation its features and its times in ns: ``ns`` of itself, ``between_ns`` of what led to it."""
+        """Of each operation, and of what lies between two, its sizes and its times in ns."""
         return self._matmul(probe) if isinstance(probe, MatmulProbe) else self._model(probe)
 
     @torch.inference_mode()
@@ -122,7 +122,7 @@ class Prober:
         sizes = {"rows": probe.rows, "inner": probe.inner, "outer": probe.outer, "matrices": 1}
         sizes |= {"flop": 2 * probe.rows * size, "weight_bytes": size * width, "kv_bytes": 0}
         sizes |= {"activation_bytes": probe.rows * (probe.inner + probe.outer) * width}
-        return [{"op": "matmul", "kind": "matmul", **sizes, "ns": ns, "between_ns": None}]
+        return [{"op": "matmul", "kind": "matmul", **sizes, "ns": ns}]
 
     def _matrices(self, dtype: str, least: int) -> torch.Tensor:
         """[elements] that fill the working set, made once; at least two matrices of least elements."""
@@ -162,39 +162,50 @@ class Prober:
         lines = engine.lines(probe.tokens) if probe.phase == "decode" else engine.lines(0, probe.tokens)
         names = [line.name for line in lines]
         engine.close()
-        return apart(names, np.array(readings[1:]), {name: {"kind": op.kind, **features(op)} for name, op in ops.items()})
+        width = ITEMSIZE[probe.dtype]
+        return apart(
+            names, np.array(readings[1:]), {name: {"kind": op.kind, **features(op)} for name, op in ops.items()}, width
+        )
 
 
-def apart(names: list[str], readings: np.ndarray, sizes: dict[str, Record]) -> list[Record]:
-    """Steps taken apart by operation: the mean over its occurrences in a step, and of what led to each.
+def apart(names: list[str], readings: np.ndarray, sizes: dict[str, Record], width: int) -> list[Record]:
+    """Steps taken apart: each operation, and each way from one to the next, as the mean over its occurrences in a step.
 
-    names: of the operations as executed; readings [steps, 2 + 2·operations]: the beginning of the step, start and stop
-    of every operation, the end. sizes: of each operation its kind and features.
+    names: of the operations as executed; readings [steps, 2 + 2·operations]: the beginning of the step, start and stop of
+    every operation, the end. sizes: of each operation its kind and features; width: bytes of an element.
     """
     own = readings[:, 2:-1:2] - readings[:, 1:-1:2]
     edges = readings.reshape(len(readings), -1, 2)
     before = edges[:, :, 1] - edges[:, :, 0]  # one more than there are operations
-    found: list[Record] = [
-        {"op": BEGIN, "kind": "between", "ns": None, "between_ns": before[:, 0].tolist()},
-        {"op": END, "kind": "between", "ns": None, "between_ns": before[:, -1].tolist()},
-    ]
-    logits = sizes[names[-1]]  # a matmul, whose product is what tokens are chosen from
-    outputs = logits["outer"] / (logits["inner"] + logits["outer"])
-    found[1] |= {"activation_bytes": logits["activation_bytes"] * outputs}
+    found: list[Record] = []
     for name, its in sizes.items():
         at = [index for index, other in enumerate(names) if other == name]
-        led = [index for index in at if index > 0]
-        between = before[:, led].mean(axis=1).round().astype(int).tolist() if led else None
-        found.append({"op": name, **its, "ns": own[:, at].mean(axis=1).round().astype(int).tolist(), "between_ns": between})
+        found.append({"op": name, **its, "ns": _means(own, at)})
+    found.append({"op": BEGIN, "kind": "between", "ns": _means(before, [0])})
+    ways = list(zip(names, names[1:]))
+    for after, name in dict.fromkeys(ways):
+        at = [index + 1 for index, way in enumerate(ways) if way == (after, name)]
+        entering = {"activation_bytes": entering_bytes(sizes[name], width)}
+        found.append({"op": name, "after": after, "kind": "between", **entering, "ns": _means(before, at)})
+    logits = sizes[names[-1]]  # a matmul, whose product is what tokens are chosen from
+    chosen = {"activation_bytes": logits["rows"] * logits["outer"] * width}
+    found.append({"op": END, "after": names[-1], "kind": "between", **chosen, "ns": _means(before, [len(names)])})
     return found
+
+
+def entering_bytes(sizes: Record, width: int) -> float:
+    """What an operation is handed: the rows of a matmul; else all it moves."""
+    return float(sizes["rows"] * sizes["inner"] * width or sizes["activation_bytes"])
+
+
+def _means(times: np.ndarray, at: list[int]) -> Times:
+    """Of each step the mean over some of its operations, in whole ns."""
+    return [round(mean) for mean in times[:, at].mean(axis=1).tolist()]
 
 
 def _record(launch: Launch, probe: Probe, ranks: list[int], of_rank: list[list[Record]], working_set_bytes: int) -> Record:
     """The record of a probe: of every operation the times [ranks][iterations]."""
-    ops = []
-    for same in zip(*of_rank):
-        times = {name: [op[name] for op in same] for name in ("ns", "between_ns") if same[0][name] is not None}
-        ops.append({**same[0], "ns": None, "between_ns": None, **times})
+    ops = [{**same[0], "ns": [op["ns"] for op in same]} for same in zip(*of_rank)]
     return {
         "cell": probe.id,
         "backend": launch.world.backend,

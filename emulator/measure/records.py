@@ -109,9 +109,10 @@ class UnmeasuredCell(Record):
 
 
 class Operation(Record):
-    """Of a probe: what an operation works on, its times in ns and those of what led to it, [ranks][iterations]."""
+    """Of a probe: what an operation works on and its times in ns, [ranks][iterations]. Between: the way from after to op."""
 
     op: str
+    after: str | None = None
     kind: Literal["matmul", "attention", "stream", "between"]
     rows: NonNegativeNumber = 0.0
     inner: NonNegativeNumber = 0.0
@@ -121,8 +122,7 @@ class Operation(Record):
     weight_bytes: NonNegativeNumber = 0.0
     activation_bytes: NonNegativeNumber = 0.0
     kv_bytes: NonNegativeNumber = 0.0
-    ns: list[list[int]] | None
-    between_ns: list[list[int]] | None
+    ns: list[list[int]]
 
 
 class Compute(Record):
@@ -144,9 +144,8 @@ class Compute(Record):
     @model_validator(mode="after")
     def _whole(self) -> Compute:
         for op in self.ops:
-            for name, times in (("ns", op.ns), ("between_ns", op.between_ns)):
-                if times is not None and (len(times) != len(self.participants) or not all(times)):
-                    raise ValueError(f"{name} of {op.op} needs times of each of {len(self.participants)} participants")
+            if len(op.ns) != len(self.participants) or not all(op.ns):
+                raise ValueError(f"ns of {op.op} needs times of each of {len(self.participants)} participants")
         return self
 
 

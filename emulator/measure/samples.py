@@ -22,7 +22,7 @@ import numpy as np
 
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.measure.records import complaint
-from inferometer.emulator.measure.statistics import summary
+from inferometer.emulator.measure.statistics import steady_mean, summary
 from inferometer.emulator.measure.timing import iteration_times_us
 from inferometer.emulator.regular import check_regular
 
@@ -188,7 +188,8 @@ def load_samples(*paths: str | Path, per_rank: bool = False) -> pandas.DataFrame
 def cell_table(*paths: str | Path) -> pandas.DataFrame:
     """One row per cell and launch: what a fit works on.
 
-    Columns: those of the cell, ``us`` (median over the iterations), ``n``, ``flags``, ``wrong``, ``iterations_us`` (numpy
+    Columns: those of the cell, ``us`` (median over the iterations; of in_step, whose times add up in a step, the
+    `statistics.steady_mean`), ``n``, ``flags``, ``wrong``, ``iterations_us`` (numpy
     array, None if imported) and the other numbers of `statistics.summary`. Cells of one launch slot that were measured
     twice (an interrupted run resumed) keep the last.
     """
@@ -204,6 +205,8 @@ def cell_table(*paths: str | Path) -> pandas.DataFrame:
             highest = max(highest, cell["launch"])
             # several files are several sets of launches
             row |= {"launch": cell["launch"] + launch_base, "us": numbers.pop("median"), **numbers}
+            if cell["timing"] == "in_step" and times is not None:
+                row["us"] = steady_mean(times)
             row |= {"flags": cell.get("flags", []), "iterations_us": times}
             rows[(str(path), cell["launch"], cell["cell"])] = row
         launch_base += highest + 1

@@ -14,6 +14,9 @@ Z95 = 1.959964
 MIN_FOR_INTERVAL = 6
 """Below six samples no pair of order statistics brackets the median with 95 % confidence."""
 
+SPIKE = 5.0
+"""Times this many medians long are the scheduler's, too rare to hit most steps of a model."""
+
 
 def median_interval(times: np.ndarray) -> tuple[float, float] | None:
     """95 % interval of the median from order statistics (Hoefler & Belli, SC'15): None below six samples."""
@@ -24,6 +27,15 @@ def median_interval(times: np.ndarray) -> tuple[float, float] | None:
     low = math.floor((n - Z95 * math.sqrt(n)) / 2)
     high = math.ceil(1 + (n + Z95 * math.sqrt(n)) / 2)
     return float(ordered[max(low, 1) - 1]), float(ordered[min(high, n) - 1])
+
+
+def steady_mean(times: np.ndarray) -> float:
+    """The mean, with times above SPIKE medians cut to that.
+
+    What one of many pays: a step runs a hundred operations, and its time is the sum of their means, not of their medians,
+    since each has a tail. A spike too rare to hit most steps must not count whole, or few samples would say nothing.
+    """
+    return float(np.mean(np.minimum(times, SPIKE * np.median(times))))
 
 
 def relative_half_width(times: np.ndarray) -> float:

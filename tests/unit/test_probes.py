@@ -68,33 +68,39 @@ def test_an_unknown_model_in_a_sweep_is_named(tmp_path):
 
 
 def test_a_step_taken_apart_adds_up():
-    """Two layers of two operations, then the head: means over a step's occurrences times their number, plus the rest."""
+    """Two layers of two operations, then the head: means times how often they occur are the step, but for rounding."""
     names = ["norm", "up", "norm", "up", "head"]
     sizes = {
-        name: {"kind": "matmul", "inner": 3.0, "outer": 1.0, "activation_bytes": 8.0} for name in ("norm", "up", "head")
+        name: {"kind": "matmul", "rows": 2.0, "inner": 3.0, "outer": 5.0, "activation_bytes": 8.0} for name in set(names)
     }
-    rng = np.random.default_rng(1)
-    readings = np.cumsum(rng.integers(1, 100, (7, 2 + 2 * len(names))) * 2, axis=1)
-    found = {op["op"]: op for op in apart(names, readings, sizes)}
+    readings = np.cumsum(np.random.default_rng(1).integers(1, 100, (7, 2 + 2 * len(names))) * 2, axis=1)
+    found = apart(names, readings, sizes, 4)
+    own = {op["op"]: op["ns"] for op in found if op["kind"] != "between"}
+    ways = {(op.get("after"), op["op"]): op["ns"] for op in found if op["kind"] == "between"}
+    assert ways.keys() == {(None, "step.begin"), ("norm", "up"), ("up", "norm"), ("up", "head"), ("head", "step.end")}
     for step, reading in enumerate(readings):
-        own = sum(found[name]["ns"][step] * names.count(name) for name in sizes)
-        # what leads to the first operation is step.begin's
-        between = found["norm"]["between_ns"][step] + 2 * found["up"]["between_ns"][step] + found["head"]["between_ns"][step]
-        around = found["step.begin"]["between_ns"][step] + found["step.end"]["between_ns"][step]
-        assert own + between + around == pytest.approx(reading[-1] - reading[0], abs=5)
-    assert found["step.end"]["activation_bytes"] == 2.0  # the head's product
+        total = sum(own[name][step] for name in names) + 2 * ways["norm", "up"][step]
+        total += sum(ns[step] for way, ns in ways.items() if way != ("norm", "up"))
+        assert total == pytest.approx(reading[-1] - reading[0], abs=5)
+    entering = {(op.get("after"), op["op"]): op.get("activation_bytes") for op in found if op["kind"] == "between"}
+    assert (
+        entering["norm", "up"] == 2 * 3 * 4
+        and entering["head", "step.end"] == 2 * 5 * 4
+        and entering[None, "step.begin"] is None
+    )
 
 
-def test_the_table_has_means_over_ranks_of_medians_and_the_last_of_a_probe_made_twice(tmp_path):
+def test_the_table_has_means_without_spikes_and_the_last_of_a_probe_made_twice(tmp_path):
     path = tmp_path / "x.samples.jsonl"
     about = {"backend": "gloo", "device": "cpu", "dtype": "float32", "scheduler": "rr", "threads": 1, "at_once": 2}
     probe = {"record": "compute", "launch": 0, "cell": "p", **about, "participants": [0, 1], "working_set_bytes": 1}
-    op = {"op": "matmul", "kind": "matmul", "rows": 8.0, "ns": [[1000, 2000, 9000], [4000, 4000]], "between_ns": None}
+    op = {"op": "matmul", "kind": "matmul", "rows": 8.0, "ns": [[1000, 2000, 90000], [4000, 4000]]}
     older = probe | {"ops": [op | {"ns": [[1], [1]]}]}
     records = [{"record": "header", "schema": "inferometer/samples/1"}, older, probe | {"ops": [op]}]
     path.write_text("".join(json.dumps(record) + "\n" for record in records))
     row = probe_table(path).iloc[0]
-    assert len(probe_table(path)) == 1 and row["us"] == pytest.approx(3.0) and np.isnan(row["between_us"])
+    # by hand: a mean of 1, 2 and, cut to five medians, 10 us; and of 4 and 4
+    assert len(probe_table(path)) == 1 and row["us"] == pytest.approx((13 / 3 + 4) / 2)
     assert (row["rows"], row["flop"], row["n"]) == (8.0, 0.0, 2)
 
 
@@ -102,7 +108,7 @@ def test_a_probe_without_times_of_a_participant_is_refused(tmp_path):
     path = tmp_path / "x.samples.jsonl"
     record = {"record": "compute", "launch": 0, "cell": "p", "backend": "gloo", "device": "cpu", "dtype": "float32"}
     record |= {"scheduler": "rr", "threads": 1, "at_once": 2, "participants": [0, 1], "working_set_bytes": 1}
-    record |= {"ops": [{"op": "matmul", "kind": "matmul", "ns": [[1]], "between_ns": None}]}
+    record |= {"ops": [{"op": "matmul", "kind": "matmul", "ns": [[1]]}]}
     path.write_text('{"record": "header", "schema": "inferometer/samples/1"}\n' + json.dumps(record) + "\n")
     with pytest.raises(InputError, match="line 2: ns of matmul needs times of each of 2 participants"):
         probe_table(path)

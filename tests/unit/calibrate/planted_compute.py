@@ -17,7 +17,7 @@ LINES = {
     "stream": {"o": 30.0, "activation_bytes": 2e-4, "kv_bytes": 0.0, "flop": 0.0},
 }
 BETWEEN = {"ffn.down": (40.0, 3e-4), "ffn.norm": (10.0, 1e-4)}
-"""µs and µs per byte of activations."""
+"""On the way from ffn.up to these: µs and µs per byte of what enters."""
 
 
 def matmul_us(rows: float, elements: float) -> float:
@@ -40,7 +40,7 @@ def probes(
     for launch in range(launches):
         off = slower * np.exp(noise * rng.standard_normal())
         for row in [*_grid(), *_models()]:
-            row |= {"us": row["us"] * off, "between_us": row["between_us"] * off}
+            row |= {"us": row["us"] * off}
             rows.append({**about, "launch": launch, "n": 20, "working_set_bytes": 2**27, **row})
     return pd.DataFrame(rows, columns=list(PROBE_COLUMNS)).fillna(
         {"rows": 0.0, "inner": 0.0, "outer": 0.0, "matrices": 0.0, "activation_bytes": 0.0, "kv_bytes": 0.0, "flop": 0.0}
@@ -74,15 +74,13 @@ def _models() -> list[dict]:
             probe = {"probe": f"model {batch} {context}"}
             sizes = {"activation_bytes": 4e3 * batch, "kv_bytes": 1e3 * batch * context, "flop": 2e3 * batch * context**1.5}
             core = {"op": "attention.core", "kind": "attention", **sizes}
-            found.append({**probe, **core, "us": line_us("attention", sizes), "between_us": np.nan})
+            found.append({**probe, **core, "us": line_us("attention", sizes)})
             moved = {"activation_bytes": 8e3 * batch}
-            for name, kind in (("ffn.norm", "stream"), ("ffn.down", "matmul")):
-                o, per_byte = BETWEEN[name]
-                row = {**probe, "op": name, "kind": kind, **moved, "between_us": o + per_byte * moved["activation_bytes"]}
-                if kind == "stream":
-                    found.append({**row, "us": line_us("stream", moved)})
-                else:
-                    inner, outer = 900, 500
-                    row |= {"rows": batch, "inner": inner, "outer": outer, "matrices": 1.0}
-                    found.append({**row, "us": matmul_us(batch, inner * outer)})
+            found.append({**probe, "op": "ffn.norm", "kind": "stream", **moved, "us": line_us("stream", moved)})
+            inner, outer = 900, 500
+            down = {"op": "ffn.down", "kind": "matmul", "rows": batch, "inner": inner, "outer": outer, "matrices": 1.0}
+            found.append({**probe, **down, **moved, "us": matmul_us(batch, inner * outer)})
+            for name, (o, per_byte) in BETWEEN.items():
+                us = o + per_byte * moved["activation_bytes"]
+                found.append({**probe, "op": name, "after": "ffn.up", "kind": "between", **moved, "us": us})
     return found
