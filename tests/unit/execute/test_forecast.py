@@ -38,7 +38,7 @@ def law(op, us):
     flat = op == "matmul"
     return ComputeLaw(
         target=target, op=op, form="surface" if flat else "line", equation="", params=surface if flat else line,
-        rows=ROWS if flat else None, inner=INNER if flat else None, outer=OUTER if flat else None, rates=rates if flat else None,
+        **({"rows": ROWS, "inner": INNER, "outer": OUTER, "rates": rates} if flat else {}),
         domain=ComputeDomain(),
         fit=ComputeFit(n_points=1, n_launches=3, medape=0.0, held_out=HeldOutError(median=None, p90=None, n=0, reason="")),
     )  # fmt: skip
@@ -60,7 +60,7 @@ def test_terms_are_those_of_the_operations_and_add_up():
     found = measured().predictions(DENSE, "decode")
     assert tuple(found) == VARIANTS
     own = found[CALIBRATION]
-    # qkv, out, up, down of 2 layers, the logits; cores; norms of 2 layers, lookup, last norm; before each but the first, at begin and end
+    # qkv, out, up, down of 2 layers, the logits; cores; norms of 2 layers, lookup, last norm; 16 ways between, begin and end
     by_hand = {"matmul": 9 * 10, "attention": 2 * 2, "stream": 6 * 1, "network": 0, "waiting": 0, "between": 18 * 0.5}
     assert {name: own.terms[name] * 1e6 for name in TERMS} == pytest.approx(by_hand)
     assert own.total_s * 1e6 == pytest.approx(sum(by_hand.values()))
