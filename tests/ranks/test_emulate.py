@@ -80,6 +80,10 @@ FAULTS = {
         "engine.stage.layers[1].mixture.router.w.neg_()",
         ["rank 1 disagrees about the routing of layer 1 among ranks 0, 1, which have the same tokens"],
     ),
+    "cache": (
+        "engine.context = engine.cache_tokens",
+        ["rank 1 failed in a decode step", "context 9 + 1 new tokens = 10 is beyond the cache of 9 tokens"],
+    ),
 }
 
 
