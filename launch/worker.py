@@ -144,7 +144,7 @@ def _visit(job: Job, launch: Any, hosts: list, listener: Listener | None, interr
     outcome = {"wrong": 0}
 
     if listener is None:
-        if not probe_all(launch, None, (), None, lambda: False, lambda record: None):
+        if not probe_all(launch, None, (), None, lambda: False, lambda record: None)[0]:
             launch.visit(order, None, lambda: False, lambda record: None)
         control.gather("usage", rank_usage())
         return int(control.share("status"))
@@ -176,8 +176,9 @@ def _visit(job: Job, launch: Any, hosts: list, listener: Listener | None, interr
         samples.append({"record": "compute", "launch": job.launch, **record})
         listener(_doing(f"after {record['cell']}"))
 
-    reason, dropped = "interrupted", order
-    if not probe_all(launch, job.cells, job.skip, job.deadline, interrupted, probed):
+    dropped = order
+    reason, unmade = probe_all(launch, job.cells, job.skip, job.deadline, interrupted, probed)
+    if not reason:
         reason, dropped = launch.visit(order, job.deadline, interrupted, done, began=lambda doing: listener(_doing(doing)))
     usage = control.gather("usage", rank_usage())
     after = conditions()
@@ -186,14 +187,14 @@ def _visit(job: Job, launch: Any, hosts: list, listener: Listener | None, interr
             "record": "launch_end",
             "launch": job.launch,
             "reason": reason,
-            "dropped": [cell.id for cell in dropped],
+            "dropped": [*unmade, *(cell.id for cell in dropped)],
             "conditions": after,
             "steal_fraction": steal_fraction(before, after),
             "ranks": usage,
         }
     )
     samples.close()
-    listener({"event": "ended", "reason": reason, "dropped": len(dropped), "wrong": outcome["wrong"]})
+    listener({"event": "ended", "reason": reason, "dropped": len(unmade) + len(dropped), "wrong": outcome["wrong"]})
     return int(control.share("status", int(outcome["wrong"] > 0)))
 
 

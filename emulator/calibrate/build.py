@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 
 NOT_MEASURED = {
-    "compute": "compute terms are not measured yet",
+    "compute": "computing was not probed, or too little of it to price a step",
     "skew": "the skew a real step pays is not measured yet",
 }
 

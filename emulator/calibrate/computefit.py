@@ -19,9 +19,8 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 Document = dict[str, Any]
 
-#: Relative residuals of a line beyond this count linearly.
+#: Residuals of a line, on ln t, beyond this count linearly.
 F_SCALE = 0.1
-REWEIGHTED = 20
 #: A term that nowhere adds this share of the time is at its bound, 0.
 NOTHING = 1e-3
 AXES = ("rows", "inner", "outer")
@@ -38,31 +37,34 @@ LEAST_PROBES = 4
 
 
 def fit_compute(probes: pd.DataFrame) -> list[Document]:
-    """ComputeLaw records of every target among probes, rows of measure.probe_table."""
+    """ComputeLaw records of every target among probes, rows of measure.probe_table.
+
+    None of a target whose probes do not bear a law of every kind of operation: no step could be priced by the rest.
+    """
     found: list[Document] = []
     for key, rows in probes.groupby(list(ComputeTarget.model_fields), sort=True):
         target = dict(zip(ComputeTarget.model_fields, key))
-        found += [{"target": target, **law} for law in _laws(rows)]
+        laws = list(_laws(rows))
+        if {law["op"] for law in laws} == {"matmul", *GROWS_WITH}:
+            found += [{"target": target, **law} for law in laws]
     return found
 
 
 def _laws(rows: pd.DataFrame) -> Iterator[Document]:
     grid = rows[rows["op"] == "matmul"]
     models = rows[rows["op"] != "matmul"]
-    if len(grid):
+    if min(map(len, _whole_grid(_sizes_in_all_launches(grid)))) >= 2:
         streamed = models["working_set_bytes"] >= STREAMED * grid["working_set_bytes"].min()
         yield _surface(grid, models[(models["kind"] == "matmul") & streamed])
-    for kind in ("attention", "stream", "between"):
-        own = models[models["kind"] == kind]
-        if own["probe"].nunique() >= LEAST_PROBES:
-            yield {"op": kind, **_line(own, GROWS_WITH[kind])}
     between = models[models["kind"] == "between"]
-    for name, led in between.groupby("op", sort=True):
-        if led["probe"].nunique() >= LEAST_PROBES:
-            yield {"op": "between", "before": name, **_line(led, GROWS_WITH["between"])}
-    for (after, name), way in between.groupby(["after", "op"], sort=True):
-        if way["probe"].nunique() >= LEAST_PROBES:
-            yield {"op": "between", "after": after, "before": name, **_line(way, GROWS_WITH["between"])}
+    parts: list[tuple[Document, pd.DataFrame]] = [({"op": kind}, models[models["kind"] == kind]) for kind in GROWS_WITH]
+    parts += [({"op": "between", "before": name}, led) for name, led in between.groupby("op", sort=True)]
+    ways = between.groupby(["after", "op"], sort=True)
+    parts += [({"op": "between", "after": after, "before": name}, way) for (after, name), way in ways]
+    for about, its in parts:
+        line = _line(its, GROWS_WITH[about["op"]])
+        if line is not None:
+            yield about | line
 
 
 # -- matmuls -------------------------------------------------------------------------------------------------------------
@@ -72,7 +74,7 @@ def _surface(grid: pd.DataFrame, seen_in_models: pd.DataFrame) -> Document:
     """The medians over launches at the knots; how well they foretell the matmuls of the probed models."""
     launches = np.sort(grid["launch"].unique())
     table = grid.pivot_table(index=list(AXES), columns="launch", values="us", aggfunc="median").dropna()
-    rows, inner, outer = _whole_grid([tuple(int(size) for size in index) for index in table.index])
+    rows, inner, outer = _whole_grid(_sizes_in_all_launches(grid))
     logs = np.log(table.loc[list(product(rows, inner, outer))].to_numpy())
     centre = np.exp(np.median(logs, axis=1))
     others = None
@@ -113,11 +115,22 @@ def _surface(grid: pd.DataFrame, seen_in_models: pd.DataFrame) -> Document:
     return document
 
 
-def _whole_grid(sizes: list[tuple[int, ...]]) -> list[list[int]]:
-    """Rows, inner, outer that were measured with each other throughout: rows that lack a matrix are left out."""
-    matrices = {size[1:] for size in sizes}
-    rows = sorted({row for row, *_ in sizes if matrices <= {size[1:] for size in sizes if size[0] == row}})
-    return [rows, sorted({inner for inner, _ in matrices}), sorted({outer for _, outer in matrices})]
+def _sizes_in_all_launches(grid: pd.DataFrame) -> set[tuple[int, ...]]:
+    launches = grid["launch"].nunique()
+    counts = grid.groupby(list(AXES))["launch"].nunique()
+    return {tuple(int(size) for size in sizes) for sizes, count in counts.items() if count == launches}
+
+
+def _whole_grid(sizes: set[tuple[int, ...]]) -> list[list[int]]:
+    """Rows, inner, outer that were measured with each other throughout: what lacks a partner is left out.
+
+    Of the inner dimensions those count that met every outer one, then the rows that met all of both.
+    """
+    outers = sorted({outer for _, _, outer in sizes})
+    inners = sorted({i for _, i, _ in sizes if {o for _, at, o in sizes if at == i} == set(outers)})
+    wanted = {(inner, outer) for inner in inners for outer in outers}
+    rows = sorted({r for r, _, _ in sizes if wanted <= {size[1:] for size in sizes if size[0] == r}})
+    return [rows, inners, outers]
 
 
 def _rates(rows: list[int], largest: int, centre: Array, others: Array | None, width: int) -> Document:
@@ -144,13 +157,18 @@ def _rates(rows: list[int], largest: int, centre: Array, others: Array | None, w
 # -- lines ---------------------------------------------------------------------------------------------------------------
 
 
-def _line(rows: pd.DataFrame, grows_with: tuple[str, ...]) -> Document:
-    """A straight line in the sizes named, as far as they vary, fitted to each operation's median over launches."""
+def _line(rows: pd.DataFrame, grows_with: tuple[str, ...]) -> Document | None:
+    """A line in the sizes named, as far as they vary, fitted to each operation's median over launches.
+
+    None where too few probes were made in every launch.
+    """
     sizes = [size for size, *_ in LINE_UNITS.values()]
     rows = rows.assign(streamed_bytes=with_streamed(rows)["streamed_bytes"])
     rows["after"] = rows["after"].fillna("")
     keys = ["op", "after", "probe", *sizes]
     table = rows.pivot_table(index=keys, columns="launch", values="us", aggfunc="median").dropna()
+    if table.index.get_level_values("probe").nunique() < LEAST_PROBES:
+        return None
     at = np.array([[float(value) for value in index[3:]] for index in table.index]).reshape(-1, len(sizes))
     times = table.to_numpy()
     names = _told_apart(at, grows_with)
@@ -203,19 +221,24 @@ def _told_apart(at: Array, grows_with: tuple[str, ...]) -> list[str]:
 
 
 def fit_line(design: Array, us: Array) -> Array:
-    """Parameters ≥ 0 that minimise the soft-L1 of (design·x − us)/us. design [m, k] in µs per unit, us [m] > 0.
+    """Parameters ≥ 0 that minimise the soft-L1 of ln(design·x/us). design [m, k] in µs per unit, us [m] > 0.
 
-    By non-negative least squares, each time with the weights that soft-L1 gives the residuals of the time before.
+    Logarithms, since relative errors of scattered times would be least for a line that runs below them.
     """
-    from scipy.optimize import nnls
+    from scipy.optimize import least_squares, nnls
 
     unit = np.median(us) / np.maximum(design.max(axis=0), 1e-300)  # 1 explains a typical time
-    part = design * unit / us[:, None]
-    weight = np.ones(len(us))
-    for _ in range(REWEIGHTED):
-        x, _ = nnls(part * weight[:, None], weight)
-        weight = (1 + ((part @ x - 1) / F_SCALE) ** 2) ** -0.25
-    value = np.where((part * x).max(axis=0) < NOTHING, 0.0, x)
+    part = design * unit
+    start, _ = nnls(part / us[:, None], np.ones(len(us)))
+    options = {"loss": "soft_l1", "f_scale": F_SCALE, "ftol": 1e-10, "xtol": 1e-10, "gtol": 1e-10}
+    x = least_squares(
+        lambda x: np.log(np.maximum(part @ x, 1e-12) / us),
+        np.maximum(start, 1e-3),
+        jac=lambda x: part / np.maximum(part @ x, 1e-12)[:, None],
+        bounds=(0.0, np.inf),
+        **options,
+    ).x
+    value = np.where((part * x / us[:, None]).max(axis=0) < NOTHING, 0.0, x)
     return np.asarray(value * unit)
 
 

@@ -11,6 +11,8 @@ from inferometer.emulator.calibrate.records import HeldOutError, Pair, Parameter
 
 SURFACE = "t(rows, inner, outer): ln t linear in ln of each between the knots; beyond the last ones t ∝ each"
 LINE = "t = o + activations·activation_bytes + streamed·(activation_bytes above 1 MiB) + cache·kv_bytes + arithmetic·flop"
+#: What stands where no operation does: before the first of a step, after the last.
+BEGIN, END = "step.begin", "step.end"
 #: Activations beyond this no longer pass from one operation to the next in a core's own cache, and their memory comes fresh
 #: from the system.
 STREAMED_BYTES = 1 << 20

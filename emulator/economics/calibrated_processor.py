@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from inferometer.emulator.calibrate.computelaws import line_us, matmul_us
-from inferometer.emulator.calibrate.computerecords import ComputeLaw, ComputeTarget
+from inferometer.emulator.calibrate.computerecords import BEGIN, END, ComputeLaw, ComputeTarget
 from inferometer.emulator.economics.accelerator import Accelerator
 from inferometer.emulator.economics.calibrated import WIDTH_BITS
 from inferometer.emulator.economics.processor import ComputeTime
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from inferometer.emulator.calibrate.calibration import Calibration
 
 US = 1e-6
-#: What stands before the first operation of a step and after its last, in the laws of "between".
-BEGIN, END = "step.begin", "step.end"
 #: A prediction this many times beyond the largest matmul or the longest attention measured says so.
 FAR = 4.0
 

@@ -41,7 +41,8 @@ def probe_table(*paths: str | Path) -> pandas.DataFrame:
                 row = {**about, **{name: op.get(name) for name in ("op", "after", "kind")}}
                 row |= {name: float(op.get(name, 0.0)) for name in SIZES}
                 row |= {"us": _us(op["ns"]), "n": min(len(times) for times in op["ns"])}
-                rows[str(path), record["launch"], record["cell"], op["kind"], op["op"], op.get("after")] = row
+                what = (op["kind"], op["op"], op.get("after"), row["rows"])
+                rows[str(path), record["launch"], record["cell"], *what] = row
         launch_base += highest + 1
     return pd.DataFrame(list(rows.values()), columns=list(PROBE_COLUMNS))
 

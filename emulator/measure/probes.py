@@ -8,6 +8,7 @@ from itertools import product
 from typing import Literal
 
 from inferometer.emulator.measure.method import Method, ProbeModel
+from inferometer.emulator.measure.plan import coarse_to_fine
 from inferometer.emulator.workload.catalogue import load_shape
 from inferometer.emulator.workload.program import Compute, Program
 from inferometer.emulator.workload.scaled import scaled
@@ -16,25 +17,24 @@ from inferometer.emulator.workload.step import Step
 
 PROBED = {"gloo": ("float32", "bfloat16"), "mpi": ("float32",)}
 """By backend the dtypes in which models run; none on GPUs, where no model is run yet."""
-BEGIN, END = "step.begin", "step.end"
-"""What stands where no operation does: before the first of a step and after the last."""
+Phase = Literal["prefill", "decode"]
 
 
 @dataclass(frozen=True)
 class MatmulProbe:
-    """rows × inner by inner × outer, again and again with another matrix."""
+    """Rows by inner by outer, for every number of rows in turn, each time with another matrix."""
 
     dtype: str
     at_once: int
     """Ranks of a node that compute at the same time."""
-    rows: int
+    rows: tuple[int, ...]
     inner: int
     outer: int
 
     @property
     def id(self) -> str:
         """The same probe in every launch."""
-        return f"compute/{self.dtype}/{self.at_once}/matmul/{self.rows}x{self.inner}x{self.outer}"
+        return f"compute/{self.dtype}/{self.at_once}/matmul/{self.inner}x{self.outer}"
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class ModelProbe:
     dtype: str
     at_once: int
     model: ProbeModel
-    phase: Literal["prefill", "decode"]
+    phase: Phase
     batch: int
     tokens: int
     """Of the context in decode, of the prompt in prefill."""
@@ -72,24 +72,24 @@ def probes_of(method: Method, ranks_per_node: int, cores: int) -> list[Probe]:
     """Every probe the sweep asks for and the backend runs: on one rank of each node, on two, four, … and on all, at once.
 
     Never on more ranks than cores: a rank that waits for its turn on a core takes now one probe's time, now a time slice
-    more, which no median over a few iterations shows.
+    more, which a few iterations do not show.
     """
     wanted = method.sweep.compute
     if wanted is None:
         return []
     dtypes = [name for name in method.dtypes if name in PROBED.get(method.backend, ())]
-    places = [
-        (dtype, at_once) for dtype in dtypes for at_once in levels(max(1, min(ranks_per_node, cores // method.threads)))
-    ]
-    # In the order of importance: where the time ends, the rest is left out.
+    most = max(1, min(ranks_per_node, cores // method.threads))
+    # In the order of importance: where the time ends, the rest is left out. Of models the corners of their sizes first.
     found: list[Probe] = []
-    for place in places:
-        found += [MatmulProbe(*place, *sizes) for sizes in product(wanted.rows, wanted.inner, wanted.outer)]
-    models = [(place, model) for place in places for model in wanted.models]
-    for batch, context in product(wanted.batches, wanted.contexts):
-        found += [ModelProbe(*place, model, "decode", batch, context) for place, model in models]
-    for prompt in wanted.prompts:
-        found += [ModelProbe(*place, model, "prefill", 1, prompt) for place, model in models]
+    for at_once in sorted(levels(most), key=lambda level: level not in (1, most)):
+        places = [(dtype, at_once) for dtype in dtypes]
+        for place in places:
+            found += [MatmulProbe(*place, tuple(wanted.rows), *sizes) for sizes in product(wanted.inner, wanted.outer)]
+        steps: list[tuple[Phase, int, int]] = [("prefill", 1, prompt) for prompt in wanted.prompts]
+        steps += [("decode", *sizes) for sizes in product(wanted.batches, wanted.contexts)]
+        for at in coarse_to_fine(list(range(len(steps)))):
+            phase, batch, tokens = steps[at]
+            found += [ModelProbe(*place, model, phase, batch, tokens) for place in places for model in wanted.models]
     return found
 
 

@@ -7,19 +7,18 @@ within a probe; they begin together and each goes on for about as long.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from inferometer.emulator.calibrate.computerecords import BEGIN, END
 from inferometer.emulator.execute.engine import Engine
 from inferometer.emulator.execute.run import Stamps
 from inferometer.emulator.measure.method import ITEMSIZE, Probes
 from inferometer.emulator.measure.probes import (
-    BEGIN,
-    END,
     MatmulProbe,
     ModelProbe,
     Probe,
@@ -36,9 +35,9 @@ if TYPE_CHECKING:
     from inferometer.emulator.measure.runner import Launch
     from inferometer.parallel.communicator import Communicator
 
-SHARE = 1 / 3
+SHARE = 0.4
 """Of a launch's time: what probes may take at most."""
-LEAST, MOST = 4, 50
+LEAST, MOST = 4, 40
 """Iterations of a probe, whatever they take; within its seconds."""
 
 Times = list[int]
@@ -52,38 +51,46 @@ def probe_all(
     deadline: float | None,
     stop_asked: Callable[[], bool],
     done: Callable[[Record], None],
-) -> str | None:
+) -> tuple[str | None, list[str]]:
     """Make the probes of the sweep, or those named, but for those to skip; on rank 0 ``done`` gets each one's record.
 
     Rank 0's names, skip and deadline (of time.monotonic) count; at most SHARE of the time until then is taken, the rest is
-    left to the collectives. Returns "interrupted" where rank 0 was asked to stop, else None. Collective over the world.
+    left to the collectives. Returns "interrupted" where rank 0 was asked to stop, else None; and the probes not reached.
+    Collective over the world.
     """
     if launch.method.sweep.compute is None:
-        return None
+        return None, []
     assert launch.solo is not None
     prober = Prober(launch.method.sweep.compute, launch.solo)
     most = max(launch.placement.ranks_per_node(range(launch.world.size)))
-    known = {probe.id: probe for probe in probes_of(launch.method, most, launch.cores)}
+    cores = min(launch.control.gather_all("cores", launch.cores))  # they may differ, where ranks are bound to some
+    known = {probe.id: probe for probe in probes_of(launch.method, most, cores)}
     wanted = [name for name in known if (names is None or name in names) and name not in skip]
     last = None if deadline is None else time.monotonic() + SHARE * (deadline - time.monotonic())
-    for name in launch.control.share("probes", wanted):
+    wanted = launch.control.share("probes", wanted)
+    for index, name in enumerate(wanted):
         probe = known[name]
         launch.doing = f"waiting for {probe.id}"
         end = "interrupted" if stop_asked() else "time" if last is not None and time.monotonic() > last else None
         end = launch.control.agree(probe.id, probe.id, then=end)
         if end:
-            return "interrupted" if end == "interrupted" else None
+            return ("interrupted" if end == "interrupted" else None), wanted[index:]
         ranks = participants(launch.placement.node_of, probe.at_once)
         if launch.world.rank not in ranks:
             continue
         launch.doing = f"in {probe.id}"
         launch.busy_since = time.monotonic()
-        ops = prober.take(probe)
+        take = prober.prepare(probe)
         launch.busy_since = None
-        of_rank = launch.control.gather(probe.id, ops, among=ranks)
+        # Together, or ranks would still make their weights while others compute.
+        launch.control.share(f"{name} begins", launch.control.gather(f"{name} prepared", None, among=ranks), among=ranks)
+        launch.busy_since = time.monotonic()
+        ops = take()
+        launch.busy_since = None
+        of_rank = launch.control.gather(name, ops, among=ranks)
         if of_rank is not None:
             done(_record(launch, probe, ranks, of_rank, prober.working_set_bytes))
-    return None
+    return None, []
 
 
 class Prober:
@@ -96,33 +103,41 @@ class Prober:
         self.working_set_bytes = 0
         """Of the weights that the last probe ran through, again and again."""
 
-    def take(self, probe: Probe) -> list[Record]:
-        """Of each operation, and of what lies between two, its sizes and its times in ns."""
-        return self._matmul(probe) if isinstance(probe, MatmulProbe) else self._model(probe)
+    def prepare(self, probe: Probe) -> Callable[[], list[Record]]:
+        """Make the probe's weights. Calling what is returned takes the times, in ns, of each of its operations."""
+        return self._matmuls(probe) if isinstance(probe, MatmulProbe) else self._model(probe)
+
+    def _matmuls(self, probe: MatmulProbe) -> Callable[[], list[Record]]:
+        size, width = probe.inner * probe.outer, ITEMSIZE[probe.dtype]
+        pool = self._matrices(probe.dtype, size)
+        matrices = [part.view(probe.inner, probe.outer) for part in pool.split(size) if len(part) == size]
+        self.working_set_bytes = pool.nbytes
+
+        def take() -> list[Record]:
+            ops = []
+            for rows in probe.rows:
+                sizes = {"rows": rows, "inner": probe.inner, "outer": probe.outer, "matrices": 1, "kv_bytes": 0}
+                sizes |= {"flop": 2 * rows * size, "weight_bytes": size * width}
+                sizes |= {"activation_bytes": rows * (probe.inner + probe.outer) * width}
+                x = torch.ones(rows, probe.inner, dtype=pool.dtype)
+                ops.append({"op": "matmul", "kind": "matmul", **sizes, "ns": self._repeat(x, matrices)})
+            return ops
+
+        return take
 
     @torch.inference_mode()
-    def _matmul(self, probe: MatmulProbe) -> list[Record]:
-        size = probe.inner * probe.outer
-        pool = self._matrices(probe.dtype, size)
-        count = len(pool) // size
-        matrices = [pool[i * size : (i + 1) * size].view(probe.inner, probe.outer) for i in range(count)]
-        self.working_set_bytes = pool.nbytes
-        x = torch.ones(probe.rows, probe.inner, dtype=pool.dtype)
+    def _repeat(self, x: torch.Tensor, matrices: Sequence[torch.Tensor]) -> Times:
         for matrix in matrices[-2:]:
             x @ matrix
         ns: Times = []
         last = time.monotonic() + self.wanted.seconds
         with collector_off():
             while len(ns) < LEAST or (len(ns) < MOST and time.monotonic() < last):
-                matrix = matrices[len(ns) % count]
+                matrix = matrices[len(ns) % len(matrices)]
                 begin = perf_counter_ns()
                 x @ matrix
                 ns.append(perf_counter_ns() - begin)
-        width = ITEMSIZE[probe.dtype]
-        sizes = {"rows": probe.rows, "inner": probe.inner, "outer": probe.outer, "matrices": 1}
-        sizes |= {"flop": 2 * probe.rows * size, "weight_bytes": size * width, "kv_bytes": 0}
-        sizes |= {"activation_bytes": probe.rows * (probe.inner + probe.outer) * width}
-        return [{"op": "matmul", "kind": "matmul", **sizes, "ns": ns}]
+        return ns
 
     def _matrices(self, dtype: str, least: int) -> torch.Tensor:
         """[elements] that fill the working set, made once; at least two matrices of least elements."""
@@ -131,41 +146,44 @@ class Prober:
             self._pool = torch.linspace(-1, 1, length).to(getattr(torch, dtype))
         return self._pool
 
-    def _model(self, probe: ModelProbe) -> list[Record]:
+    def _model(self, probe: ModelProbe) -> Callable[[], list[Record]]:
         bits = 8 * ITEMSIZE[probe.dtype]
         engine = Engine(
             probe.shape(), Layout(), self.alone, batch=probe.batch, cache_tokens=probe.tokens + 1,
             precision=Precision(bits, bits, bits),
         )  # fmt: skip
-        stamps = Stamps()
-        engine.tape.observer = stamps
-        tokens = torch.Generator().manual_seed(0)  # different ones: equal tokens would all go to the same experts
-        prompts = torch.randint(engine.shape.vocab, (probe.batch, probe.tokens), generator=tokens)
+        program = engine.program(probe.step)
+        self.working_set_bytes = int(program.total("weight_bytes"))
+        decoding = probe.phase == "decode"
+        lines = engine.lines(probe.tokens) if decoding else engine.lines(0, probe.tokens)
+        source = torch.Generator().manual_seed(0)  # different tokens: equal ones would all go to the same experts
+        prompts = torch.randint(engine.shape.vocab, (probe.batch, probe.tokens), generator=source)
+
+        def step() -> None:
+            engine.context = probe.tokens if decoding else 0
+            engine.decode(prompts[:, 0]) if decoding else engine.prefill(prompts)
+
+        def take() -> list[Record]:
+            readings = self._readings(engine, step)
+            sizes = {name: {"kind": op.kind, **features(op)} for name, op in operations(program).items()}
+            return apart([line.name for line in lines], readings, sizes, ITEMSIZE[probe.dtype])
+
+        return take
+
+    def _readings(self, engine: Engine, step: Callable[[], None]) -> np.ndarray:
+        """[steps, 2 + 2·operations] in ns: the step's begin, start and stop of every operation, the end."""
+        engine.tape.observer = stamps = Stamps()
+        step()
         readings: list[list[int]] = []
-        engine.context = 0 if probe.phase == "prefill" else probe.tokens
-        engine.prepare([engine.context], 1 if probe.phase == "decode" else probe.tokens)
         last = time.monotonic() + self.wanted.seconds
         with collector_off():
             while len(readings) < LEAST or (len(readings) < MOST and time.monotonic() < last):
                 stamps.ns = []
                 begin = perf_counter_ns()
-                if probe.phase == "prefill":
-                    engine.context = 0
-                    engine.prefill(prompts)
-                else:
-                    engine.context = probe.tokens
-                    engine.decode(prompts[:, 0])
+                step()
                 readings.append([begin, *stamps.ns, perf_counter_ns()])
-        program = engine.program(probe.step)
-        self.working_set_bytes = int(program.total("weight_bytes"))
-        ops = operations(program)
-        lines = engine.lines(probe.tokens) if probe.phase == "decode" else engine.lines(0, probe.tokens)
-        names = [line.name for line in lines]
         engine.close()
-        width = ITEMSIZE[probe.dtype]
-        return apart(
-            names, np.array(readings[1:]), {name: {"kind": op.kind, **features(op)} for name, op in ops.items()}, width
-        )
+        return np.array(readings)
 
 
 def apart(names: list[str], readings: np.ndarray, sizes: dict[str, Record], width: int) -> list[Record]:

@@ -32,11 +32,14 @@ def _probe(world, control, names=None, skip=(), stop_asked=lambda: False, past=F
     sweep = Sweep(name="test", tier=[Tier(collectives=["all_reduce"])], compute=PROBES)
     method = Method(backend="gloo", world_size=world.size, sizes_bytes=[64], sweep=sweep)
     hosts = [HostReport("host", "boot", "net", 0)] * world.size
-    launch = Launch(method, control, Placement.from_reports(hosts), world, cores=world.size)
+    cores = world.size + world.rank  # ranks that see different numbers of cores agree on the least
+    launch = Launch(method, control, Placement.from_reports(hosts), world, cores=cores)
     launch.connect()
     records = []
     # only rank 0 knows what to skip, as under torchrun
-    end = probe_all(launch, names, skip if world.rank == 0 else (), 0.0 if past else None, stop_asked, records.append)
+    skipped = skip if world.rank == 0 else ()
+    end, unmade = probe_all(launch, names, skipped, 0.0 if past else None, stop_asked, records.append)
+    assert set(unmade) & {record["cell"] for record in records} == set()
     return end, records, [probe.id for probe in probes_of(method, world.size, world.size)]
 
 
@@ -46,7 +49,7 @@ def test_probes_are_made_on_one_rank_and_on_both_and_can_be_fitted(ranks, tmp_pa
     assert {(record["at_once"], tuple(record["participants"])) for record in records} == {(1, (0,)), (2, (0, 1))}
     for record in records:
         for op in record["ops"]:
-            assert len(op["ns"]) == record["at_once"] and all(len(its) >= 3 for its in op["ns"])
+            assert len(op["ns"]) == record["at_once"] and all(len(its) >= 4 for its in op["ns"])
     path = tmp_path / "x.samples.jsonl"
     lines = [{"record": "header", "schema": "inferometer/samples/1"}]
     lines += [{"record": "compute", "launch": 0, **record} for record in records]
@@ -78,4 +81,5 @@ def probes_of_two():
 
 def test_a_model_probe_runs_the_experts_of_its_program():
     probe = next(probe for probe in probes_of_two() if isinstance(probe, ModelProbe))
-    assert probe.shape().experts is not None and probe.step.tokens == probe.batch
+    assert probe.shape().experts is not None
+    assert probe.step.tokens == (probe.batch if probe.phase == "decode" else probe.batch * probe.tokens)

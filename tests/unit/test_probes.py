@@ -34,10 +34,15 @@ def test_no_more_ranks_compute_at_once_than_there_are_cores(ranks, cores, thread
     assert {probe.at_once for probe in probes_of(method(threads=threads), ranks, cores)} == at_once
 
 
-def test_every_probe_once_matmuls_first():
+def test_every_probe_once_matmuls_first_then_the_corners_of_the_models():
     found = probes_of(method(), 1, 1)
-    assert len({probe.id for probe in found}) == len(found) == 2 * 2 * 2 + 2 * 2 + 2
-    assert [type(probe) for probe in found] == [MatmulProbe] * 8 + [ModelProbe] * 6
+    assert len({probe.id for probe in found}) == len(found) == 2 * 2 + 2 * 2 + 2
+    assert [type(probe) for probe in found] == [MatmulProbe] * 4 + [ModelProbe] * 6
+    assert [(probe.phase, probe.batch, probe.tokens) for probe in found[4:6]] == [("prefill", 1, 8), ("decode", 2, 16)]
+
+
+def test_one_rank_and_all_of_them_come_before_numbers_between():
+    assert list(dict.fromkeys(probe.at_once for probe in probes_of(method(world_size=8), 8, 8))) == [1, 8, 2, 4]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from planted_compute import INNER, LARGEST, OUTER, ROWS, line_us, matmul_us, probes
 
 from inferometer.emulator.calibrate import computelaws
-from inferometer.emulator.calibrate.computefit import fit_compute
+from inferometer.emulator.calibrate.computefit import fit_compute, fit_line
 from inferometer.emulator.calibrate.computerecords import ComputeLaw
 
 
@@ -101,3 +101,24 @@ def test_each_number_of_ranks_at_once_has_its_own_laws():
     found = laws(both)
     one, two = (computelaws.matmul_us(found[n, "matmul", None], 8, 512, 512) for n in (1, 2))
     assert np.isclose(two / one, 1.5)
+
+
+def test_scattered_times_do_not_pull_a_line_below_them():
+    """Each time is off by a factor of its own, of median 1: the sum of the line stays the sum of the truth."""
+    design = np.column_stack([np.ones(400), np.linspace(0, 1e4, 400)])
+    truth = design @ np.array([50.0, 0.02])
+    scattered = truth * np.exp(0.4 * np.random.default_rng(3).standard_normal(400))
+    assert (design @ fit_line(design, scattered)).sum() == pytest.approx(truth.sum(), rel=0.05)
+
+
+@pytest.mark.parametrize("lacking", ["matmul", "attention", "stream", "between"])
+def test_half_a_set_of_probes_is_none(lacking):
+    table = probes(noise=0.0)
+    mask = table["op"] == "matmul" if lacking == "matmul" else table["kind"] == lacking
+    assert fit_compute(table[~mask]) == []
+    few = table[~mask | (table.index % 9 == 0)]
+    assert fit_compute(few) == [] or lacking == "between"
+
+
+def test_one_launch_alone_is_fitted_without_intervals():
+    assert laws(probes(noise=0.0, launches=1))[1, "matmul", None].rates["gflops"].ci95 is None
