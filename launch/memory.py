@@ -7,7 +7,6 @@ the same step takes now page faults for all its activations, now none. Serving e
 from __future__ import annotations
 
 import ctypes
-import ctypes.util
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 """Parameters of glibc's mallopt (malloc.h): from which free size on the heap is cut, how many pieces lie outside of it."""
@@ -16,7 +15,7 @@ NEVER = 2**31 - 1
 
 def keep_memory() -> bool:
     """Let this process keep what it has once had. False where the C library has no such setting (it is not glibc)."""
-    mallopt = getattr(ctypes.CDLL(ctypes.util.find_library("c")), "mallopt", None)
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return False
     return bool(mallopt(M_MMAP_MAX, 0)) and bool(mallopt(M_TRIM_THRESHOLD, NEVER))

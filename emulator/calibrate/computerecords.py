@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import product
 from typing import Literal, Self
 
-from pydantic import FiniteFloat, model_validator
+from pydantic import Field, FiniteFloat, model_validator
 
 from inferometer.emulator.calibrate.records import HeldOutError, Pair, Parameter, Record
 
@@ -30,10 +30,10 @@ class ComputeTarget(Record):
 
     backend: str
     device: str
-    dtype: str
+    dtype: Literal["float32", "bfloat16"]
     scheduler: str
-    threads: int
-    at_once: int
+    threads: int = Field(ge=1)
+    at_once: int = Field(ge=1)
 
 
 class ComputeDomain(Record):
@@ -91,7 +91,16 @@ class ComputeLaw(Record):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
+        if (self.form == "surface") != (self.op == "matmul"):
+            raise ValueError(f"form: {self.op} cannot be a {self.form}")
         if self.form == "surface":
+            rates = {name: rate.value for name, rate in (self.rates or {}).items()}
+            if not {"smallest_us", "memory_gb_per_s", "gflops"} <= rates.keys() or not all(
+                v and v > 0 for v in rates.values()
+            ):
+                raise ValueError("rates: smallest_us, memory_gb_per_s and gflops are needed, each above 0")
+            if min((self.rows or [0])[0], (self.inner or [0])[0], (self.outer or [0])[0]) < 1:
+                raise ValueError("rows, inner and outer begin at 1 or above")
             if any(its is None or len(its) < 2 or sorted(set(its)) != its for its in (self.rows, self.inner, self.outer)):
                 raise ValueError("a surface needs two or more rows, inner and outer, in rising order")
             wanted = {knot(*sizes) for sizes in self.knots()}

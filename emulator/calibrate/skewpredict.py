@@ -37,7 +37,7 @@ def skew_us(
     for skew in skews:
         here = (r == skew.ranks) & (skew.nodes == N)
         us[here] = np.maximum(terms_us(skew, n[here], apart[here]).sum(axis=0), 0.0)
-        beyond |= dict.fromkeys(_outside(skew, n[here], apart[here]))
+        beyond |= dict.fromkeys(outside(skew, n[here], apart[here]))
     if (missing := np.isnan(us)).any():
         have = ", ".join(f"{s.ranks} ranks on {s.nodes}" for s in skews) or "nothing"
         text = f"{collective}: the skew of {int(missing.sum())} of {us.size} calls was not measured (there is {have})"
@@ -71,8 +71,8 @@ def choose_skews(skews: Sequence[Skew], collective: str, key: dict[str, Any], pr
     return found
 
 
-def _outside(skew: Skew, n: Array, apart_us: Array) -> list[str]:
-    """In words, which limits of the domain are exceeded; empty where none is."""
+def outside(skew: Skew, n: Array, apart_us: Array) -> list[str]:
+    """In words, which limits of a skew's domain are exceeded; empty where none is."""
     limits = {"bytes": (n, *skew.domain.bytes), "time apart (us)": (apart_us, *skew.domain.apart_us)}
     found = []
     for name, (values, low, high) in limits.items():

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, FiniteFloat
+from pydantic import Field, FiniteFloat, model_validator
 
 from inferometer.emulator.calibrate.records import Cell, HeldOutError, Pair, Parameter, Record, Target
 
@@ -66,3 +66,11 @@ class Skew(Record):
     fit: StepFit
     flags: list[str]
     cells: list[StepCell]
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.params.keys() != UNITS.keys():
+            raise ValueError(f"params: a skew needs {', '.join(UNITS)}")
+        if any((p.value or 0.0) < 0 for p in self.params.values()):
+            raise ValueError("params: none is below 0")
+        return self

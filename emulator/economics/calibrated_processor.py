@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from inferometer.emulator.calibrate.calibration import Calibration
 
 US = 1e-6
+KEYS = ("backend", "scheduler", "dtype")
+"""Fields of a law's key that choose among the laws of computing too."""
 #: A prediction this many times beyond the largest matmul or the longest attention measured says so.
 FAR = 4.0
 
@@ -32,14 +34,18 @@ class CalibrationProcessor:
 
     def __init__(self, calibration: Calibration, key: Mapping[str, Any] | None = None) -> None:
         self._id = calibration.id[:12]
-        asked = {name: value for name, value in (key or {}).items() if name in ("backend", "scheduler", "dtype")}
+        asked = {name: value for name, value in (key or {}).items() if name in KEYS}
         laws = [law for law in calibration.compute if all(getattr(law.target, k) == v for k, v in asked.items())]
         if not laws:
-            why = calibration.not_measured.get("compute") or f"none of its laws has {asked}"
+            wanted = ", ".join(f"{name}={value}" for name, value in asked.items())
+            why = calibration.not_measured.get("compute") or f"none of its laws has {wanted or 'anything'}"
             raise InputError(f"calibration {self._id} has no compute terms ({why}): give an --accelerator")
         for field in ("backend", "device", "scheduler", "threads"):
             if len(kinds := {str(getattr(law.target, field)) for law in laws}) > 1:
-                raise InputError(f"compute laws of several kinds match: choose with --key {field}={'|'.join(sorted(kinds))}")
+                how = f"choose with --key {field}=…" if field in KEYS else "fit the samples of one of them alone"
+                raise InputError(
+                    f"calibration {self._id}: computing was measured with {field} {' and '.join(sorted(kinds))}: {how}"
+                )
         self._laws: dict[tuple[str, int, str, str | None, str | None], ComputeLaw] = {}
         self._laws |= {(law.target.dtype, law.target.at_once, law.op, law.after, law.before): law for law in laws}
         self.notes: dict[str, None] = {}
@@ -54,6 +60,10 @@ class CalibrationProcessor:
     def dtypes(self) -> list[str]:
         """In which computing was measured."""
         return sorted({dtype for dtype, *_ in self._laws})
+
+    def check(self, precision: Precision) -> None:
+        """Raise InputError where computing was not measured in this precision."""
+        self._place(precision, 1)
 
     def time(self, op: Compute, precision: Precision, at_once: int, after: str | None) -> ComputeTime:
         """Time of an operation by the law of its kind, and of the way to it. Raises InputError for other widths."""
@@ -120,15 +130,16 @@ class CalibrationProcessor:
         bits = widths.pop()
         return Precision(bits, bits, bits)
 
-    def relative_error(self, precision: Precision, at_once: int) -> float:
-        """How far the laws may be off, as a fraction: by their matmuls in models they had not seen, and between launches."""
+    def relative_error(self, precision: Precision, at_once: int) -> float | None:
+        """How far the laws may be off at 95 %, as a fraction: by the matmuls of models they had not seen (nine in ten of
+        them), and between launches; None where nothing says so."""
         dtype, level, _ = self._place(precision, at_once)
         surface = self._law(dtype, level, "matmul")
         rate = (surface.rates or {})["memory_gb_per_s"]
-        found = [surface.fit.held_out.median or 0.0]
+        found = [] if surface.fit.held_out.p90 is None else [surface.fit.held_out.p90]
         if rate.ci95 is not None and rate.value:
             found.append((rate.ci95[1] - rate.ci95[0]) / 2 / rate.value)
-        return max(found)
+        return max(found, default=None)
 
     # -- choice of a law -----------------------------------------------------------------------------------------------
 

@@ -22,8 +22,10 @@ def measured_machine(calibration: Calibration, key: Mapping[str, Any]) -> tuple[
     provenance = calibration.provenance
     per_node = (provenance.topology or {}).get("ranks_per_node")
     memory = (provenance.hardware or {}).get("memory_bytes")
-    if not isinstance(per_node, list) or not per_node or not isinstance(memory, int | float):
-        missing = "memory_bytes" if isinstance(per_node, list) and per_node else "ranks_per_node"
-        raise InputError(f"calibration {calibration.id[:12]} does not say {missing} of a node: give an --accelerator")
-    ranks = max(int(count) for count in per_node if isinstance(count, int | float))
-    return processor, processor.accelerator(float(memory) / ranks, ranks)
+    ranks = [count for count in per_node if isinstance(count, int) and count > 0] if isinstance(per_node, list) else []
+    if not ranks or not isinstance(memory, int | float) or memory <= 0:
+        missing = "hardware.memory_bytes" if ranks else "topology.ranks_per_node"
+        raise InputError(
+            f"calibration {calibration.id[:12]}: provenance.{missing} says nothing usable: give an --accelerator"
+        )
+    return processor, processor.accelerator(float(memory) / max(ranks), max(ranks))

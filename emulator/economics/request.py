@@ -75,7 +75,7 @@ class Request:
             self.memory_reserve,
             speculation,
             processor,
-            CalibrationSkew(calibration, self.key) if calibration is not None and calibration.skew else None,
+            None if calibration is None else CalibrationSkew(calibration, self.key),
         )
 
 

@@ -9,50 +9,68 @@ import numpy as np
 from inferometer.emulator.economics.calibrated import CalibrationNetwork
 from inferometer.emulator.economics.calibrated_processor import CalibrationProcessor
 from inferometer.emulator.economics.calibrated_skew import CalibrationSkew
+from inferometer.emulator.economics.processor import Processor
 from inferometer.emulator.economics.scenario import Scenario
 from inferometer.emulator.workload.layout import Layout
-from inferometer.emulator.workload.program import Collective
+from inferometer.emulator.workload.program import Collective, Program
 
 
 def latency_interval(
     scenario: Scenario, layout: Layout, batch: int, network: CalibrationNetwork
 ) -> tuple[tuple[float, float] | None, list[str]]:
-    """The 95 % interval of the token latency from the intervals of the laws' times, with notes on what it rests on.
+    """The 95 % interval of the token latency, as `deviations` has it, with notes on what it rests on.
+
+    Where a token takes longer or shorter than the sum of a step's terms (a pipeline's waits, speculation), the deviations
+    grow or shrink with it.
+    """
+    program = scenario.deployment(layout).decode_program(batch, scenario.load)
+    timing = scenario.time(layout, batch)
+    terms, at_once = timing.step.terms, min(layout.gpus, scenario.accelerator.node_size)
+    computing = float(terms.kernel_s + (0.0 if terms.compute_s is None else terms.compute_s))
+    found, notes = deviations(program, network, scenario.processor, at_once, computing)
+    for source in (scenario.processor, scenario.skew):
+        if isinstance(source, CalibrationProcessor | CalibrationSkew):
+            notes |= source.notes
+    if found is None:
+        return None, list(notes)
+    latency = float(timing.token_latency_s)
+    stretch = latency / float(terms.total_s)
+    return (max(0.0, latency - found[0] * stretch), latency + found[1] * stretch), list(notes)
+
+
+def deviations(
+    program: Program, network: CalibrationNetwork, processor: Processor | None, at_once: int, computing_s: float
+) -> tuple[tuple[float, float] | None, dict[str, None]]:
+    """How far below and above a program's summed time the truth may lie at 95 %, in seconds, with notes.
 
     All uses of one law err together, since they share its parameters, so their deviations add; different laws err
-    independently, so theirs add in squares. Compute terms are taken as given where they are an accelerator's figures;
-    where they are measured they are one more law, with the error of its matmuls in models it had not seen. Skews are
-    taken as given. Where a token takes longer or shorter than the sum of a step's terms (a pipeline's waits,
-    speculation), the deviations grow or shrink with it. None, with
-    a note, where a law has no interval; None where there is no network.
+    independently, so theirs add in squares. Computing, computing_s seconds in all, is taken as given where it is an
+    accelerator's figures; where it is measured it is one more law. Skews are taken as given. None, with a note, where a law
+    has no interval; None where there is neither network nor measured computing.
     """
     notes: dict[str, None] = {}
     below: dict[str, float] = defaultdict(float)
     above: dict[str, float] = defaultdict(float)
-    deployment = scenario.deployment(layout)
-    for stage in deployment.decode_program(batch, scenario.load).stages:
+    unknown = ""
+    for stage in program.stages:
         for count, op in stage.counted():
             if not isinstance(op, Collective):
                 continue
             notes |= dict.fromkeys(network.beyond(op.collective, op.bytes, op.ranks, op.nodes))
             interval = network.interval(op.collective, op.bytes, op.ranks, op.nodes)
             if interval is None:
-                return None, [*notes, f"no interval: nothing says how far the law of {op.collective} may be off"]
+                unknown = unknown or f"the law of {op.collective}"
+                continue
             low, middle, high = interval
             below[op.collective] += count * (middle - low)
             above[op.collective] += count * (high - middle)
-    timing = scenario.time(layout, batch)
-    if isinstance(scenario.processor, CalibrationProcessor):
-        at_once = min(layout.gpus, scenario.accelerator.node_size)
-        terms, share = timing.step.terms, scenario.processor.relative_error(scenario.precision, at_once)
-        off = float(terms.kernel_s + (0.0 if terms.compute_s is None else terms.compute_s)) * share
-        below["compute"], above["compute"] = off, off
-        notes |= scenario.processor.notes
-    if isinstance(scenario.skew, CalibrationSkew):
-        notes |= scenario.skew.notes
+    if isinstance(processor, CalibrationProcessor):
+        share = processor.relative_error(program.precision, at_once)
+        unknown = unknown or ("the laws of computing" if share is None else "")
+        below["compute"] = above["compute"] = computing_s * (share or 0.0)
+    if unknown:
+        return None, notes | {f"no interval: nothing says how far {unknown} may be off": None}
     if not below:
-        return None, list(notes)
-    latency = float(timing.token_latency_s)
-    stretch = latency / float(timing.step.terms.total_s)
-    down, up = (float(np.sqrt(sum(v * v for v in side.values()))) * stretch for side in (below, above))
-    return (max(0.0, latency - down), latency + up), list(notes)
+        return None, notes
+    down, up = (float(np.sqrt(sum(v * v for v in side.values()))) for side in (below, above))
+    return (down, up), notes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from inferometer.emulator.economics.calibrated import CalibrationNetwork
 from inferometer.emulator.economics.calibrated_processor import CalibrationProcessor
 from inferometer.emulator.economics.calibrated_skew import CalibrationSkew
 from inferometer.emulator.economics.constants import ConstantNetwork
+from inferometer.emulator.economics.uncertainty import deviations
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.execute.accounting import COMPUTE
 from inferometer.emulator.execute.predicted import Priced, predicted
@@ -72,7 +73,7 @@ class Forecaster:
         paper = ConstantNetwork(load_accelerator(PAPER_LINKS))
         sent = _known(own.network_s + (own.kinds["skew"] or 0.0))
         return {
-            CALIBRATION: self._whole(own, program),
+            CALIBRATION: replace(self._whole(own, program), interval_s=self._interval(own, program, cell)),
             "paper constants": self._whole(predicted(program, paper, self._processor, **how), program),
             "pure roofline": self._roofline(program, cell.ranks),
             "compute only": Forecast(own.compute_s, {}, {}, reason=self._no_compute),
@@ -105,6 +106,14 @@ class Forecaster:
         sent = {op.name for stage in program.stages for op in stage if isinstance(op, Collective)}
         by_op = {name: seconds for name, seconds in found.by_op.items() if self._processor or name in sent}
         return Forecast(total, terms, by_op, reason="" if total is not None else self._no_compute or UNDETERMINED)
+
+    def _interval(self, found: Priced, program: Program, cell: Configuration) -> tuple[float, float] | None:
+        """95 % of the total; None where a law says nothing of it."""
+        total = _known(found.total_s)
+        if total is None:
+            return None
+        around, _ = deviations(program, self._network(cell.bits), self._processor, cell.ranks, found.compute_s or 0.0)
+        return None if around is None else (max(0.0, total - around[0]), total + around[1])
 
     def _roofline(self, program: Program, at_once: int) -> Forecast:
         """Every computation at the best rates measured: its bytes or its FLOP, whichever takes longer. No network."""

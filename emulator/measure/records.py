@@ -122,7 +122,13 @@ class Operation(Record):
     weight_bytes: NonNegativeNumber = 0.0
     activation_bytes: NonNegativeNumber = 0.0
     kv_bytes: NonNegativeNumber = 0.0
-    ns: list[list[int]]
+    ns: list[list[PositiveInt]]
+
+    @model_validator(mode="after")
+    def _sized(self) -> Operation:
+        if self.op == "matmul" and min(self.rows, self.inner, self.outer) < 1:
+            raise ValueError("a matmul needs rows, inner and outer of 1 or more")
+        return self
 
 
 class Compute(Record):
@@ -137,7 +143,7 @@ class Compute(Record):
     scheduler: str
     threads: PositiveInt
     at_once: PositiveInt
-    participants: list[NonNegativeInt]
+    participants: list[NonNegativeInt] = Field(min_length=1)
     working_set_bytes: PositiveInt
     ops: list[Operation]
 

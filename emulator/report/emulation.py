@@ -76,15 +76,14 @@ def _beside(account: Account, priced: Priced) -> Iterator[str]:
     yield f"  predicted: network by {priced.network}; {priced.note or f'compute by {priced.processor}'}"
     kinds = priced.kinds
     computing = [kinds[name] for name in COMPUTE]
-    waiting = [seconds for seconds in (kinds["skew"], kinds["pipeline"]) if seconds is not None]
-    predicted = {
-        "compute": None if None in computing else sum(seconds or 0.0 for seconds in computing),
-        "network": priced.network_s,
-        "waiting": sum(waiting) if waiting else None,
-        "unattributed": kinds["between"],
-    }
-    for term, us in split(account).items():
-        yield _against(term, us, predicted[term])
+    sent = [kinds[name] for name in ("network", "skew", "pipeline")]
+    measured = split(account)
+    # Isolated calls and skew are not what a step's transfers and waits are one by one: a rank that woke up late transfers
+    # slowly, and that is skew. Their sums compare.
+    yield _against("compute", measured["compute"], None if None in computing else sum(s or 0.0 for s in computing))
+    moving = (measured["network"] or 0.0) + (measured["waiting"] or 0.0)
+    yield _against("network + waiting", moving, sum(s or 0.0 for s in sent))
+    yield _against("unattributed", measured["unattributed"], kinds["between"])
     yield _against("step", account.step_mean_us, priced.total_s)
 
 
@@ -92,4 +91,4 @@ def _against(term: str, us: float | None, seconds: float | None) -> str:
     beside = "not predicted" if seconds is None else f"{format_us(seconds * 1e6)} us predicted"
     if seconds and us:
         beside += f" ({seconds * 1e6 / us - 1:+.0%})"
-    return f"  {term:<14}{format_us(us):>10} us measured {beside:>28}"
+    return f"  {term:<18}{format_us(us):>10} us measured {beside:>28}"

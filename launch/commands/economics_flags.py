@@ -84,7 +84,12 @@ def add_model_flags(parser: argparse.ArgumentParser, *, several_speculators: boo
 
 def add_load_flags(parser: argparse.ArgumentParser) -> None:
     """What is asked of the model."""
-    parser.add_argument("--weight-bits", type=int, metavar="BITS", help="4, 8, 16 or 32 (default 16)")
+    parser.add_argument(
+        "--weight-bits",
+        type=int,
+        metavar="BITS",
+        help="4, 8, 16 or 32 (default 16; what was measured, without --accelerator)",
+    )
     parser.add_argument(
         "--context", type=number, help="tokens in the cache while decoding (default 2048; 0 under epoch-2025)"
     )

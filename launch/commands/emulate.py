@@ -140,6 +140,7 @@ def predicted(args: argparse.Namespace, method: Emulation) -> dict[Phase, Priced
     from inferometer.emulator.economics.request import loaded, network_of
     from inferometer.emulator.execute.predicted import predicted
     from inferometer.emulator.execute.settings import PHASES
+    from inferometer.emulator.workload.program import Collective
 
     if args.calibration is None and args.accelerator is None:
         return {}
@@ -155,13 +156,29 @@ def predicted(args: argparse.Namespace, method: Emulation) -> dict[Phase, Priced
         raise InputError(f"--calibration {args.calibration}: needs --accelerator")
     else:
         network = CalibrationNetwork(calibration, bits=method.bits, key=key)
-        processor = CalibrationProcessor(calibration, key) if calibration.compute else None
-    skew = CalibrationSkew(calibration, key) if calibration is not None and calibration.skew else None
+        try:
+            processor = CalibrationProcessor(calibration, key)
+            processor.check(method.precision)
+        except InputError as why:  # the collectives can be predicted all the same
+            processor = None
+            print(f"note: {why}", file=sys.stderr)
+    skew = None if calibration is None else CalibrationSkew(calibration, key)
     here = min(method.world_size, int(os.environ.get("LOCAL_WORLD_SIZE", method.world_size)))
-    return {
+    found = {
         phase: predicted(method.program(phase, here), network, processor, skew, at_once=here, repeated=phase == "decode")
         for phase in PHASES
     }
+    notes: dict[str, None] = {}
+    for source in (processor, skew):
+        if isinstance(source, CalibrationProcessor | CalibrationSkew):
+            notes |= source.notes
+    if isinstance(network, CalibrationNetwork):
+        for op in (op for phase in PHASES for stage in method.program(phase, here).stages for op in stage):
+            if isinstance(op, Collective):
+                notes |= dict.fromkeys(network.beyond(op.collective, op.bytes, op.ranks, op.nodes))
+    for text in notes:
+        print(f"note: {text}", file=sys.stderr)
+    return found
 
 
 def report(method: Emulation, path: Path, prices: dict[Phase, Priced], target: str | None) -> None:

@@ -260,10 +260,12 @@ def check_memory(method: Method) -> None:
     if free is None:
         return
     local = int(os.environ.get("LOCAL_WORLD_SIZE", method.world_size))
-    if local * RANK_BYTES > free:
+    compute = method.sweep.compute
+    standing = RANK_BYTES + (2 * compute.working_set_bytes if compute else 0)  # matmuls' matrices, a probed model
+    if local * standing > free:
         raise InputError(
-            f"-n {local}: {RANK_BYTES / 2**20:.0f} MiB for each process × {local} ranks = "
-            f"{local * RANK_BYTES / 2**30:.1f} GiB, but {free / 2**30:.1f} GiB are free"
+            f"-n {local}: {standing / 2**20:.0f} MiB for each process × {local} ranks = "
+            f"{local * standing / 2**30:.1f} GiB, but {free / 2**30:.1f} GiB are free"
         )
     records = collectives()
     names = {name for tier in method.sweep.tier for name in tier.collectives}

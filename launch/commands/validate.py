@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from inferometer.emulator.execute.settings import Configuration, Emulation
     from inferometer.emulator.execute.validation_plan import Part, Plan
 
-LEAST_LAUNCHES = 3
+DTYPES = {16: "bfloat16", 32: "float32"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,11 +69,11 @@ def run(args: argparse.Namespace) -> int:
     paths = [output_path(str(samples_path(output, part.matrix.world_size))) for part in parts]
     fitted = replaced_path(str(beside(output, "calibration.json"))) if args.calibration is None else None
     models = {cell.model for part in parts for cell in part.matrix.cells}
-    keep_apart([args.calibration, args.matrix, *models], [output, args.json, fitted, *paths])
-    for why in left_out.values():
-        print(f"note: left out: {why}", file=sys.stderr)
+    beside_it = [fitted.with_suffix(".samples.jsonl"), fitted.with_suffix(".png")] if fitted else []
+    keep_apart([args.calibration, args.matrix, *models], [output, args.json, fitted, *beside_it, *paths])
     source = args.calibration or str(fitted)
     if fitted:
+        say(left_out)
         calibration = calibrate_between(args, fitted, parts, paths)
         check_agreement(calibration, source, args.backend, parts[0].matrix.scheduler, args.threads)
         validation = Validation(plan, args.matrix, parts, left_out, calibration, source)
@@ -81,7 +81,11 @@ def run(args: argparse.Namespace) -> int:
         calibration = load_calibration(source)
         check_agreement(calibration, source, args.backend, parts[0].matrix.scheduler, args.threads)
         validation = Validation(plan, args.matrix, parts, left_out, calibration, source)
+        if not calibration.compute:
+            why = calibration.not_measured.get("compute", "none")
+            print(f"note: {source}: compute: {why}: only the collectives will be held against it", file=sys.stderr)
         validation.forecasts()  # a collective that the calibration lacks is an error before anything runs
+        say(left_out)
         validate_here(parts, paths)
     document = validation.document(paths)
     write_json(str(output), document)
@@ -91,8 +95,14 @@ def run(args: argparse.Namespace) -> int:
     return 0 if all(bound["held"] for bound in document["overall"]["bounds"]) else 1
 
 
+def say(left_out: dict[int, str]) -> None:
+    for why in left_out.values():
+        print(f"note: left out: {why}", file=sys.stderr)
+
+
 def planned(args: argparse.Namespace, plan: Plan) -> tuple[list[Part], dict[int, str]]:
     """The cells by numbers of ranks, and what is left out. Raises InputError before any rank is started."""
+    from inferometer.emulator.execute.forecast import LEAST_LAUNCHES
     from inferometer.emulator.execute.settings import Emulation
     from inferometer.emulator.execute.validation_plan import parts_of
     from inferometer.emulator.measure.environment import available_memory, usable_cores
@@ -102,7 +112,7 @@ def planned(args: argparse.Namespace, plan: Plan) -> tuple[list[Part], dict[int,
     if launches < LEAST_LAUNCHES:
         raise InputError(f"--launches {launches}: how far launches differ needs at least {LEAST_LAUNCHES}")
     scheduler, _ = scheduler_class(args.scheduler, args.backend)
-    free = available_memory()
+    free, at_once = available_memory(), max(1, usable_cores() // args.threads)
 
     def emulation(configuration: Configuration) -> Emulation:
         ranks = configuration.ranks
@@ -113,12 +123,11 @@ def planned(args: argparse.Namespace, plan: Plan) -> tuple[list[Part], dict[int,
             )  # fmt: skip
         except ValidationError as error:
             raise InputError(first_error(error)) from None
-        cell.check()
-        if ranks <= usable_cores():
+        if ranks <= at_once:
             cell.check_memory(ranks, free, RANK_BYTES)
         return cell
 
-    return parts_of(plan, args.matrix, usable_cores(), emulation)
+    return parts_of(plan, args.matrix, at_once, emulation)
 
 
 def calibrate_between(args: argparse.Namespace, path: Path, parts: list[Part], paths: list[Path]) -> Calibration:
@@ -142,10 +151,11 @@ def calibrate_between(args: argparse.Namespace, path: Path, parts: list[Part], p
         "--backend": widest.backend,
         "--timeout": args.timeout,
         "--launches": 1,
+        "-d": ",".join(sorted({f"{DTYPES[cell.bits]}" for part in parts for cell in part.matrix.cells})),
         "-o": path,
     }
     given = parser.parse_args([str(word) for flag in flags.items() for word in flag])
-    given.budget /= LEAST_LAUNCHES
+    given.budget /= widest.launches
     method, words = method_from(given, None)
     samples, figure = output_path(str(path.with_suffix(".samples.jsonl"))), replaced_path(str(path.with_suffix(".png")))
 

@@ -6,13 +6,17 @@ import json
 import os
 import signal
 
+import pytest
+
 from inferometer.emulator import validation_table
 from inferometer.emulator.calibrate.file import load_calibration, write_calibration
 from inferometer.emulator.execute.forecast import TERMS, VARIANTS
 from inferometer.emulator.execute.settings import SCHEMA
+from inferometer.emulator.measure.environment import usable_cores
 from inferometer.emulator.measure.samples import read_records
 from inferometer.emulator.measure.scheduler import choose
 
+pytestmark = pytest.mark.skipif(usable_cores() < 2, reason="cells of two ranks need two cores")
 STOP = "[stop]\nmin_iterations = 6\nmax_iterations = 6\ncell_seconds = 0.1\n"
 CELL = '[[cell]]\nscale = "1/32"\nlayers = 2\ncontext = 8\n'
 MATRIX = f"""

@@ -277,7 +277,7 @@ def test_every_command_is_described():
 def test_more_ranks_than_memory_holds_are_refused_before_any_starts(capsys, monkeypatch):
     monkeypatch.setattr(sweep_flags, "available_memory", lambda: 4 << 30)
     line = one_line(capsys, 2, "measure", "-n", "100000")
-    assert line == "-n 100000: 100 MiB for each process × 100000 ranks = 9765.6 GiB, but 4.0 GiB are free"
+    assert line == "-n 100000: 356 MiB for each process × 100000 ranks = 34765.6 GiB, but 4.0 GiB are free"
 
 
 def test_one_launch_does_not_count_twice(capsys, tmp_path):

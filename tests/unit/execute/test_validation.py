@@ -74,8 +74,10 @@ def test_terms_stand_beside_each_other():
     operations = {name: (its.measured_us, its.predicted_us) for name, its in found.operations.items()}
     assert operations["ffn.reduce"] == (40, pytest.approx(30)) and operations[BETWEEN] == (30, pytest.approx(20))
     worst = missed([found])
-    assert [its["operation"] for its in worst[1:]] == ["ffn.reduce", BETWEEN] or worst[0]["missed"] == pytest.approx(
-        10 / 110
+    # 40 us are predicted as 50, 40 as 30, 30 as 20
+    tenth = 10 / 110
+    assert {its["operation"]: its["missed"] for its in worst} == pytest.approx(
+        {"ffn.down": tenth, "ffn.reduce": tenth, BETWEEN: tenth}
     )
     assert sum(its["difference"] for its in worst) == pytest.approx((50 + 30 + 20 - 110) / 110)
 

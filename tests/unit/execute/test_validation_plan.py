@@ -36,7 +36,10 @@ def test_the_built_in_matrix_covers_what_it_should_on_two_cores():
         (True, True), (True, False), (False, False),
     }  # fmt: skip
     for cell in cells:
-        assert 2e7 < cell.resident().weights_bytes < 5e8, cell.words()  # beyond the caches, quickly made
+        assert cell.resident().weights_bytes < 5e8, cell.words()  # quickly made
+        for stage in cell.program("decode", 2).stages:  # beyond the caches, as the file says
+            read = sum(count * getattr(op, "weight_bytes", 0.0) for count, op in stage.counted())
+            assert read > 80 * 2**20, cell.words()
         assert float(cell.program("prefill", 2).total("flop")) / cell.pp < 6e10, cell.words()
 
 
