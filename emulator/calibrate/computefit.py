@@ -189,9 +189,7 @@ def _line(rows: pd.DataFrame, grows_with: tuple[str, ...]) -> Document | None:
             why = f"the probes do not tell {size} from what stands before it: what it costs is there"
             params[name] = _parameter(None, unit, None, why if name in grows_with else f"not taken to grow with {size}")
     middle = np.median(times, axis=1)
-    left_out = np.array(
-        [_foretold_without(design, middle, table.index.get_level_values("probe"), i) for i in range(len(middle))]
-    )
+    left_out = _foretold(design, middle, table.index.get_level_values("probe"))
     known = np.isfinite(left_out)
     return {
         "form": "line",
@@ -249,12 +247,14 @@ def _design(at: Array, names: list[str]) -> Array:
     return np.column_stack([columns[name] for name in names])
 
 
-def _foretold_without(design: Array, us: Array, probes: Any, index: int) -> float:
-    """The time of one point from a fit without its probe; NaN where the rest cannot bear one."""
-    rest = probes != probes[index]
-    if rest.sum() <= design.shape[1] or np.linalg.matrix_rank(design[rest]) < design.shape[1]:
-        return float("nan")
-    return float(design[index] @ fit_line(design[rest], us[rest]))
+def _foretold(design: Array, us: Array, probes: Any) -> Array:
+    """Each point's time from a fit without its probe; NaN where the rest cannot bear one."""
+    found = np.full(len(us), np.nan)
+    for probe in dict.fromkeys(probes):
+        own = np.asarray(probes == probe)
+        if (~own).sum() > design.shape[1] and np.linalg.matrix_rank(design[~own]) == design.shape[1]:
+            found[own] = design[own] @ fit_line(design[~own], us[~own])
+    return found
 
 
 # -- both ----------------------------------------------------------------------------------------------------------------

@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from inferometer.emulator.measure.runner import Launch
     from inferometer.parallel.communicator import Communicator
 
-SHARE = 0.4
+SHARE = 0.5
 """Of a launch's time: what probes may take at most."""
-LEAST, MOST = 4, 40
+LEAST, MOST = 4, 100
 """Iterations of a probe, whatever they take; within its seconds."""
 
 Times = list[int]
@@ -114,6 +114,7 @@ class Prober:
         self.working_set_bytes = pool.nbytes
 
         def take() -> list[Record]:
+            self._repeat(torch.ones(probe.rows[0], probe.inner, dtype=pool.dtype), matrices)  # out of the sleep of waiting
             ops = []
             for rows in probe.rows:
                 sizes = {"rows": rows, "inner": probe.inner, "outer": probe.outer, "matrices": 1, "kv_bytes": 0}
@@ -173,7 +174,10 @@ class Prober:
     def _readings(self, engine: Engine, step: Callable[[], None]) -> np.ndarray:
         """[steps, 2 + 2·operations] in ns: the step's begin, start and stop of every operation, the end."""
         engine.tape.observer = stamps = Stamps()
+        warm = time.monotonic() + self.wanted.seconds / 2
         step()
+        while time.monotonic() < warm:
+            step()
         readings: list[list[int]] = []
         last = time.monotonic() + self.wanted.seconds
         with collector_off():
