@@ -112,6 +112,8 @@ def _surface(grid: pd.DataFrame, seen_in_models: pd.DataFrame) -> Document:
         stand_in = ComputeLaw.model_validate({"target": _any_target(grid), **document})
         foretold = matmul_us(stand_in, *(seen_in_models[name].to_numpy() for name in ("rows", "inner", "outer", "matrices")))
         document["fit"]["held_out"] = _errors(foretold, seen_in_models["us"].to_numpy())
+        steps = seen_in_models.assign(foretold=foretold).groupby(["probe", "launch"])[["foretold", "us"]].sum()
+        document["fit"]["whole_steps"] = _errors(steps["foretold"].to_numpy(), steps["us"].to_numpy())
     return document
 
 

@@ -52,12 +52,16 @@ class ComputeDomain(Record):
 
 
 class ComputeFit(Record):
-    """Relative errors. held_out: operations of models that a surface has not seen; of a line, probes left out."""
+    """Relative errors. held_out: operations of models that a surface has not seen; of a line, probes left out.
+
+    whole_steps, of a surface: of each such model's step all matmuls together.
+    """
 
     n_points: int
     n_launches: int
     medape: FiniteFloat | None
     held_out: HeldOutError
+    whole_steps: HeldOutError | None = None
 
 
 class ComputeLaw(Record):

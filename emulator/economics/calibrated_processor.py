@@ -131,12 +131,13 @@ class CalibrationProcessor:
         return Precision(bits, bits, bits)
 
     def relative_error(self, precision: Precision, at_once: int) -> float | None:
-        """How far the laws may be off at 95 %, as a fraction: by the matmuls of models they had not seen (nine in ten of
-        them), and between launches; None where nothing says so."""
+        """How far the laws may be off at 95 %, as a fraction: by the matmuls of whole steps of models they had not seen (nine in
+        ten of them), and between launches; None where nothing says so."""
         dtype, level, _ = self._place(precision, at_once)
         surface = self._law(dtype, level, "matmul")
         rate = (surface.rates or {})["memory_gb_per_s"]
-        found = [] if surface.fit.held_out.p90 is None else [surface.fit.held_out.p90]
+        steps = surface.fit.whole_steps
+        found = [] if steps is None or steps.p90 is None else [steps.p90]
         if rate.ci95 is not None and rate.value:
             found.append((rate.ci95[1] - rate.ci95[0]) / 2 / rate.value)
         return max(found, default=None)

@@ -113,7 +113,10 @@ class Forecaster:
         if total is None:
             return None
         around, _ = deviations(program, self._network(cell.bits), self._processor, cell.ranks, found.compute_s or 0.0)
-        return None if around is None else (max(0.0, total - around[0]), total + around[1])
+        if around is None:
+            return None
+        # as factors: a time is never below 0, however little is known of it
+        return total * float(np.exp(-around[0] / total)), total * float(np.exp(around[1] / total))
 
     def _roofline(self, program: Program, at_once: int) -> Forecast:
         """Every computation at the best rates measured: its bytes or its FLOP, whichever takes longer. No network."""

@@ -26,8 +26,9 @@ def _line(law: ComputeLaw) -> str:
     skinny = "".join(f", {_number(rate)} with {name.split('_')[2]} rows" for name, rate in rates.items())
     words = f"Computing in {target.dtype}, {ranks}: weights stream at {_number(memory)} GB/s; matmuls reach {_number(best)} "
     words += f"GFLOP/s{skinny}; the smallest takes {_number(smallest)} µs"
-    missed = law.fit.held_out
-    error = "" if missed.median is None else f"; misses matmuls of whole models by {missed.median:.0%} (median)"
+    missed = law.fit.whole_steps
+    known = missed is not None and missed.median is not None
+    error = f"; misses the matmuls of a model's step by {missed.median:.0%} (median)" if missed and known else ""
     return f"{words}{error}."
 
 
