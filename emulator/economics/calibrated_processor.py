@@ -131,8 +131,10 @@ class CalibrationProcessor:
         return Precision(bits, bits, bits)
 
     def relative_error(self, precision: Precision, at_once: int) -> float | None:
-        """How far the laws may be off at 95 %, as a fraction: by the matmuls of whole steps of models they had not seen (nine in
-        ten of them), and between launches; None where nothing says so."""
+        """How far the laws may be off at 95 %, as a fraction; None where nothing says so.
+
+        By the matmuls of whole steps of models they had not seen (nine in ten of them), and between launches.
+        """
         dtype, level, _ = self._place(precision, at_once)
         surface = self._law(dtype, level, "matmul")
         rate = (surface.rates or {})["memory_gb_per_s"]

@@ -112,7 +112,7 @@ def planned(args: argparse.Namespace, plan: Plan) -> tuple[list[Part], dict[int,
     if launches < LEAST_LAUNCHES:
         raise InputError(f"--launches {launches}: how far launches differ needs at least {LEAST_LAUNCHES}")
     scheduler, _ = scheduler_class(args.scheduler, args.backend)
-    free, at_once = available_memory(), max(1, usable_cores() // args.threads)
+    free, at_once = available_memory(), max(1, usable_cores() // max(args.threads, 1))
 
     def emulation(configuration: Configuration) -> Emulation:
         ranks = configuration.ranks

@@ -99,7 +99,14 @@ def test_the_table_has_means_without_spikes_and_the_last_of_a_probe_made_twice(t
     path = tmp_path / "x.samples.jsonl"
     about = {"backend": "gloo", "device": "cpu", "dtype": "float32", "scheduler": "rr", "threads": 1, "at_once": 2}
     probe = {"record": "compute", "launch": 0, "cell": "p", **about, "participants": [0, 1], "working_set_bytes": 1}
-    op = {"op": "matmul", "kind": "matmul", "rows": 8.0, "ns": [[1000, 2000, 90000], [4000, 4000]]}
+    op = {
+        "op": "matmul",
+        "kind": "matmul",
+        "rows": 8.0,
+        "inner": 2.0,
+        "outer": 2.0,
+        "ns": [[1000, 2000, 90000], [4000, 4000]],
+    }
     older = probe | {"ops": [op | {"ns": [[1], [1]]}]}
     records = [{"record": "header", "schema": "inferometer/samples/1"}, older, probe | {"ops": [op]}]
     path.write_text("".join(json.dumps(record) + "\n" for record in records))
@@ -113,7 +120,7 @@ def test_a_probe_without_times_of_a_participant_is_refused(tmp_path):
     path = tmp_path / "x.samples.jsonl"
     record = {"record": "compute", "launch": 0, "cell": "p", "backend": "gloo", "device": "cpu", "dtype": "float32"}
     record |= {"scheduler": "rr", "threads": 1, "at_once": 2, "participants": [0, 1], "working_set_bytes": 1}
-    record |= {"ops": [{"op": "matmul", "kind": "matmul", "ns": [[1]]}]}
+    record |= {"ops": [{"op": "attention.core", "kind": "attention", "ns": [[1]]}]}
     path.write_text('{"record": "header", "schema": "inferometer/samples/1"}\n' + json.dumps(record) + "\n")
-    with pytest.raises(InputError, match="line 2: ns of matmul needs times of each of 2 participants"):
+    with pytest.raises(InputError, match="line 2: ns of attention.core needs times of each of 2 participants"):
         probe_table(path)
