@@ -122,5 +122,5 @@ def test_a_probe_without_times_of_a_participant_is_refused(tmp_path):
     record |= {"scheduler": "rr", "threads": 1, "at_once": 2, "participants": [0, 1], "working_set_bytes": 1}
     record |= {"ops": [{"op": "attention.core", "kind": "attention", "ns": [[1]]}]}
     path.write_text('{"record": "header", "schema": "inferometer/samples/1"}\n' + json.dumps(record) + "\n")
-    with pytest.raises(InputError, match="line 2: ns of attention.core needs times of each of 2 participants"):
+    with pytest.raises(InputError, match=r"line 2: ns of attention\.core needs times of each of 2 participants"):
         probe_table(path)
