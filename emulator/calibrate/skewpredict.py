@@ -37,7 +37,7 @@ def skew_us(
     for skew in skews:
         here = (r == skew.ranks) & (skew.nodes == N)
         us[here] = np.maximum(terms_us(skew, n[here], apart[here]).sum(axis=0), 0.0)
-        beyond |= dict.fromkeys(outside(skew, n[here], apart[here]))
+        beyond |= dict.fromkeys(outside(skew, n[here], apart[here]).values())
     if (missing := np.isnan(us)).any():
         have = ", ".join(f"{s.ranks} ranks on {s.nodes}" for s in skews) or "nothing"
         text = f"{collective}: the skew of {int(missing.sum())} of {us.size} calls was not measured (there is {have})"
@@ -71,13 +71,13 @@ def choose_skews(skews: Sequence[Skew], collective: str, key: dict[str, Any], pr
     return found
 
 
-def outside(skew: Skew, n: Array, apart_us: Array) -> list[str]:
-    """In words, which limits of a skew's domain are exceeded; empty where none is."""
+def outside(skew: Skew, n: Array, apart_us: Array) -> dict[str, str]:
+    """By name, in words: the limits of a skew's domain that are exceeded; empty where none is."""
     limits = {"bytes": (n, *skew.domain.bytes), "time apart (us)": (apart_us, *skew.domain.apart_us)}
-    found = []
+    found = {}
     for name, (values, low, high) in limits.items():
         beyond = values[(values < low) | (values > high)]
         if beyond.size:
             extreme = beyond.max() if beyond.max() > high else beyond.min()
-            found.append(f"{name} {extreme:g} is outside the measured {low:g} to {high:g}")
+            found[name] = f"{name} {extreme:g} is outside the measured {low:g} to {high:g}"
     return found

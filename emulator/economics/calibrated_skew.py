@@ -42,8 +42,8 @@ class CalibrationSkew:
                     if collective in HANDS_ON:
                         apart_s = 0.0 * np.asarray(apart_s)
                     n, apart_us = np.broadcast_arrays(np.asarray(bytes, float), np.asarray(apart_s, float) * 1e6)
-                    for text in outside(law, n, apart_us):
-                        self.notes[f"skew of {collective}: {text}"] = None
+                    for limit in outside(law, n, apart_us):
+                        self.notes[f"the skew of {collective} is extrapolated in {limit}"] = None
                     return np.maximum(terms_us(law, n, apart_us).sum(axis=0), 0.0) * 1e-6
         self.notes[f"{collective}: the skew on {ranks} ranks of {nodes} nodes was not measured, and is left out"] = None
         return None
