@@ -45,7 +45,8 @@ class CalibrationSkew:
                     for limit in outside(law, n, apart_us):
                         self.notes[f"the skew of {collective} is extrapolated in {limit}"] = None
                     return np.maximum(terms_us(law, n, apart_us).sum(axis=0), 0.0) * 1e-6
-        self.notes[f"{collective}: the skew on {ranks} ranks of {nodes} nodes was not measured, and is left out"] = None
+        where = f"{ranks} ranks" + (f" of {nodes} nodes" if nodes > 1 else "")
+        self.notes[f"{collective}: the skew on {where} was not measured, and is left out"] = None
         return None
 
     def _of(self, collective: str) -> list[Skew]:

@@ -38,6 +38,12 @@ def latency_interval(
     return (max(0.0, latency - found[0] * stretch), latency + found[1] * stretch), list(notes)
 
 
+def beyond(program: Program, network: CalibrationNetwork) -> dict[str, None]:
+    """In words, each once, where a program's collectives leave what the network has measured."""
+    sent = [op for stage in program.stages for _, op in stage.counted() if isinstance(op, Collective)]
+    return dict.fromkeys(text for op in sent for text in network.beyond(op.collective, op.bytes, op.ranks, op.nodes))
+
+
 def deviations(
     program: Program, network: CalibrationNetwork, processor: Processor | None, at_once: int, computing_s: float
 ) -> tuple[tuple[float, float] | None, dict[str, None]]:
@@ -48,7 +54,7 @@ def deviations(
     accelerator's figures; where it is measured it is one more law. Skews are taken as given. None, with a note, where a law
     has no interval; None where there is neither network nor measured computing.
     """
-    notes: dict[str, None] = {}
+    notes = beyond(program, network)
     below: dict[str, float] = defaultdict(float)
     above: dict[str, float] = defaultdict(float)
     unknown = ""
@@ -56,7 +62,6 @@ def deviations(
         for count, op in stage.counted():
             if not isinstance(op, Collective):
                 continue
-            notes |= dict.fromkeys(network.beyond(op.collective, op.bytes, op.ranks, op.nodes))
             interval = network.interval(op.collective, op.bytes, op.ranks, op.nodes)
             if interval is None:
                 unknown = unknown or f"the law of {op.collective}"

@@ -13,7 +13,7 @@ from inferometer.emulator.economics.calibrated import CalibrationNetwork
 from inferometer.emulator.economics.calibrated_processor import CalibrationProcessor
 from inferometer.emulator.economics.calibrated_skew import CalibrationSkew
 from inferometer.emulator.economics.constants import ConstantNetwork
-from inferometer.emulator.economics.uncertainty import deviations
+from inferometer.emulator.economics.uncertainty import beyond, deviations
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.execute.accounting import COMPUTE
 from inferometer.emulator.execute.predicted import Priced, predicted
@@ -84,14 +84,9 @@ class Forecaster:
         """In words, where a step leaves what the calibration has measured, or what stands in for what it has not."""
         fresh = Forecaster(self._calibration, self._backend, self._scheduler)
         network, program = fresh._network(cell.bits), cell.program(phase, cell.ranks)
-        words: dict[str, None] = {}
         predicted(program, network, fresh._processor, fresh._skew, at_once=cell.ranks)
-        for stage in program.stages:
-            for _, op in stage.counted():
-                if isinstance(op, Collective):
-                    words |= dict.fromkeys(network.beyond(op.collective, op.bytes, op.ranks, op.nodes))
         computed = fresh._processor.notes if fresh._processor else {}
-        return list(words | computed | fresh._skew.notes)
+        return list(beyond(program, network) | computed | fresh._skew.notes)
 
     def _network(self, bits: int) -> CalibrationNetwork:
         if bits not in self._networks:

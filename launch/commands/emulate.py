@@ -138,9 +138,9 @@ def predicted(args: argparse.Namespace, method: Emulation) -> dict[Phase, Priced
     from inferometer.emulator.economics.network import Network
     from inferometer.emulator.economics.processor import Datasheet, Processor
     from inferometer.emulator.economics.request import loaded, network_of
+    from inferometer.emulator.economics.uncertainty import beyond
     from inferometer.emulator.execute.predicted import predicted
     from inferometer.emulator.execute.settings import PHASES
-    from inferometer.emulator.workload.program import Collective
 
     if args.calibration is None and args.accelerator is None:
         return {}
@@ -173,9 +173,8 @@ def predicted(args: argparse.Namespace, method: Emulation) -> dict[Phase, Priced
         if isinstance(source, CalibrationProcessor | CalibrationSkew):
             notes |= source.notes
     if isinstance(network, CalibrationNetwork):
-        for op in (op for phase in PHASES for stage in method.program(phase, here).stages for op in stage):
-            if isinstance(op, Collective):
-                notes |= dict.fromkeys(network.beyond(op.collective, op.bytes, op.ranks, op.nodes))
+        for phase in PHASES:
+            notes |= beyond(method.program(phase, here), network)
     for text in notes:
         print(f"note: {text}", file=sys.stderr)
     return found

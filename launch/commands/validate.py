@@ -6,7 +6,7 @@
 
 Every cell of the matrix is emulated, prefill and decode, in several launches of its ranks. Printed are predicted beside
 measured in total and by term, the errors beside how far one launch lies from the others, and what the prediction would be
-without its parts. The exit status is 1 where a bound is missed. Every clock reading goes to FILE.ranks-N.emulation.jsonl.
+without its parts. The exit status is 1 where a bound is missed or not known. Every clock reading goes to FILE.ranks-N.emulation.jsonl.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ def calibrate_between(args: argparse.Namespace, path: Path, parts: list[Part], p
         "--backend": widest.backend,
         "--timeout": args.timeout,
         "--launches": 1,
-        "-d": ",".join(sorted({f"{DTYPES[cell.bits]}" for part in parts for cell in part.matrix.cells})),
+        "-d": ",".join(sorted({DTYPES[cell.bits] for part in parts for cell in part.matrix.cells})),
         "-o": path,
     }
     given = parser.parse_args([str(word) for flag in flags.items() for word in flag])

@@ -9,7 +9,7 @@ import pandas as pd
 
 from inferometer.emulator.measure.probe_table import PROBE_COLUMNS
 
-ROWS = [1, 2, 4, 8, 16, 64, 256, 1024]
+ROWS = [1, 2, 4, 8, 16, 32, 64, 256, 1024]
 INNER, OUTER = [128, 512, 2048], [128, 512, 4096]
 LARGEST = INNER[-1] * OUTER[-1]
 LINES = {

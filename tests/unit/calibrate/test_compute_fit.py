@@ -24,7 +24,7 @@ def test_the_surface_holds_the_median_of_the_launches_and_foretells_other_shapes
     for rows in (1, 3, 8, 50, 700, 4000):
         for inner, outer in ((200, 300), (512, 512), (2000, 3000), (6000, 6000)):
             told = float(computelaws.matmul_us(law, rows, inner, outer))
-            assert told == pytest.approx(matmul_us(rows, inner * outer), rel=0.2), (rows, inner, outer)
+            assert told == pytest.approx(matmul_us(rows, inner * outer), rel=0.12), (rows, inner, outer)
     assert law.fit.held_out.n > 0 and law.fit.held_out.median < 0.1
 
 
@@ -116,8 +116,8 @@ def test_half_a_set_of_probes_is_none(lacking):
     table = probes(noise=0.0)
     mask = table["op"] == "matmul" if lacking == "matmul" else table["kind"] == lacking
     assert fit_compute(table[~mask]) == []
-    few = table[~mask | (table.index % 9 == 0)]
-    assert fit_compute(few) == [] or lacking == "between"
+    few = table["probe"].isin(table[mask]["probe"].unique()[:3])
+    assert fit_compute(table[~mask | few]) == []
 
 
 def test_one_launch_alone_is_fitted_without_intervals():
