@@ -16,7 +16,8 @@ Array = NDArray[np.float64]
 def matmul_us(law: ComputeLaw, rows: ArrayLike, inner: ArrayLike, outer: ArrayLike, matrices: ArrayLike = 1.0) -> Array:
     """Time of rows × inner by inner × outer, the rows spread evenly over so many different matrices, in µs; these broadcast.
 
-    Each matrix costs what its own rows do, at least one. Without rows or matrices nothing is done.
+    Each matrix costs what its own rows do, at least one. Without rows or matrices nothing is done. By the surface alone: how
+    those of models depart from it is calibrate.inmodel's.
     """
     assert law.rows and law.inner and law.outer
     rows, inner, outer, matrices = np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in (rows, inner, outer, matrices)))

@@ -51,10 +51,33 @@ class ComputeDomain(Record):
     working_set_bytes: int | None = None
 
 
-class ComputeFit(Record):
-    """Relative errors. held_out: operations of models that a surface has not seen; of a line, probes left out.
+class SeenMatmul(Record):
+    """A matmul of a probed model: rows of each matrix, one matrix or several (grouped), in a whole or a sharded model.
 
-    whole_steps, of a surface: of each such model's step all matmuls together.
+    ratio: its time over that by the surface.
+    """
+
+    rows: FiniteFloat = Field(ge=1)
+    inner: int = Field(ge=1)
+    outer: int = Field(ge=1)
+    grouped: bool
+    sharded: bool
+    ratio: FiniteFloat = Field(gt=0)
+
+
+class SeenSizes(Record):
+    """An operation of a probed model, by its sizes. ratio: its time over that by the line."""
+
+    activation_bytes: FiniteFloat = Field(ge=0)
+    kv_bytes: FiniteFloat = Field(ge=0)
+    flop: FiniteFloat = Field(ge=0)
+    ratio: FiniteFloat = Field(gt=0)
+
+
+class ComputeFit(Record):
+    """Relative errors. held_out: of matmuls, each model told by the others; of a line, probes left out.
+
+    whole_steps, of matmuls: of each such model's step all together.
     """
 
     n_points: int
@@ -68,8 +91,11 @@ class ComputeLaw(Record):
     """The time of one kind of operation on one rank, µs.
 
     op: "matmul", "attention", "stream", or "between": what the engine does on the way to an operation (activation functions,
-    residual sums, top-k, Python). after, before: the operations it lies between, null for the law over all of them.
+    residual sums, top-k, Python). after, before: what it lies between, null for the law over all: before it leads to a
+    computation, after it comes from the computation before that and the collectives since ("moe.router, moe.counts").
     Its activation_bytes are what enters the operation before which it lies.
+    sharded: of steps with collectives, after which what is computed finds core and caches cold; else of steps without.
+    A matmul's law holds for both. seen: how operations of models depart from the surface or the line.
     A parameter of a line that is not identified adds nothing: o then holds what it adds at the one size measured.
     rows, inner, outer: the knots of a surface, whose params are named "ROWSxINNERxOUTER".
     rates: what the knots say in words of an accelerator's datasheet.
@@ -79,6 +105,7 @@ class ComputeLaw(Record):
     op: Literal["matmul", "attention", "stream", "between"]
     after: str | None = None
     before: str | None = None
+    sharded: bool = False
     form: Literal["surface", "line"]
     equation: str
     rows: list[int] | None = None
@@ -86,6 +113,7 @@ class ComputeLaw(Record):
     outer: list[int] | None = None
     params: dict[str, Parameter]
     rates: dict[str, Parameter] | None = None
+    seen: list[SeenMatmul] | list[SeenSizes] | None = None
     domain: ComputeDomain
     fit: ComputeFit
 

@@ -81,7 +81,7 @@ def fit_skews(cells: pd.DataFrame, models: Sequence[Document]) -> tuple[list[Doc
             there = isolated[(isolated["ranks"] == ranks) & (isolated["nodes"] == nodes)]
             points = step_points(here, there, ranks, nodes, law)
             if len(points):
-                found.append(_record(key, ranks, nodes, points, here, excluded))
+                found.append(_record(key, ranks, nodes, points, here, excluded, law))
         if not any(record["target"] == key for record in found):
             reason = "no usable rows" if rows.empty else "neither isolated times nor an isolated law to compare with"
             refused.append({"target": key, "reason": reason, "n_excluded": excluded})
@@ -151,7 +151,9 @@ def _design(n: Array, apart_us: Array, names: tuple[str, ...]) -> Array:
     return np.column_stack([UNITS[name][1] * quantities[name] for name in names])
 
 
-def _record(key: Key, ranks: int, nodes: int, points: StepPoints, rows: pd.DataFrame, excluded: Document) -> Document:
+def _record(
+    key: Key, ranks: int, nodes: int, points: StepPoints, rows: pd.DataFrame, excluded: Document, law: Document | None
+) -> Document:
     names = identified(points)
     value = fit_skew(points, names)
     errors = np.abs(predicted_us(points, names, value) / points.us - 1)
@@ -178,8 +180,21 @@ def _record(key: Key, ranks: int, nodes: int, points: StepPoints, rows: pd.DataF
             "held_out": _held_out(points, names),
         },
         "flags": sorted({flag for flags in rows["flags"] for flag in flags_of(flags)}),
+        "seen": None if law is None else _seen(points, ranks, nodes, Model.model_validate(law), names, value),
         "cells": step_cells(rows, points),
     }
+
+
+def _seen(points: StepPoints, ranks: int, nodes: int, law: Model, names: tuple[str, ...], value: Array) -> list[Document]:
+    """SeenStep records of every cell."""
+    found = []
+    for cell in points.cells:
+        its = points.take(points.of_cell(cell))
+        n, apart_us = its.n[0], float(np.median(its.apart_us))
+        told = float(predict_us(law, n, ranks, nodes)) + float((_design(its.n[:1], np.array([apart_us]), names) @ value)[0])
+        if np.isfinite(told) and told > 0:
+            found.append({"bytes": int(n), "apart_us": apart_us, "ratio": float(np.median(its.us)) / told})
+    return found
 
 
 def _parameters(points: StepPoints, names: tuple[str, ...], value: Array) -> Document:

@@ -51,10 +51,19 @@ class StepFit(Record):
     held_out: HeldOutError
 
 
+class SeenStep(Record):
+    """One cell timed in_step: ratio of its median over launches to the isolated law plus s."""
+
+    bytes: int = Field(ge=0)
+    apart_us: FiniteFloat = Field(gt=0)
+    ratio: FiniteFloat = Field(gt=0)
+
+
 class Skew(Record):
     """s of one key on so many ranks and nodes: s0 + u·(time apart) + v·bytes, added to the isolated time.
 
     A parameter that is not identified adds nothing: s0 then holds what it adds at the one time apart or size measured.
+    seen: how the cells depart from that; null without an isolated law.
     """
 
     target: Target
@@ -65,6 +74,7 @@ class Skew(Record):
     domain: StepDomain
     fit: StepFit
     flags: list[str]
+    seen: list[SeenStep] | None = None
     cells: list[StepCell]
 
     @model_validator(mode="after")

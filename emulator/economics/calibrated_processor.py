@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from inferometer.emulator.calibrate.computelaws import line_us, matmul_us
 from inferometer.emulator.calibrate.computerecords import BEGIN, END, ComputeLaw, ComputeTarget
+from inferometer.emulator.calibrate.inmodel import matmuls_seen, sizes_seen
 from inferometer.emulator.economics.accelerator import Accelerator
 from inferometer.emulator.economics.calibrated import WIDTH_BITS
-from inferometer.emulator.economics.processor import ComputeTime
+from inferometer.emulator.economics.processor import ComputeTime, State
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.workload.precision import Precision
-from inferometer.emulator.workload.program import Compute, Size
+from inferometer.emulator.workload.program import Compute, Size, chain
 
 if TYPE_CHECKING:
     from inferometer.emulator.calibrate.calibration import Calibration
@@ -24,6 +25,12 @@ KEYS = ("backend", "scheduler", "dtype")
 """Fields of a law's key that choose among the laws of computing too."""
 #: A prediction this many times beyond the largest matmul or the longest attention measured says so.
 FAR = 4.0
+
+
+LawKey = tuple[str, int, bool, str, str | None, str | None]
+"""dtype, ranks at once, sharded, operation, after, before."""
+Place = tuple[str, int, bool]
+"""The first three of them."""
 
 
 class CalibrationProcessor:
@@ -46,8 +53,11 @@ class CalibrationProcessor:
                 raise InputError(
                     f"calibration {self._id}: computing was measured with {field} {' and '.join(sorted(kinds))}: {how}"
                 )
-        self._laws: dict[tuple[str, int, str, str | None, str | None], ComputeLaw] = {}
-        self._laws |= {(law.target.dtype, law.target.at_once, law.op, law.after, law.before): law for law in laws}
+        self._laws: dict[LawKey, ComputeLaw] = {}
+        for law in laws:
+            self._laws[law.target.dtype, law.target.at_once, law.sharded, law.op, law.after, law.before] = law
+        self._matmuls = {id(law): matmuls_seen(law) for law in laws}
+        self._sizes = {id(law): sizes_seen(law) for law in laws}
         self.notes: dict[str, None] = {}
         """In words, where what was priced so far leaves what was measured."""
 
@@ -63,24 +73,25 @@ class CalibrationProcessor:
 
     def check(self, precision: Precision) -> None:
         """Raise InputError where computing was not measured in this precision."""
-        self._place(precision, 1)
+        self._place(precision, State())
 
-    def time(self, op: Compute, precision: Precision, at_once: int, after: str | None) -> ComputeTime:
+    def time(self, op: Compute, precision: Precision, state: State, after: Sequence[str]) -> ComputeTime:
         """Time of an operation by the law of its kind, and of the way to it. Raises InputError for other widths."""
-        dtype, level, shared = self._place(precision, at_once)
+        place, shared = self._place(precision, state)
         sizes = {"activation_bytes": op.activation_bytes, "kv_bytes": op.kv_bytes, "flop": op.flop}
-        lead = (
-            0.0 if after is None else shared * line_us(self._between(dtype, level, after, op.name), entering(op, precision))
-        )
-        surface = self._law(dtype, level, "matmul")
+        lead: Size = 0.0
+        if after:
+            lead = shared * line_us(self._between(place, after, op.name), entering(op, precision))
+        surface = self._law(place, "matmul")
         if op.kind == "matmul":
             assert op.matmul is not None
-            own = shared * matmul_us(surface, *op.matmul, op.matrices)
+            own = shared * matmul_us(surface, *op.matmul, op.matrices) * self._in_model(surface, op, state.sharded)
             start = np.minimum(own, _value(surface, "smallest_us"))
             self._note_matmul(surface, op)
         else:
-            law = self._law(dtype, level, op.kind)
-            own = shared * line_us(law, sizes)
+            law = self._law(place, op.kind)
+            seen = self._sizes[id(law)]
+            own = shared * line_us(law, sizes) * (1.0 if seen is None else seen.ratio(**sizes))
             start = np.minimum(own, law.params["o"].value or 0.0)
             for size, value in sizes.items():
                 low_high = getattr(law.domain, size)
@@ -90,21 +101,21 @@ class CalibrationProcessor:
         arithmetic = op.flop / _value(surface, "gflops") / 1e9
         return ComputeTime(start * US, shared * memory, shared * arithmetic, (own - start) * US, lead * US)
 
-    def begin_s(self, precision: Precision, at_once: int) -> Size:
+    def begin_s(self, precision: Precision, state: State) -> Size:
         """What the engine does before the first operation of a step."""
-        dtype, level, shared = self._place(precision, at_once)
-        return shared * line_us(self._between(dtype, level, None, BEGIN), {}) * US
+        place, shared = self._place(precision, state)
+        return shared * line_us(self._between(place, (), BEGIN), {}) * US
 
-    def end_s(self, logits_bytes: Size, precision: Precision, at_once: int) -> Size:
+    def end_s(self, logits_bytes: Size, precision: Precision, state: State) -> Size:
         """The choice of tokens from logits; nothing where there are none."""
-        dtype, level, shared = self._place(precision, at_once)
-        chosen = line_us(self._between(dtype, level, None, END), {"activation_bytes": logits_bytes})
+        place, shared = self._place(precision, state)
+        chosen = line_us(self._between(place, (), END), {"activation_bytes": logits_bytes})
         return np.where(np.asarray(logits_bytes) > 0, shared * chosen * US, 0.0)
 
     def accelerator(self, memory_bytes: float, node_size: int) -> Accelerator:
         """The device as a datasheet would have it: measured rates with all its ranks at work."""
         levels = {dtype: max(level for d, level, *_ in self._laws if d == dtype) for dtype in self.dtypes}
-        surfaces = {dtype: self._law(dtype, level, "matmul") for dtype, level in levels.items()}
+        surfaces = {dtype: self._law((dtype, level, False), "matmul") for dtype, level in levels.items()}
         widest = max(surfaces, key=lambda dtype: WIDTH_BITS[dtype])
         return Accelerator(
             name=self.name,
@@ -135,8 +146,8 @@ class CalibrationProcessor:
 
         By the matmuls of whole steps of models they had not seen (nine in ten of them), and between launches.
         """
-        dtype, level, _ = self._place(precision, at_once)
-        surface = self._law(dtype, level, "matmul")
+        place, _ = self._place(precision, State(at_once))
+        surface = self._law(place, "matmul")
         rate = (surface.rates or {})["memory_gb_per_s"]
         steps = surface.fit.whole_steps
         found = [] if steps is None or steps.p90 is None else [steps.p90]
@@ -146,8 +157,8 @@ class CalibrationProcessor:
 
     # -- choice of a law -----------------------------------------------------------------------------------------------
 
-    def _place(self, precision: Precision, at_once: int) -> tuple[str, int, float]:
-        """dtype, measured ranks at once, and how many of the asked ones share what one of those has to itself."""
+    def _place(self, precision: Precision, state: State) -> tuple[Place, float]:
+        """The laws that hold, and how many of the ranks share what one has to itself there."""
         widths = {precision.weight_bits, precision.activation_bits, precision.kv_bits}
         fitting = [dtype for dtype in self.dtypes if widths == {WIDTH_BITS[dtype]}]
         if not fitting:
@@ -157,21 +168,43 @@ class CalibrationProcessor:
                 f"not with {asked} bits: give these widths, or an --accelerator"
             )
         levels = sorted({level for dtype, level, *_ in self._laws if dtype == fitting[0]})
-        level = next((level for level in levels if level >= at_once), levels[-1])
-        if at_once > level:
-            self._note(f"{at_once} ranks of a node compute, but no more than {level} at once were measured: taken to share")
-        return fitting[0], level, max(1.0, at_once / level)
+        level = next((level for level in levels if level >= state.at_once), levels[-1])
+        if state.at_once > level:
+            self._note(
+                f"{state.at_once} ranks of a node compute, but no more than {level} at once were measured: taken to share"
+            )
+        return (fitting[0], level, state.sharded), max(1.0, state.at_once / level)
 
-    def _law(self, dtype: str, level: int, op: str) -> ComputeLaw:
-        law = self._laws.get((dtype, level, op, None, None))
+    def _law(self, place: Place, op: str) -> ComputeLaw:
+        """Of this kind of operation; where no sharded model was probed, of whole ones."""
+        dtype, level, sharded = place
+        found = (self._laws.get((dtype, level, kind, op, None, None)) for kind in (sharded, False))
+        law = next((law for law in found if law is not None), None)
         if law is None:
             raise InputError(f"calibration {self._id} has no law of {op} in {dtype} on {level} ranks at once")
         return law
 
-    def _between(self, dtype: str, level: int, after: str | None, before: str) -> ComputeLaw:
-        """The law of this way, of all ways to the same operation, or of all."""
-        found = (self._laws.get((dtype, level, "between", come_from, before)) for come_from in (after, None))
-        return next((law for law in found if law is not None), None) or self._law(dtype, level, "between")
+    def _between(self, place: Place, after: Sequence[str], before: str) -> ComputeLaw:
+        """The law of this way, of the one without the collectives on it, of all ways to the same operation, or of all."""
+        dtype, level, sharded = place
+        ways = [
+            (sharded, chain(after)),
+            (sharded, chain(after[:1])),
+            (False, chain(after[:1])),
+            (sharded, None),
+            (False, None),
+        ]
+        found = (self._laws.get((dtype, level, kind, "between", way, before)) for kind, way in ways)
+        return next((law for law in found if law is not None), None) or self._law(place, "between")
+
+    def _in_model(self, surface: ComputeLaw, op: Compute, sharded: bool) -> Size:
+        """The time of a matmul in a model over that by its surface."""
+        seen = self._matmuls[id(surface)]
+        if seen is None or op.matmul is None:
+            return 1.0
+        rows, inner, outer = op.matmul
+        each = np.asarray(rows) / np.maximum(op.matrices, 1e-12)
+        return seen.ratio(each, inner, outer, np.asarray(op.matrices) != 1, sharded)
 
     def _note_matmul(self, law: ComputeLaw, op: Compute) -> None:
         assert op.matmul is not None and law.inner and law.outer

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from inferometer.emulator.calibrate.calibration import PREFERRED
+from inferometer.emulator.calibrate.departure import Array, Departure, Kernel, features
 from inferometer.emulator.calibrate.skewpredict import choose_skews, outside, terms_us
-from inferometer.emulator.calibrate.skewrecords import Skew
+from inferometer.emulator.calibrate.skewrecords import SeenStep, Skew
 from inferometer.emulator.workload.program import Size
 
 if TYPE_CHECKING:
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 STANDS_IN = "all_reduce"
 #: One stage hands on to the next: that they drift apart is the pipeline's waiting, which is priced as such.
 HANDS_ON = frozenset({"send_recv"})
+#: Over ln bytes and ln time apart.
+KERNELS: tuple[Kernel, ...] = ((0.3, (float(np.log(8)), float(np.log(6)))),)
+NOISE = 0.05
 
 
 class CalibrationSkew:
@@ -30,8 +35,11 @@ class CalibrationSkew:
         self.notes: dict[str, None] = {}
         """In words, what was left out or stood in for so far."""
 
-    def skew_s(self, collective: str, bytes: Size, ranks: int, nodes: int, apart_s: Size) -> Size | None:
-        """Seconds at least 0; None, with a note, where neither the collective nor all_reduce was timed in a step there."""
+    def skew_s(self, collective: str, bytes: Size, ranks: int, nodes: int, apart_s: Size, isolated_s: Size) -> Size | None:
+        """Seconds at least 0, by the law and by how the cells that were measured depart from it.
+
+        None, with a note, where neither the collective nor all_reduce was timed in a step there.
+        """
         if ranks == 1:
             return 0.0
         for name in (collective, STANDS_IN):
@@ -44,10 +52,23 @@ class CalibrationSkew:
                     n, apart_us = np.broadcast_arrays(np.asarray(bytes, float), np.asarray(apart_s, float) * 1e6)
                     for limit in outside(law, n, apart_us):
                         self.notes[f"the skew of {collective} is extrapolated in {limit}"] = None
-                    return np.maximum(terms_us(law, n, apart_us).sum(axis=0), 0.0) * 1e-6
+                    told_s = isolated_s + np.maximum(terms_us(law, n, apart_us).sum(axis=0), 0.0) * 1e-6
+                    if law.seen and name == collective:
+                        told_s = told_s * departure_of(law.seen).ratio(_at(n, apart_us))
+                    return np.maximum(told_s - isolated_s, 0.0)
         where = f"{ranks} ranks" + (f" of {nodes} nodes" if nodes > 1 else "")
         self.notes[f"{collective}: the skew on {where} was not measured, and is left out"] = None
         return None
 
     def _of(self, collective: str) -> list[Skew]:
         return choose_skews(self._skews, collective, self._key, PREFERRED)
+
+
+def departure_of(seen: Sequence[SeenStep]) -> Departure:
+    """How in_step cells depart from the laws, as a function of bytes and time apart."""
+    at = _at([its.bytes for its in seen], [its.apart_us for its in seen])
+    return Departure(at, [its.ratio for its in seen], KERNELS, NOISE)
+
+
+def _at(bytes: ArrayLike, apart_us: ArrayLike) -> Array:
+    return features(*(np.log(np.maximum(its, 1.0)) for its in (bytes, apart_us)))

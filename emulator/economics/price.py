@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
 import numpy as np
 
 from inferometer.emulator.economics.network import Network
-from inferometer.emulator.economics.processor import Processor
-from inferometer.emulator.workload.precision import Precision
-from inferometer.emulator.workload.program import Collective, Compute, Op, Program, Size, Stage
+from inferometer.emulator.economics.processor import ComputeTime, Processor, State
+from inferometer.emulator.workload.program import Collective, Compute, Op, Program, Size, Stage, logits_bytes
 
 
 @dataclass(frozen=True)
@@ -53,8 +52,8 @@ def _sum(one: Size | None, other: Size | None) -> Size | None:
 class StepSkew(Protocol):
     """What collectives take in a step beyond their isolated time."""
 
-    def skew_s(self, collective: str, bytes: Size, ranks: int, nodes: int, apart_s: Size) -> Size | None:
-        """Seconds, apart_s seconds of computing after the collective before; None where nothing is known of it."""
+    def skew_s(self, collective: str, bytes: Size, ranks: int, nodes: int, apart_s: Size, isolated_s: Size) -> Size | None:
+        """Seconds beyond isolated_s, apart_s seconds of computing after the last collective; None where nothing is known."""
         ...
 
 
@@ -88,16 +87,17 @@ def priced_ops(
     """One stage's operations for one micro-batch, in the order of execution. Arguments as of `price`."""
     precision = program.precision
     apart: Size = 0.0
-    last: str | None = None
+    state = State(at_once, any(isinstance(op, Collective) and op.axis != "pp" for op in stage))
+    come: list[str] = []
     for segment in stage.segments:
-        computed = [op.name for op in segment.ops if isinstance(op, Compute)]
+        end = _come(come, segment.ops)
         # Of a run of layers, all but the first follow their like.
-        before = [computed[-1] if segment.repeat > 1 else last, *computed[:-1]] if computed else []
-        last = computed[-1] if computed else last
-        ways = iter(before)
-        times = [
-            processor.time(op, precision, at_once, next(ways)) if isinstance(op, Compute) else None for op in segment.ops
-        ]
+        come = end if segment.repeat > 1 else come
+        times: list[ComputeTime | None] = []
+        for op in segment.ops:
+            times.append(processor.time(op, precision, state, come) if isinstance(op, Compute) else None)
+            come = _come(come, [op])
+        come = end
         busy = [0.0 if time is None else time.total_s for time in times]
         ends_at = max((at for at, time in enumerate(times) if time is None), default=-1)
         since = apart if ends_at < 0 or segment.repeat == 1 else sum(busy[ends_at + 1 :], 0.0)
@@ -116,9 +116,16 @@ def priced_ops(
                 )
                 yield PricedOp(op, times_over(segment.repeat, terms), segment.repeat * time.lead_s)
         apart = apart + segment.repeat * sum(busy, 0.0) if ends_at < 0 else since
-    around = processor.begin_s(precision, at_once) / program.micro_batches
-    around = around + processor.end_s(logits_bytes(stage, precision), precision, at_once)
+    around = processor.begin_s(precision, state) / program.micro_batches
+    around = around + processor.end_s(logits_bytes(stage, precision), precision, state)
     yield PricedOp(None, Terms(around), around)
+
+
+def _come(come: Sequence[str], ops: Sequence[Op]) -> list[str]:
+    """The last computation and the collectives since, ops after come."""
+    for op in ops:
+        come = [op.name] if isinstance(op, Compute) else [*come, op.name] if come else []
+    return list(come)
 
 
 def times_over(count: int, terms: Terms) -> Terms:
@@ -126,18 +133,8 @@ def times_over(count: int, terms: Terms) -> Terms:
     return Terms(**{name: count * value for name, value in terms.as_dict().items()})
 
 
-def logits_bytes(stage: Stage, precision: Precision) -> Size:
-    """Of the logits from which a stage chooses tokens; 0 where it does not."""
-    found: Size = 0.0
-    for op in stage:
-        if isinstance(op, Compute) and op.name == "head.logits" and op.matmul is not None:
-            found = op.matmul[0] * op.matmul[2] * precision.residual_bytes
-        elif isinstance(op, Collective) and op.name == "head.gather":
-            found = op.bytes
-    return found
-
-
 def _collective(op: Collective, network: Network, skew: StepSkew | None, apart_s: Size) -> Terms:
     time = network.time(op.collective, op.bytes, op.ranks, op.nodes)
-    more = None if skew is None else skew.skew_s(op.collective, op.bytes, op.ranks, op.nodes, apart_s)
+    isolated_s = time.latency_s + time.bandwidth_s
+    more = None if skew is None else skew.skew_s(op.collective, op.bytes, op.ranks, op.nodes, apart_s, isolated_s)
     return Terms(network_latency_s=time.latency_s, network_bandwidth_s=time.bandwidth_s, skew_s=more)

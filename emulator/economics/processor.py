@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -34,26 +35,34 @@ class ComputeTime:
         return self.lead_s + self.kernel_s + roof
 
 
+class State(NamedTuple):
+    """What a rank computes among. at_once: ranks of a node that compute at the same time; sharded: with collectives between
+    its computations, after which core and caches are cold."""
+
+    at_once: int = 1
+    sharded: bool = False
+
+
 class Processor(Protocol):
     """A source of compute terms: an accelerator's datasheet, or a calibration's laws."""
 
     @property
     def name(self) -> str: ...
 
-    def time(self, op: Compute, precision: Precision, at_once: int, after: str | None) -> ComputeTime:
-        """Time of one operation on each of at_once ranks of a node that compute at the same time.
+    def time(self, op: Compute, precision: Precision, state: State, after: Sequence[str]) -> ComputeTime:
+        """Time of one operation on each rank.
 
-        after: the computation before it, None for the first of a step.
+        after: the computation before it and the collectives since; nothing for the first of a step.
 
         Raises InputError for a precision this source knows nothing of.
         """
         ...
 
-    def begin_s(self, precision: Precision, at_once: int) -> Size:
+    def begin_s(self, precision: Precision, state: State) -> Size:
         """What lies before the first operation of a step."""
         ...
 
-    def end_s(self, logits_bytes: Size, precision: Precision, at_once: int) -> Size:
+    def end_s(self, logits_bytes: Size, precision: Precision, state: State) -> Size:
         """What lies after the last: the choice of tokens from logits, nothing where there are none."""
         ...
 
@@ -68,18 +77,18 @@ class Datasheet:
     def name(self) -> str:
         return self.accelerator.name
 
-    def time(self, op: Compute, precision: Precision, at_once: int, after: str | None) -> ComputeTime:
+    def time(self, op: Compute, precision: Precision, state: State, after: Sequence[str]) -> ComputeTime:
         """Time at the sustained rates. Raises InputError as flop_per_s does."""
         device = self.accelerator
         bits = precision.attention_bits if op.kind == "attention" else precision.matmul_bits
         memory_rate = device.memory_bytes_per_s * device.memory_fraction
         return ComputeTime(device.kernel_s, op.memory_bytes / memory_rate, op.flop / flop_per_s(device, bits))
 
-    def begin_s(self, precision: Precision, at_once: int) -> Size:
+    def begin_s(self, precision: Precision, state: State) -> Size:
         """Nothing: a datasheet says nothing of it."""
         return 0.0
 
-    def end_s(self, logits_bytes: Size, precision: Precision, at_once: int) -> Size:
+    def end_s(self, logits_bytes: Size, precision: Precision, state: State) -> Size:
         """Nothing: a datasheet says nothing of it."""
         return 0.0
 

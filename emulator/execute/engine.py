@@ -68,7 +68,7 @@ class Engine:
         observer: Observer | None = None,
     ) -> None:
         self.shape, self.layout, self.world = shape, layout, world
-        self.batch, self.cache_tokens, self.micro_batches, self.node_size = batch, cache_tokens, micro_batches, node_size
+        self.node_size = node_size
         self.precision = precision or Precision(32, 32, 32)
         self.dtype = _dtype(self.precision, world.backend)
         check_start(shape, layout, world.size, batch, micro_batches, cache_tokens)
@@ -80,13 +80,20 @@ class Engine:
         divide = layout.attention == "tensor" and layout.ep > 1
         site = Site(self.tape, Weights(seed, self.dtype, world.device))
         self.stage = Stage(site, shape, layers, divide=divide)
+        self.admit(batch, cache_tokens, micro_batches)
+
+    def admit(self, batch: int, cache_tokens: int, micro_batches: int = 1) -> None:
+        """Make room for another batch, with empty caches; the weights stay. Raises InputError as the constructor does."""
+        layout, device = self.layout, self.world.device
+        check_start(self.shape, layout, self.world.size, batch, micro_batches, cache_tokens)
+        self.batch, self.cache_tokens, self.micro_batches = batch, cache_tokens, micro_batches
         per_part = batch // micro_batches // layout.sequence_shares
         share = self.axes["ep"].index if layout.attention == "data" else 0
         starts = [(part * layout.sequence_shares + share) * per_part for part in range(micro_batches)]
-        self.parts = [torch.arange(start, start + per_part, device=world.device) for start in starts]
+        self.parts = [torch.arange(start, start + per_part, device=device) for start in starts]
         """For each micro-batch the places in the batch of the sequences whose attention this rank shares in."""
         self._sequences = torch.cat(self.parts)
-        self._rotations = Rotations(cache_tokens, self.dtype, world.device)
+        self._rotations = Rotations(cache_tokens, self.dtype, device)
         self._caches = [self.stage.caches(per_part, cache_tokens) for _ in self.parts]
         self._tokens: list[torch.Tensor] = [torch.empty(0) for _ in self.parts]
         self._sent: list[Callable[[], object]] = [_nothing for _ in self.parts]

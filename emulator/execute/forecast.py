@@ -13,6 +13,7 @@ from inferometer.emulator.economics.calibrated import CalibrationNetwork
 from inferometer.emulator.economics.calibrated_processor import CalibrationProcessor
 from inferometer.emulator.economics.calibrated_skew import CalibrationSkew
 from inferometer.emulator.economics.constants import ConstantNetwork
+from inferometer.emulator.economics.processor import State
 from inferometer.emulator.economics.uncertainty import beyond, deviations
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.execute.accounting import COMPUTE
@@ -68,7 +69,9 @@ class Forecaster:
         Raises InputError where the calibration lacks a collective, or has measured computing in other widths only.
         """
         program = cell.program(phase, cell.ranks)
-        how: dict[str, Any] = {"at_once": cell.ranks, "repeated": phase == "decode"}
+        # Routers whose weights are random, as the emulated ones are, do not spread their tokens evenly.
+        uneven = cell.program(phase, cell.ranks, "random")
+        how: dict[str, Any] = {"at_once": cell.ranks, "repeated": phase == "decode", "uneven": uneven}
         own = predicted(program, self._network(cell.bits), self._processor, self._skew, **how)
         paper = ConstantNetwork(load_accelerator(PAPER_LINKS))
         sent = _known(own.network_s + (own.kinds["skew"] or 0.0))
@@ -94,9 +97,9 @@ class Forecaster:
         return self._networks[bits]
 
     def _whole(self, found: Priced, program: Program) -> Forecast:
-        skew, pipeline = found.kinds["skew"], found.kinds["pipeline"]
+        skew, others = found.kinds["skew"], sum(found.kinds[name] or 0.0 for name in ("pipeline", "uneven"))
         terms = {name: _known(found.kinds.get(name)) for name in TERMS}
-        terms["waiting"] = None if skew is None else _known(skew + (pipeline or 0.0))
+        terms["waiting"] = None if skew is None else _known(skew + others)
         total = _known(found.total_s)
         sent = {op.name for stage in program.stages for op in stage if isinstance(op, Collective)}
         by_op = {name: seconds for name, seconds in found.by_op.items() if self._processor or name in sent}
@@ -122,7 +125,7 @@ class Forecaster:
         for stage in program.stages:
             for count, op in stage.counted():
                 if isinstance(op, Compute):
-                    time = self._processor.time(op, program.precision, at_once, None)
+                    time = self._processor.time(op, program.precision, State(at_once), ())
                     total += share * count * float(np.maximum(time.memory_s, time.arithmetic_s))
         return Forecast(total, {}, {})
 

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from inferometer.emulator.economics.network import Network
-from inferometer.emulator.economics.price import StepSkew, priced_ops
-from inferometer.emulator.economics.processor import ComputeTime, Processor
+from inferometer.emulator.economics.price import StepSkew, price, priced_ops
+from inferometer.emulator.economics.processor import ComputeTime, Processor, State
 from inferometer.emulator.workload.precision import Precision
 from inferometer.emulator.workload.program import Collective, Compute, Program, Size
 
+WAITED = ("network", "skew", "pipeline", "uneven")
+"""Kinds of what is no computing."""
 NO_COMPUTE = "compute terms: not predicted without --accelerator or a calibration that has measured them"
 
 
@@ -24,7 +26,8 @@ class Priced:
     """By operation; of collectives with their skew. Without what lies between operations."""
     kinds: dict[str, float | None]
     """matmul, attention, stream, between (None without a processor); network, isolated; skew (None where not measured);
-    pipeline, what a rank waits for other stages (None without a processor)."""
+    pipeline, what a rank waits for other stages, and uneven, what it waits for the rank that got most tokens (None without a
+    processor)."""
     note: str
 
     @property
@@ -42,7 +45,7 @@ class Priced:
         """The step; None where a part of it is not predicted. A skew that was not measured is left out."""
         if self.compute_s is None:
             return None
-        return self.compute_s + sum(self.kinds[name] or 0.0 for name in ("network", "skew", "pipeline"))
+        return self.compute_s + sum(self.kinds[name] or 0.0 for name in WAITED)
 
 
 def predicted(
@@ -53,11 +56,13 @@ def predicted(
     *,
     at_once: int = 1,
     repeated: bool = True,
+    uneven: Program | None = None,
 ) -> Priced:
     """The program's step with all its micro-batches. at_once: ranks of a node that compute at the same time.
 
     repeated: the step follows others like it and needs the tokens they chose (decode), so that each stage takes as long as
-    the whole round; else (prefill) a stage is done when it has handed on its last micro-batch.
+    the whole round; else (prefill) a stage is done when it has handed on its last micro-batch. uneven: the same step of the
+    ranks that get most tokens, which the others wait for.
 
     Raises InputError where the network knows a collective too little, or the processor the precision.
     """
@@ -88,9 +93,14 @@ def predicted(
     parts: dict[str, float | None] = dict(kinds)
     sent = any(isinstance(op, Collective) for stage in program.stages for op in stage)
     parts["skew"] = sum(skews) if skews or not sent else None
-    parts["pipeline"] = _span(stage_s, micro_batches, repeated) - share * sum(stage_s)
+    span_s = _span(stage_s, micro_batches, repeated)
+    parts["pipeline"] = span_s - share * sum(stage_s)
+    parts["uneven"] = 0.0
+    if uneven is not None and uneven != program:
+        most_s = [float(terms.total_s) for terms in price(uneven, device, network, at_once, skew)]
+        parts["uneven"] = _span(most_s, micro_batches, repeated) - span_s
     if processor is None:
-        parts |= dict.fromkeys(("matmul", "attention", "stream", "between", "pipeline"))
+        parts |= dict.fromkeys(("matmul", "attention", "stream", "between", "pipeline", "uneven"))
     return Priced(
         network.name, None if processor is None else processor.name, by_op, parts, NO_COMPUTE if processor is None else ""
     )
@@ -110,11 +120,11 @@ class _Unknown:
 
     name = "unknown"
 
-    def time(self, op: Compute, precision: Precision, at_once: int, after: str | None) -> ComputeTime:
+    def time(self, op: Compute, precision: Precision, state: State, after: Sequence[str]) -> ComputeTime:
         return ComputeTime(0.0, 0.0, 0.0)
 
-    def begin_s(self, precision: Precision, at_once: int) -> Size:
+    def begin_s(self, precision: Precision, state: State) -> Size:
         return 0.0
 
-    def end_s(self, logits_bytes: Size, precision: Precision, at_once: int) -> Size:
+    def end_s(self, logits_bytes: Size, precision: Precision, state: State) -> Size:
         return 0.0

@@ -19,6 +19,7 @@ import torch
 from inferometer.emulator.execute.agreement import check
 from inferometer.emulator.execute.engine import Engine
 from inferometer.emulator.execute.settings import PHASES, Emulation, Phase
+from inferometer.emulator.measure.rests import Rests, rt_limits
 from inferometer.emulator.measure.statistics import effective_count, relative_half_width
 from inferometer.emulator.measure.timing import collector_off
 from inferometer.parallel.communicator import Communicator
@@ -118,12 +119,14 @@ class Run:
     def _repeat(self, phase: Phase, stop_asked: Callable[[], bool], done: Callable[[Record], None]) -> str:
         stop, rank0 = self.method.stop, self.world.rank == 0
         least = PREFILL_LEAST if phase == "prefill" else stop.min_iterations
+        rests = Rests(self.method.scheduler, rt_limits())
         begun = time.monotonic()
         times: list[float] = []
         steps = 1 if phase == "prefill" else 1 + self.method.warmup
         block = -1  # warms up, and tells how long a step takes
         while True:
             instrumented = block % 2 == 0
+            rests.rest()
             mine = self._block(phase, steps, instrumented)
             of_rank = self.control.gather(f"{phase} {block}", mine)
             verdict: list[Any] = []

@@ -12,6 +12,7 @@ from inferometer.emulator.execute.fits import check_start
 from inferometer.emulator.measure.method import Backend, Scheduler, Stop, Strict
 from inferometer.emulator.workload.build import build
 from inferometer.emulator.workload.catalogue import load_shape
+from inferometer.emulator.workload.feedforward import Routing
 from inferometer.emulator.workload.layout import Layout
 from inferometer.emulator.workload.memory import Resident, resident
 from inferometer.emulator.workload.precision import Precision
@@ -85,11 +86,11 @@ class Configuration(Strict):
             return Step.prefill(self.replica_batch, self.context)
         return Step.decode(self.replica_batch, self.context)
 
-    def program(self, phase: Phase, node_size: int) -> Program:
-        """The program of a phase's step."""
+    def program(self, phase: Phase, node_size: int, routing: Routing = "uniform") -> Program:
+        """The program of a phase's step. routing: see workload.build."""
         return build(
             self.small().shape, self.layout, self.step(phase),
-            precision=self.precision, micro_batches=self.micro_batches, node_size=node_size,
+            precision=self.precision, micro_batches=self.micro_batches, node_size=node_size, routing=routing,
         )  # fmt: skip
 
     def resident(self) -> Resident:

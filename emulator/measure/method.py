@@ -13,7 +13,9 @@ from inferometer.emulator.errors import InputError
 from inferometer.emulator.measure.collectives import collectives
 from inferometer.emulator.regular import check_regular
 from inferometer.emulator.workload.catalogue import load_shape
+from inferometer.emulator.workload.layout import Layout, check_layout
 from inferometer.emulator.workload.scaled import scaled
+from inferometer.emulator.workload.shape import Shape
 
 Timing = Literal["isolated", "pipelined", "in_step"]
 Groups = Literal["alone", "all"]
@@ -75,11 +77,30 @@ class Tier(Strict):
 
 
 class ProbeModel(Strict):
-    """A model whose steps are taken apart on one rank: see workload.scaled."""
+    """A model whose steps are taken apart (see workload.scaled): the whole of it on one rank, or sharded over several."""
 
     model: str
     scale: float = Field(1.0, gt=0, le=1)
     layers: PositiveInt | None = None
+    tp: PositiveInt = 1
+    ep: PositiveInt = 1
+    attention: Literal["tensor", "data"] = "tensor"
+
+    @property
+    def layout(self) -> Layout:
+        """Raises InputError as Layout does."""
+        return Layout(tp=self.tp, ep=self.ep, attention=self.attention)
+
+    @property
+    def whole(self) -> bool:
+        """On one rank, without collectives."""
+        return self.layout.gpus == 1
+
+    def shape(self) -> Shape:
+        """Raises InputError as load_shape, scaled and check_layout do."""
+        shape = scaled(load_shape(self.model), self.scale, self.layers).shape
+        check_layout(shape, self.layout)
+        return shape
 
 
 class Probes(Strict):
@@ -97,13 +118,15 @@ class Probes(Strict):
     contexts: list[PositiveInt] = Field(min_length=2)
     prompts: list[PositiveInt] = Field(min_length=2)
     seconds: float = Field(0.1, gt=0)
-    """Soft limit of one probe; a few iterations come first."""
+    """Soft limit of one matmul's probe; a few iterations come first."""
+    step_seconds: float = Field(0.25, gt=0)
+    """The same of a model's steps."""
 
     @model_validator(mode="after")
     def _known(self) -> Probes:
         for probe in self.models:
             try:
-                scaled(load_shape(probe.model), probe.scale, probe.layers)
+                probe.shape()
             except InputError as error:
                 raise ValueError(str(error)) from None
         return self
@@ -135,7 +158,7 @@ class Method(Strict):
     scheduler: Scheduler = "other"
     threads: int = Field(1, ge=1)
     launches: int = Field(3, ge=1)
-    budget_s: float | None = 240.0
+    budget_s: float | None = 300.0
     timeout_s: float = Field(60.0, gt=0, allow_inf_nan=False)
 
     def comparable(self) -> dict[str, Any]:

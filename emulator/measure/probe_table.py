@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 KEY = ("backend", "device", "dtype", "scheduler", "threads", "at_once")
 SIZES = ("rows", "inner", "outer", "matrices", "flop", "weight_bytes", "activation_bytes", "kv_bytes")
-PROBE_COLUMNS = ("launch", "probe", *KEY, "op", "after", "kind", *SIZES, "us", "n", "working_set_bytes")
+PROBE_COLUMNS = ("launch", "probe", *KEY, "sharded", "op", "after", "kind", *SIZES, "us", "n", "working_set_bytes")
 
 
 def probe_table(*paths: str | Path) -> pandas.DataFrame:
@@ -36,6 +36,7 @@ def probe_table(*paths: str | Path) -> pandas.DataFrame:
             if record["record"] != "compute":
                 continue
             about = {name: record[name] for name in (*KEY, "working_set_bytes")}
+            about |= {"sharded": bool(record.get("sharded", False))}
             about |= {"launch": record["launch"] + launch_base, "probe": record["cell"]}
             for op in record["ops"]:
                 row = {**about, **{name: op.get(name) for name in ("op", "after", "kind")}}

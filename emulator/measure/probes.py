@@ -9,10 +9,7 @@ from typing import Literal
 
 from inferometer.emulator.measure.method import Method, ProbeModel
 from inferometer.emulator.measure.plan import coarse_to_fine
-from inferometer.emulator.workload.catalogue import load_shape
 from inferometer.emulator.workload.program import Compute, Program
-from inferometer.emulator.workload.scaled import scaled
-from inferometer.emulator.workload.shape import Shape
 from inferometer.emulator.workload.step import Step
 
 PROBED = {"gloo": ("float32", "bfloat16"), "mpi": ("float32",)}
@@ -39,13 +36,14 @@ class MatmulProbe:
 
 @dataclass(frozen=True)
 class ModelProbe:
-    """Steps of a whole small model on one rank: what every operation takes, and what lies between them."""
+    """Steps of a small model, or of one rank's shard of it: what every operation takes, and what lies between them."""
 
     dtype: str
     at_once: int
     model: ProbeModel
     phase: Phase
     batch: int
+    """Sequences whose attention this rank shares in."""
     tokens: int
     """Of the context in decode, of the prompt in prefill."""
 
@@ -53,44 +51,56 @@ class ModelProbe:
     def id(self) -> str:
         """The same probe in every launch."""
         layers = f"-{self.model.layers}" if self.model.layers else ""
-        model = f"{self.model.model}-{self.model.scale:g}{layers}"
+        layout = self.model.layout
+        shard = "" if self.model.whole else f"-{layout.describe().replace(' ', '-')}"
+        model = f"{self.model.model}-{self.model.scale:g}{layers}{shard}"
         return f"compute/{self.dtype}/{self.at_once}/{model}/{self.phase}/{self.batch}x{self.tokens}"
 
     @property
-    def step(self) -> Step:
-        return Step.decode(self.batch, self.tokens) if self.phase == "decode" else Step.prefill(self.batch, self.tokens)
+    def sequences(self) -> int:
+        """Of all ranks that would share them."""
+        return self.batch * self.model.layout.sequence_shares
 
-    def shape(self) -> Shape:
-        """Raises InputError as load_shape and scaled do."""
-        return scaled(load_shape(self.model.model), self.model.scale, self.model.layers).shape
+    @property
+    def step(self) -> Step:
+        kind = Step.decode if self.phase == "decode" else Step.prefill
+        return kind(self.sequences, self.tokens)
 
 
 Probe = MatmulProbe | ModelProbe
 
 
-def probes_of(method: Method, ranks_per_node: int, cores: int) -> list[Probe]:
+def probes_of(method: Method, per_node: Sequence[int], cores: int) -> list[Probe]:
     """Every probe the sweep asks for and the backend runs: on one rank of each node, on two, four, … and on all, at once.
 
-    Never on more ranks than cores: a rank that waits for its turn on a core takes now one probe's time, now a time slice
-    more, which a few iterations do not show.
+    per_node: ranks of each. Never on more ranks than cores: a rank that waits for its turn on a core takes now one probe's
+    time, now a time slice more, which a few iterations do not show. Sharded models only where their shards take up the whole
+    world, none of them over several nodes.
     """
     wanted = method.sweep.compute
     if wanted is None:
         return []
     dtypes = [name for name in method.dtypes if name in PROBED.get(method.backend, ())]
-    most = max(1, min(ranks_per_node, cores // method.threads))
-    # In the order of importance: where the time ends, the rest is left out. Of models the corners of their sizes first.
+    most = max(1, min(max(per_node), cores // method.threads))
+    # In the order of importance: where the time ends, the rest is left out. One model after another, since making it takes
+    # longer than a step of it; of its sizes the corners first.
     found: list[Probe] = []
     for at_once in sorted(levels(most), key=lambda level: level not in (1, most)):
-        places = [(dtype, at_once) for dtype in dtypes]
-        for place in places:
-            found += [MatmulProbe(*place, tuple(wanted.rows), *sizes) for sizes in product(wanted.inner, wanted.outer)]
         steps: list[tuple[Phase, int, int]] = [("prefill", 1, prompt) for prompt in wanted.prompts]
         steps += [("decode", *sizes) for sizes in product(wanted.batches, wanted.contexts)]
-        for at in coarse_to_fine(list(range(len(steps)))):
-            phase, batch, tokens = steps[at]
-            found += [ModelProbe(*place, model, phase, batch, tokens) for place in places for model in wanted.models]
+        steps = [steps[at] for at in coarse_to_fine(list(range(len(steps))))]
+        models = [model for model in wanted.models if model.whole or shared_out(model, per_node, at_once)]
+        for dtype in dtypes:
+            found += [
+                MatmulProbe(dtype, at_once, tuple(wanted.rows), *sizes) for sizes in product(wanted.inner, wanted.outer)
+            ]
+            found += [ModelProbe(dtype, at_once, model, *step) for model, step in product(models, steps)]
     return found
+
+
+def shared_out(model: ProbeModel, per_node: Sequence[int], at_once: int) -> bool:
+    """Whether the shards of model fall to at_once ranks of every node, and to no others."""
+    return all(ranks == at_once for ranks in per_node) and at_once % model.layout.gpus == 0
 
 
 def levels(most: int) -> list[int]:

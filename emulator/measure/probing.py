@@ -1,23 +1,26 @@
-"""Probe the compute side of one launch: every rank computes alone, several of them at the same time.
+"""Probe the compute side of one launch: every rank computes by itself, several of them at the same time.
 
-That is the state a sharded model runs in: ranks share memory channels, caches, perhaps cores. No rank waits for another
-within a probe; they begin together and each goes on for about as long.
+That is the state a sharded model runs in: ranks share memory channels, caches, perhaps cores. Ranks begin a probe together
+and each goes on for about as long. They wait for each other only in a sharded model's collectives: what these take is not
+counted, but they leave a rank's core and caches cold, and what is computed next takes longer for it.
 """
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from inferometer.emulator.calibrate.computerecords import BEGIN, END
 from inferometer.emulator.execute.engine import Engine
 from inferometer.emulator.execute.run import Stamps
-from inferometer.emulator.measure.method import ITEMSIZE, Probes
+from inferometer.emulator.measure.apart import apart
+from inferometer.emulator.measure.method import ITEMSIZE, ProbeModel, Probes
 from inferometer.emulator.measure.probes import (
     MatmulProbe,
     ModelProbe,
@@ -27,21 +30,30 @@ from inferometer.emulator.measure.probes import (
     participants,
     probes_of,
 )
+from inferometer.emulator.measure.rests import Rests
 from inferometer.emulator.measure.timing import collector_off
-from inferometer.emulator.workload.layout import Layout
 from inferometer.emulator.workload.precision import Precision
+from inferometer.emulator.workload.program import logits_bytes
 
 if TYPE_CHECKING:
     from inferometer.emulator.measure.runner import Launch
     from inferometer.parallel.communicator import Communicator
 
-SHARE = 0.5
+SHARE = 0.65
 """Of a launch's time: what probes may take at most."""
-LEAST, MOST = 4, 100
+LEAST, MOST = 3, 100
 """Iterations of a probe, whatever they take; within its seconds."""
+LEAST_STEPS = 3
+"""The same of a model's steps."""
+WARM_UP, WARM_UP_S = 5, 0.05
+"""Steps after a pause, and their time, at most, that warm up and are not counted: a long step does so itself."""
+BLOCK_S = 0.4
+"""Between two pauses."""
 
 Times = list[int]
 Record = dict[str, Any]
+Take = Callable[[float], list[Record]]
+"""The times, in ns, of each of a probe's operations; of a model whose steps last so many seconds."""
 
 
 def probe_all(
@@ -61,10 +73,10 @@ def probe_all(
     if launch.method.sweep.compute is None:
         return None, []
     assert launch.solo is not None
-    prober = Prober(launch.method.sweep.compute, launch.solo)
-    most = max(launch.placement.ranks_per_node(range(launch.world.size)))
+    prober = Prober(launch.method.sweep.compute, launch.world, launch.solo, launch.rests)
+    per_node = launch.placement.ranks_per_node(range(launch.world.size))
     cores = min(launch.control.gather_all("cores", launch.cores))  # they may differ, where ranks are bound to some
-    known = {probe.id: probe for probe in probes_of(launch.method, most, cores)}
+    known = {probe.id: probe for probe in probes_of(launch.method, per_node, cores)}
     wanted = [name for name in known if (names is None or name in names) and name not in skip]
     last = None if deadline is None else time.monotonic() + SHARE * (deadline - time.monotonic())
     wanted = launch.control.share("probes", wanted)
@@ -74,46 +86,68 @@ def probe_all(
         end = "interrupted" if stop_asked() else "time" if last is not None and time.monotonic() > last else None
         end = launch.control.agree(probe.id, probe.id, then=end)
         if end:
+            prober.close()
             return ("interrupted" if end == "interrupted" else None), wanted[index:]
+        prober.leave(probe)
         ranks = participants(launch.placement.node_of, probe.at_once)
         if launch.world.rank not in ranks:
             continue
         launch.doing = f"in {probe.id}"
         launch.busy_since = time.monotonic()
-        take = prober.prepare(probe)
+        take, step_s = prober.prepare(probe)
         launch.busy_since = None
-        # Together, or ranks would still make their weights while others compute.
-        launch.control.share(f"{name} begins", launch.control.gather(f"{name} prepared", None, among=ranks), among=ranks)
+        # Together, or ranks would still make their weights while others compute; and all of them the same number of steps.
+        all_s = launch.control.gather(f"{name} prepared", step_s, among=ranks)
+        step_s = launch.control.share(f"{name} begins", None if all_s is None else max(all_s), among=ranks)
         launch.busy_since = time.monotonic()
-        ops = take()
+        ops = take(step_s)
         launch.busy_since = None
         of_rank = launch.control.gather(name, ops, among=ranks)
         if of_rank is not None:
             done(_record(launch, probe, ranks, of_rank, prober.working_set_bytes))
+    prober.close()
     return None, []
 
 
 class Prober:
     """Makes probes on one rank. alone: its communicator with itself."""
 
-    def __init__(self, wanted: Probes, alone: Communicator) -> None:
+    def __init__(self, wanted: Probes, world: Communicator, alone: Communicator, rests: Rests) -> None:
         self.wanted = wanted
+        self.world = world
         self.alone = alone
+        self.rests = rests
         self._pool: torch.Tensor | None = None
+        self._engine: tuple[tuple[ProbeModel, str], Engine] | None = None
         self.working_set_bytes = 0
         """Of the weights that the last probe ran through, again and again."""
 
-    def prepare(self, probe: Probe) -> Callable[[], list[Record]]:
-        """Make the probe's weights. Calling what is returned takes the times, in ns, of each of its operations."""
-        return self._matmuls(probe) if isinstance(probe, MatmulProbe) else self._model(probe)
+    def prepare(self, probe: Probe) -> tuple[Take, float]:
+        """Make the probe's weights. Returns what takes the times, and how many seconds a step of a model lasts (else 0).
 
-    def _matmuls(self, probe: MatmulProbe) -> Callable[[], list[Record]]:
+        Of a sharded model collective over the world.
+        """
+        return (self._matmuls(probe), 0.0) if isinstance(probe, MatmulProbe) else self._model(probe)
+
+    def leave(self, probe: Probe) -> None:
+        """Give the last model back if the probe needs another: on all ranks that had a part in it."""
+        if self._engine is not None and (isinstance(probe, MatmulProbe) or self._engine[0] != (probe.model, probe.dtype)):
+            self.close()
+
+    def close(self) -> None:
+        """Give the last model back, with its groups and memory."""
+        if self._engine is not None:
+            self._engine[1].close()
+            self._engine = None
+            gc.collect()  # layers and tape know each other
+
+    def _matmuls(self, probe: MatmulProbe) -> Take:
         size, width = probe.inner * probe.outer, ITEMSIZE[probe.dtype]
         pool = self._matrices(probe.dtype, size)
         matrices = [part.view(probe.inner, probe.outer) for part in pool.split(size) if len(part) == size]
         self.working_set_bytes = pool.nbytes
 
-        def take() -> list[Record]:
+        def take(step_s: float) -> list[Record]:
             self._repeat(torch.ones(probe.rows[0], probe.inner, dtype=pool.dtype), matrices)  # out of the sleep of waiting
             ops = []
             for rows in probe.rows:
@@ -128,12 +162,15 @@ class Prober:
 
     @torch.inference_mode()
     def _repeat(self, x: torch.Tensor, matrices: Sequence[torch.Tensor]) -> Times:
+        until = time.monotonic() + self.wanted.seconds
         for matrix in matrices[-2:]:
-            x @ matrix
+            if time.monotonic() < until:
+                x @ matrix
         ns: Times = []
         last = time.monotonic() + self.wanted.seconds
         with collector_off():
             while len(ns) < LEAST or (len(ns) < MOST and time.monotonic() < last):
+                self.rests.rest()
                 matrix = matrices[len(ns) % len(matrices)]
                 begin = perf_counter_ns()
                 x @ matrix
@@ -147,82 +184,66 @@ class Prober:
             self._pool = torch.linspace(-1, 1, length).to(getattr(torch, dtype))
         return self._pool
 
-    def _model(self, probe: ModelProbe) -> Callable[[], list[Record]]:
-        bits = 8 * ITEMSIZE[probe.dtype]
-        engine = Engine(
-            probe.shape(), Layout(), self.alone, batch=probe.batch, cache_tokens=probe.tokens + 1,
-            precision=Precision(bits, bits, bits),
-        )  # fmt: skip
+    def _model(self, probe: ModelProbe) -> tuple[Take, float]:
+        engine = self._engine_of(probe)
+        engine.admit(probe.sequences, probe.tokens + 1)
         program = engine.program(probe.step)
         self.working_set_bytes = int(program.total("weight_bytes"))
         decoding = probe.phase == "decode"
         lines = engine.lines(probe.tokens) if decoding else engine.lines(0, probe.tokens)
         source = torch.Generator().manual_seed(0)  # different tokens: equal ones would all go to the same experts
-        prompts = torch.randint(engine.shape.vocab, (probe.batch, probe.tokens), generator=source)
+        prompts = torch.randint(engine.shape.vocab, (probe.sequences, probe.tokens), generator=source)
 
+        @torch.inference_mode()
         def step() -> None:
             engine.context = probe.tokens if decoding else 0
             engine.decode(prompts[:, 0]) if decoding else engine.prefill(prompts)
 
-        def take() -> list[Record]:
-            readings = self._readings(engine, step)
+        def take(step_s: float) -> list[Record]:
+            readings = self._readings(engine, step, step_s)
             sizes = {name: {"kind": op.kind, **features(op)} for name, op in operations(program).items()}
-            return apart([line.name for line in lines], readings, sizes, ITEMSIZE[probe.dtype])
+            chosen = float(logits_bytes(program.stages[0], program.precision))
+            return apart([line.name for line in lines], readings, sizes, ITEMSIZE[probe.dtype], chosen)
 
-        return take
-
-    def _readings(self, engine: Engine, step: Callable[[], None]) -> np.ndarray:
-        """[steps, 2 + 2·operations] in ns: the step's begin, start and stop of every operation, the end."""
-        engine.tape.observer = stamps = Stamps()
-        warm = time.monotonic() + self.wanted.seconds / 2
+        step()  # makes what is made once
+        begin = time.monotonic()
         step()
-        while time.monotonic() < warm:
-            step()
+        return take, time.monotonic() - begin
+
+    def _engine_of(self, probe: ModelProbe) -> Engine:
+        if self._engine is None:
+            layout, world, bits = probe.model.layout, self.alone, 8 * ITEMSIZE[probe.dtype]
+            if not probe.model.whole:
+                layout, world = replace(layout, dp=self.world.size // layout.gpus), self.world
+            engine = Engine(
+                probe.model.shape(), layout, world, batch=layout.sequence_shares, cache_tokens=1,
+                precision=Precision(bits, bits, bits),
+            )  # fmt: skip
+            self._engine = (probe.model, probe.dtype), engine
+        return self._engine[1]
+
+    def _readings(self, engine: Engine, step: Callable[[], None], step_s: float) -> np.ndarray:
+        """[steps, 2 + 2·operations] in ns: the step's begin, start and stop of every operation, the end.
+
+        Steps follow steps, as a model runs: after a pause the first take up to twice as long between operations.
+        """
+        engine.tape.observer = stamps = Stamps()
+        most = max(LEAST_STEPS, min(MOST, round(self.wanted.step_seconds / step_s)))
+        warm_up = min(WARM_UP, round(WARM_UP_S / step_s))
+        block = max(1, round(BLOCK_S / step_s))
         readings: list[list[int]] = []
-        last = time.monotonic() + self.wanted.seconds
         with collector_off():
-            while len(readings) < LEAST or (len(readings) < MOST and time.monotonic() < last):
+            for number in range(most):
+                if number % block == 0:  # every rank at the same step: they wait for each other
+                    self.rests.rest()
+                    for _ in range(warm_up):
+                        step()
                 stamps.ns = []
                 begin = perf_counter_ns()
                 step()
                 readings.append([begin, *stamps.ns, perf_counter_ns()])
-        engine.close()
+        engine.tape.observer = None
         return np.array(readings)
-
-
-def apart(names: list[str], readings: np.ndarray, sizes: dict[str, Record], width: int) -> list[Record]:
-    """Steps taken apart: each operation, and each way from one to the next, as the mean over its occurrences in a step.
-
-    names: of the operations as executed; readings [steps, 2 + 2·operations]: the beginning of the step, start and stop of
-    every operation, the end. sizes: of each operation its kind and features; width: bytes of an element.
-    """
-    own = readings[:, 2:-1:2] - readings[:, 1:-1:2]
-    edges = readings.reshape(len(readings), -1, 2)
-    before = edges[:, :, 1] - edges[:, :, 0]  # one more than there are operations
-    found: list[Record] = []
-    for name, its in sizes.items():
-        at = [index for index, other in enumerate(names) if other == name]
-        found.append({"op": name, **its, "ns": _means(own, at)})
-    found.append({"op": BEGIN, "kind": "between", "ns": _means(before, [0])})
-    ways = list(zip(names, names[1:]))
-    for after, name in dict.fromkeys(ways):
-        at = [index + 1 for index, way in enumerate(ways) if way == (after, name)]
-        entering = {"activation_bytes": entering_bytes(sizes[name], width)}
-        found.append({"op": name, "after": after, "kind": "between", **entering, "ns": _means(before, at)})
-    logits = sizes[names[-1]]  # a matmul, whose product is what tokens are chosen from
-    chosen = {"activation_bytes": logits["rows"] * logits["outer"] * width}
-    found.append({"op": END, "after": names[-1], "kind": "between", **chosen, "ns": _means(before, [len(names)])})
-    return found
-
-
-def entering_bytes(sizes: Record, width: int) -> float:
-    """What an operation is handed: the rows of a matmul; else all it moves."""
-    return float(sizes["rows"] * sizes["inner"] * width or sizes["activation_bytes"])
-
-
-def _means(times: np.ndarray, at: list[int]) -> Times:
-    """Of each step the mean over some of its operations, in whole ns."""
-    return [round(mean) for mean in times[:, at].mean(axis=1).tolist()]
 
 
 def _record(launch: Launch, probe: Probe, ranks: list[int], of_rank: list[list[Record]], working_set_bytes: int) -> Record:
@@ -236,6 +257,7 @@ def _record(launch: Launch, probe: Probe, ranks: list[int], of_rank: list[list[R
         "scheduler": launch.method.scheduler,
         "threads": launch.method.threads,
         "at_once": probe.at_once,
+        "sharded": isinstance(probe, ModelProbe) and not probe.model.whole,
         "participants": ranks,
         "working_set_bytes": working_set_bytes,
         "ops": ops,

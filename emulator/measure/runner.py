@@ -18,6 +18,7 @@ from inferometer.emulator.measure.collectives import collectives, elements_for
 from inferometer.emulator.measure.filler import Filler
 from inferometer.emulator.measure.method import ITEMSIZE, Method
 from inferometer.emulator.measure.plan import Cell, GroupMesh
+from inferometer.emulator.measure.rests import Rests, rt_limits
 from inferometer.emulator.measure.statistics import effective_count, relative_half_width, summary
 from inferometer.emulator.measure.timing import CudaTimer, HostTimer, Run, Timer, iteration_times_us, time_definition
 from inferometer.emulator.measure.work import Work
@@ -70,6 +71,11 @@ class Launch:
     def filler(self) -> Filler:
         """What this rank computes between the collectives of a step; made when a cell first needs it."""
         return Filler(self.world.device)
+
+    @cached_property
+    def rests(self) -> Rests:
+        """Between what this rank computes."""
+        return Rests(self.method.scheduler, rt_limits())
 
     def connect(self) -> None:
         """Make the groups of every mesh. Collective over the world."""
@@ -186,6 +192,8 @@ class Launch:
         uncounted = 1 if cell.timing == "in_step" else 0
         batch = 0
         while True:
+            if cell.timing == "in_step":  # computing all the time, but for the collectives
+                self.rests.rest()
             self.busy_since = time.monotonic()
             if cell.timing == "pipelined":
                 mine = timer.pipelined(before, work.run, count, loops)

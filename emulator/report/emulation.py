@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from inferometer.emulator.execute.accounting import COMPUTE, Account, Row
-from inferometer.emulator.execute.predicted import Priced
+from inferometer.emulator.execute.predicted import WAITED, Priced
 from inferometer.emulator.units import format_us
 
 HEADER = f"{'operation':<28}{'kind':<15}{'count':>7}{'FLOP or B':>12}{'time us':>10}{'±95%':>8}{'waiting':>10}{'share':>8}"
@@ -76,7 +76,7 @@ def _beside(account: Account, priced: Priced) -> Iterator[str]:
     yield f"  predicted: network by {priced.network}; {priced.note or f'compute by {priced.processor}'}"
     kinds = priced.kinds
     computing = [kinds[name] for name in COMPUTE]
-    sent = [kinds[name] for name in ("network", "skew", "pipeline")]
+    sent = [kinds[name] for name in WAITED]
     measured = split(account)
     # Isolated calls and skew are not what a step's transfers and waits are one by one: a rank that woke up late transfers
     # slowly, and that is skew. Their sums compare.

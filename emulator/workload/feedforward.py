@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from math import erf, sqrt
 from typing import Any, Literal
 
 import numpy as np
@@ -61,17 +63,28 @@ def touched_experts(experts: Experts, tokens: Size) -> Size:
 def load_imbalance(experts: Experts | None, ranks: int, tokens: Size, routing: Routing) -> Size:
     """Expected tokens at the busiest of ranks over the mean: 1 for "uniform" routing.
 
-    For "random" routing the load of a rank is near normal, with the variance of a binomial draw of
-    tokens·active choices over the ranks; the largest of r such loads exceeds the mean by √(2 ln r) deviations. It
-    cannot exceed what one rank's experts can be chosen at most, min(active, experts per rank) choices of every token.
+    For "random" routing every token chooses its active different experts independently of the others. A rank's load is then
+    near normal around its mean, with the variance of drawing without replacement for every token; the largest of the loads,
+    whose sum is fixed, is expected √(r/(r − 1)) · E(largest of r normals) deviations above it. It cannot exceed what one
+    rank's experts can be chosen at most, min(active, experts per rank) choices of every token.
     """
     if experts is None or ranks == 1 or routing == "uniform":
         return 1.0
-    choices = np.maximum(tokens * experts.active, 1e-12)
-    mean = choices / ranks
-    busiest = mean + np.sqrt(2.0 * np.log(ranks) * mean * (1 - 1 / ranks))
+    tokens = np.maximum(tokens, 1e-12)
+    mean = tokens * experts.active / ranks
+    left = (experts.count - experts.active) / (experts.count - 1)
+    deviation = np.sqrt(mean * (1 - 1 / ranks) * left)
+    busiest = mean + np.sqrt(ranks / (ranks - 1)) * largest_of_normals(ranks) * deviation
     at_most = tokens * min(experts.active, experts.count // ranks)
     return np.maximum(np.minimum(busiest, at_most) / mean, 1.0)
+
+
+@lru_cache(maxsize=1024)
+def largest_of_normals(count: int) -> float:
+    """The expected largest of so many independent standard normal numbers: ∫ x d(Φ(x)^count)."""
+    x = np.linspace(-8.0, 8.0, 4001)
+    below = np.array([0.5 * (1 + erf(value / sqrt(2))) for value in x]) ** count
+    return float(((x[1:] + x[:-1]) / 2 * np.diff(below)).sum())
 
 
 def _pair(work: RankWork, name: str, rows: Size, width: int, **matrices: Any) -> list[Op]:

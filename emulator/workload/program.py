@@ -6,7 +6,7 @@ or for a whole grid of batches and contexts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -65,6 +65,11 @@ class Collective:
 Op = Compute | Collective
 
 
+def chain(names: Sequence[str]) -> str:
+    """What a way to a computation leads from and through: the computation before, the collectives since."""
+    return ", ".join(names)
+
+
 @dataclass(frozen=True)
 class Segment:
     """A run of operations that a stage goes through repeat times: the embedding, its layers, the head."""
@@ -117,3 +122,14 @@ class Program:
                     continue
                 total = total + count * getattr(op, field, 0.0)
         return total
+
+
+def logits_bytes(stage: Stage, precision: Precision) -> Size:
+    """Of the logits from which a stage chooses tokens; 0 where it does not."""
+    found: Size = 0.0
+    for op in stage:
+        if isinstance(op, Compute) and op.name == "head.logits" and op.matmul is not None:
+            found = op.matmul[0] * op.matmul[2] * precision.residual_bytes
+        elif isinstance(op, Collective) and op.name == "head.gather":
+            found = op.bytes
+    return found

@@ -165,7 +165,15 @@ def predicted(args: argparse.Namespace, method: Emulation) -> dict[Phase, Priced
     skew = None if calibration is None else CalibrationSkew(calibration, key)
     here = min(method.world_size, int(os.environ.get("LOCAL_WORLD_SIZE", method.world_size)))
     found = {
-        phase: predicted(method.program(phase, here), network, processor, skew, at_once=here, repeated=phase == "decode")
+        phase: predicted(
+            method.program(phase, here),
+            network,
+            processor,
+            skew,
+            at_once=here,
+            repeated=phase == "decode",
+            uneven=method.program(phase, here, "random"),
+        )
         for phase in PHASES
     }
     notes: dict[str, None] = {}

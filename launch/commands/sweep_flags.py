@@ -115,9 +115,9 @@ def add_sweep_flags(parser: argparse.ArgumentParser) -> None:
     sweep.add_argument(
         "--budget",
         type=seconds_or_none,
-        default=240.0,
+        default=300.0,
         metavar="S|none",
-        help="seconds for all launches together (default 240); what does not fit is dropped, least important first",
+        help="seconds for all launches together (default 300); what does not fit is dropped, least important first",
     )
     sweep.add_argument("--seed", type=seed, default=0, help="of the order of the cells (default 0)")
     for flag in ("-g", "-t", "-G"):  # nccl-tests has them; `_refuse` says what to use here

@@ -40,7 +40,7 @@ def _probe(world, control, names=None, skip=(), stop_asked=lambda: False, past=F
     skipped = skip if world.rank == 0 else ()
     end, unmade = probe_all(launch, names, skipped, 0.0 if past else None, stop_asked, records.append)
     assert set(unmade) & {record["cell"] for record in records} == set()
-    return end, records, [probe.id for probe in probes_of(method, world.size, world.size)]
+    return end, records, [probe.id for probe in probes_of(method, [world.size], world.size)]
 
 
 def test_probes_are_made_on_one_rank_and_on_both_and_can_be_fitted(ranks, tmp_path):
@@ -76,10 +76,10 @@ def test_probes_end_with_their_time_and_when_asked(ranks, past, asked, end):
 
 def probes_of_two():
     sweep = Sweep(name="test", tier=[Tier(collectives=["all_reduce"])], compute=PROBES)
-    return probes_of(Method(backend="gloo", world_size=2, sizes_bytes=[64], sweep=sweep), 2, 2)
+    return probes_of(Method(backend="gloo", world_size=2, sizes_bytes=[64], sweep=sweep), [2], 2)
 
 
 def test_a_model_probe_runs_the_experts_of_its_program():
     probe = next(probe for probe in probes_of_two() if isinstance(probe, ModelProbe))
-    assert probe.shape().experts is not None
+    assert probe.model.shape().experts is not None
     assert probe.step.tokens == (probe.batch if probe.phase == "decode" else probe.batch * probe.tokens)

@@ -220,7 +220,7 @@ def test_the_defaults_are_those_that_the_help_promises(capsys, monkeypatch):
     monkeypatch.setattr(sweep_flags, "available_memory", lambda: None)
     assert main(["measure", "--backend", "gloo"]) == 0
     (method,) = seen
-    assert (method.world_size, method.dtypes, method.launches, method.budget_s) == (8, ["float32"], 3, 240.0)
+    assert (method.world_size, method.dtypes, method.launches, method.budget_s) == (8, ["float32"], 3, 300.0)
     assert method.sizes_bytes == [64 * 4**k for k in range(10)]
     monkeypatch.setattr(sweep_flags, "usable_cores", lambda: 1)
     assert sweep_flags.default_ranks() == 4

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from inferometer.emulator.errors import InputError
+from inferometer.emulator.measure.apart import apart
 from inferometer.emulator.measure.method import Method, load_sweep
 from inferometer.emulator.measure.probe_table import probe_table
 from inferometer.emulator.measure.probes import MatmulProbe, ModelProbe, levels, participants, probes_of
-from inferometer.emulator.measure.probing import apart
 
 MODEL = {"model": "llama-3-8b", "scale": 0.03125, "layers": 1}
 COMPUTE = {"rows": [1, 8], "inner": [64, 32], "outer": [64, 128], "models": [MODEL], "batches": [1, 2], "contexts": [8, 16]}
@@ -31,18 +31,18 @@ def test_levels_are_powers_of_two_and_all():
     ("ranks", "cores", "threads", "at_once"), [(4, 8, 1, {1, 2, 4}), (4, 2, 1, {1, 2}), (4, 8, 4, {1, 2}), (2, 1, 1, {1})]
 )
 def test_no_more_ranks_compute_at_once_than_there_are_cores(ranks, cores, threads, at_once):
-    assert {probe.at_once for probe in probes_of(method(threads=threads), ranks, cores)} == at_once
+    assert {probe.at_once for probe in probes_of(method(threads=threads), [ranks], cores)} == at_once
 
 
 def test_every_probe_once_matmuls_first_then_the_corners_of_the_models():
-    found = probes_of(method(), 1, 1)
+    found = probes_of(method(), [1], 1)
     assert len({probe.id for probe in found}) == len(found) == 2 * 2 + 2 * 2 + 2
     assert [type(probe) for probe in found] == [MatmulProbe] * 4 + [ModelProbe] * 6
     assert [(probe.phase, probe.batch, probe.tokens) for probe in found[4:6]] == [("prefill", 1, 8), ("decode", 2, 16)]
 
 
 def test_one_rank_and_all_of_them_come_before_numbers_between():
-    assert list(dict.fromkeys(probe.at_once for probe in probes_of(method(world_size=8), 8, 8))) == [1, 8, 2, 4]
+    assert list(dict.fromkeys(probe.at_once for probe in probes_of(method(world_size=8), [8], 8))) == [1, 8, 2, 4]
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_one_rank_and_all_of_them_come_before_numbers_between():
     ],
 )
 def test_only_dtypes_in_which_models_run_are_probed(changes, dtypes):
-    assert {probe.dtype for probe in probes_of(method(**changes), 1, 1)} == dtypes
+    assert {probe.dtype for probe in probes_of(method(**changes), [1], 1)} == dtypes
 
 
 def test_the_first_ranks_of_every_node_take_part():
@@ -79,7 +79,7 @@ def test_a_step_taken_apart_adds_up():
         name: {"kind": "matmul", "rows": 2.0, "inner": 3.0, "outer": 5.0, "activation_bytes": 8.0} for name in set(names)
     }
     readings = np.cumsum(np.random.default_rng(1).integers(1, 100, (7, 2 + 2 * len(names))) * 2, axis=1)
-    found = apart(names, readings, sizes, 4)
+    found = apart(names, readings, sizes, 4, 40.0)
     own = {op["op"]: op["ns"] for op in found if op["kind"] != "between"}
     ways = {(op.get("after"), op["op"]): op["ns"] for op in found if op["kind"] == "between"}
     assert ways.keys() == {(None, "step.begin"), ("norm", "up"), ("up", "norm"), ("up", "head"), ("head", "step.end")}

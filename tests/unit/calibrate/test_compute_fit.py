@@ -8,8 +8,9 @@ import pytest
 from planted_compute import INNER, LARGEST, OUTER, ROWS, line_us, matmul_us, probes
 
 from inferometer.emulator.calibrate import computelaws
-from inferometer.emulator.calibrate.computefit import fit_compute, fit_line
+from inferometer.emulator.calibrate.computefit import fit_compute
 from inferometer.emulator.calibrate.computerecords import ComputeLaw
+from inferometer.emulator.calibrate.linefit import fit_line
 
 
 def laws(table: pd.DataFrame) -> dict[tuple, ComputeLaw]:

@@ -168,12 +168,14 @@ def test_touched_experts_and_imbalance():
     assert touched_experts(e, 10**6) == pytest.approx(64)
     assert load_imbalance(e, 8, 256, "uniform") == 1
     drawn = np.random.default_rng(0)
-    tokens = 256
-    measured = []
-    for _ in range(300):
-        choices = np.argsort(drawn.random((tokens, 64)), axis=1)[:, :4]
-        measured.append(np.bincount((choices // 8).ravel(), minlength=8).max() / (tokens * 4 / 8))
-    assert load_imbalance(e, 8, tokens, "random") == pytest.approx(np.mean(measured), rel=0.1)
+    for experts, ranks, tokens in ((e, 8, 256), (Experts(4, 2, 32), 2, 16), (Experts(16, 8, 32), 2, 64)):
+        each = experts.count // ranks
+        measured = []
+        for _ in range(2000):
+            choices = np.argsort(drawn.random((tokens, experts.count)), axis=1)[:, : experts.active]
+            most = np.bincount((choices // each).ravel(), minlength=ranks).max()
+            measured.append(most / (tokens * experts.active / ranks))
+        assert load_imbalance(experts, ranks, tokens, "random") - 1 == pytest.approx(np.mean(measured) - 1, rel=0.06)
 
 
 def test_nodes_of_groups_by_their_real_ranks():

@@ -1,0 +1,75 @@
+"""How operations of models depart from the law of their kind.
+
+A surface says little of what lies between its knots (widths that are no powers of two take other times), and a matmul in a
+model finds other caches than one that is repeated. A line has few terms, and serves operations of several makes (attention
+with grouped heads, with latent ones).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from inferometer.emulator.calibrate.computerecords import ComputeLaw, SeenMatmul, SeenSizes
+from inferometer.emulator.calibrate.departure import Array, Departure, Kernel, features
+
+#: Over ln rows, ln inner, ln outer, from one matrix to several (experts, heads), from a whole model to a sharded one: one
+#: for what is common to many, one for what is particular.
+MATMULS: tuple[Kernel, ...] = (
+    (0.1, (float(np.log(16)), float(np.log(16)), float(np.log(16)), 2.0, 2.0)),
+    (0.2, (float(np.log(3)), float(np.log(1.5)), float(np.log(1.5)), 1.0, 1.0)),
+)
+#: Over ln of activation_bytes, kv_bytes, flop.
+SIZES: tuple[Kernel, ...] = ((0.2, (float(np.log(2)),) * 3),)
+#: Of one that was seen, on ln.
+NOISE_MATMUL, NOISE_SIZES = 0.03, 0.05
+
+
+class MatmulInModel:
+    """The departure as a function. seen: of one surface; without any it is 1 everywhere."""
+
+    def __init__(self, seen: Sequence[SeenMatmul]) -> None:
+        names = ("rows", "inner", "outer", "grouped", "sharded")
+        at = _matmul_at(*(np.array([getattr(its, name) for its in seen], dtype=float) for name in names))
+        self._departure = Departure(at, [its.ratio for its in seen], MATMULS, NOISE_MATMUL)
+
+    def ratio(self, rows: ArrayLike, inner: ArrayLike, outer: ArrayLike, grouped: ArrayLike, sharded: ArrayLike) -> Array:
+        """Time in a model over time by the surface; rows: of each matrix. These broadcast."""
+        return self._departure.ratio(_matmul_at(rows, inner, outer, grouped, sharded))
+
+
+def _matmul_at(rows: ArrayLike, inner: ArrayLike, outer: ArrayLike, grouped: ArrayLike, sharded: ArrayLike) -> Array:
+    logs = (np.log(np.maximum(its, 1.0)) for its in (rows, inner, outer))
+    return features(*logs, grouped, sharded)
+
+
+class SizesInModel:
+    """The same of a line."""
+
+    def __init__(self, seen: Sequence[SeenSizes]) -> None:
+        at = _sizes_at(
+            *(np.array([getattr(its, name) for its in seen]) for name in ("activation_bytes", "kv_bytes", "flop"))
+        )
+        self._departure = Departure(at, [its.ratio for its in seen], SIZES, NOISE_SIZES)
+
+    def ratio(self, activation_bytes: ArrayLike, kv_bytes: ArrayLike, flop: ArrayLike) -> Array:
+        """Time in a model over time by the line. These broadcast."""
+        return self._departure.ratio(_sizes_at(activation_bytes, kv_bytes, flop))
+
+
+def _sizes_at(*sizes: ArrayLike) -> Array:
+    return features(*(np.log(np.maximum(its, 1.0)) for its in sizes))
+
+
+def matmuls_seen(law: ComputeLaw) -> MatmulInModel | None:
+    """None of a law that has seen none."""
+    seen = [its for its in law.seen or () if isinstance(its, SeenMatmul)]
+    return MatmulInModel(seen) if seen else None
+
+
+def sizes_seen(law: ComputeLaw) -> SizesInModel | None:
+    """None of a law that has seen none."""
+    seen = [its for its in law.seen or () if isinstance(its, SeenSizes)]
+    return SizesInModel(seen) if seen else None

@@ -1,0 +1,52 @@
+"""Rests that keep real-time ranks from being stopped by the kernel in the middle of what is timed.
+
+Linux leaves a share of every period to ordinary processes: real-time threads that computed through 950 ms of a second are
+stopped for the other 50 (sched_rt_runtime_us of sched_rt_period_us; sched(7)). A rank that never sleeps would pay that in
+the middle of its work: 5 % of a long prefill, or one decode step of several times the others' length. So it sleeps between
+two things that are timed, often and long enough never to come to that limit. What computes longer than the limit without a
+break is stopped all the same.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+KERNEL = Path("/proc/sys/kernel")
+LEAST = 0.1
+"""Of the period: the processor time since the last rest from which on another is due."""
+SHARE = 2.5
+"""A rest is this many times the share that the kernel leaves to others, of the time since the last rest …"""
+MOST = 1.2
+"""… but no longer than so many times what it leaves in one period: more cannot be asked for."""
+
+
+class Rests:
+    """Of one rank, as one scheduler class asks for them."""
+
+    def __init__(self, scheduler: str, limits: tuple[float, float] | None) -> None:
+        """limits: runtime and period in seconds, of rt_limits."""
+        runtime_s, self._period_s = limits or (0.0, 0.0)
+        self._withheld_s = self._period_s - runtime_s if scheduler == "rr" else 0.0
+        self._since_s = time.process_time()
+
+    def rest(self) -> float:
+        """Sleep if it is time to; between two things that are timed. Returns for how long, in seconds."""
+        if not self._withheld_s:
+            return 0.0
+        busy_s = time.process_time() - self._since_s
+        if busy_s < LEAST * self._period_s:
+            return 0.0
+        seconds = min(SHARE * busy_s * self._withheld_s / self._period_s, MOST * self._withheld_s)
+        time.sleep(seconds)
+        self._since_s = time.process_time()
+        return seconds
+
+
+def rt_limits(kernel: Path = KERNEL) -> tuple[float, float] | None:
+    """Seconds that real-time threads may have of a core, and of what period; None where no limit is known."""
+    try:
+        runtime_us, period_us = (int((kernel / f"sched_rt_{name}_us").read_text()) for name in ("runtime", "period"))
+    except (OSError, ValueError):
+        return None
+    return (runtime_us / 1e6, period_us / 1e6) if 0 <= runtime_us < period_us else None
