@@ -8,7 +8,7 @@ import pytest
 
 from inferometer.emulator.calibrate.computefit import fit_compute
 from inferometer.emulator.calibrate.computerecords import ComputeLaw
-from inferometer.emulator.measure.method import Method, Probes, Sweep, Tier
+from inferometer.emulator.measure.method import Method, ProbeModel, Probes, Sweep, Tier
 from inferometer.emulator.measure.probe_table import probe_table
 from inferometer.emulator.measure.probes import ModelProbe, probes_of
 from inferometer.emulator.measure.probing import probe_all
@@ -28,8 +28,18 @@ PROBES = Probes(
 )
 
 
-def _probe(world, control, names=None, skip=(), stop_asked=lambda: False, past=False):
-    sweep = Sweep(name="test", tier=[Tier(collectives=["all_reduce"])], compute=PROBES)
+SHARDED = PROBES.model_copy(
+    update={
+        "models": [
+            ProbeModel(model="mixtral-8x7b", scale=1 / 32, layers=1, ep=2),
+            ProbeModel(model="mixtral-8x7b", scale=1 / 32, layers=1, tp=2),
+        ]
+    }
+)
+
+
+def _probe(world, control, names=None, skip=(), stop_asked=lambda: False, past=False, probes=PROBES):
+    sweep = Sweep(name="test", tier=[Tier(collectives=["all_reduce"])], compute=probes)
     method = Method(backend="gloo", world_size=world.size, sizes_bytes=[64], sweep=sweep)
     hosts = [HostReport("host", "boot", "net", 0)] * world.size
     cores = world.size + world.rank  # ranks that see different numbers of cores agree on the least
@@ -49,7 +59,7 @@ def test_probes_are_made_on_one_rank_and_on_both_and_can_be_fitted(ranks, tmp_pa
     assert {(record["at_once"], tuple(record["participants"])) for record in records} == {(1, (0,)), (2, (0, 1))}
     for record in records:
         for op in record["ops"]:
-            assert len(op["ns"]) == record["at_once"] and all(len(its) >= 4 for its in op["ns"])
+            assert len(op["ns"]) == record["at_once"] and all(len(its) >= 3 for its in op["ns"])
     path = tmp_path / "x.samples.jsonl"
     lines = [{"record": "header", "schema": "inferometer/samples/1"}]
     lines += [{"record": "compute", "launch": 0, **record} for record in records]
@@ -60,6 +70,21 @@ def test_probes_are_made_on_one_rank_and_on_both_and_can_be_fitted(ranks, tmp_pa
     assert kinds | {("between", None, "moe.up"), ("between", "moe.router", "moe.up")} <= found
     surface = next(law for law in laws if law.op == "matmul")
     assert surface.params["64x256x256"].value > surface.params["1x32x32"].value  # 4096 times the work
+
+
+@pytest.mark.parametrize("size", [2, 4])
+def test_sharded_models_run_with_their_collectives_on_all_ranks(ranks, size):
+    """Four ranks are two pairs. Of the collectives there is the name in the way, no time."""
+    (end, records, names), *_ = ranks(size, _probe, None, (), lambda: False, False, SHARDED)
+    assert end is None and [record["cell"] for record in records] == names
+    found = [record for record in records if record["sharded"]]
+    assert len(found) == 2 * 6 and {tuple(record["participants"]) for record in found} == {tuple(range(size))}
+    ep, tp = ([record for record in found if f"-{name}/" in record["cell"]] for name in ("ep2", "tp2"))
+    for record in found:
+        assert {op["kind"] for op in record["ops"]} == {"matmul", "attention", "stream", "between"}
+        assert len({len(its) for op in record["ops"] for its in op["ns"]}) == 1  # as many steps on every rank
+    ways = [{op.get("after") for op in record["ops"] if op["op"] == "moe.up"} - {None} for record in (ep[0], tp[0])]
+    assert ways == [{"moe.router, moe.counts, moe.dispatch"}, {"moe.router"}]
 
 
 def test_probes_done_before_are_skipped_by_rank_0s_word(ranks):

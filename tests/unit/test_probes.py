@@ -9,9 +9,9 @@ import pytest
 
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.measure.apart import apart
-from inferometer.emulator.measure.method import Method, load_sweep
+from inferometer.emulator.measure.method import Method, ProbeModel, Probes, load_sweep
 from inferometer.emulator.measure.probe_table import probe_table
-from inferometer.emulator.measure.probes import MatmulProbe, ModelProbe, levels, participants, probes_of
+from inferometer.emulator.measure.probes import MatmulProbe, ModelProbe, levels, participants, probes_of, shared_out
 
 MODEL = {"model": "llama-3-8b", "scale": 0.03125, "layers": 1}
 COMPUTE = {"rows": [1, 8], "inner": [64, 32], "outer": [64, 128], "models": [MODEL], "batches": [1, 2], "contexts": [8, 16]}
@@ -93,6 +93,33 @@ def test_a_step_taken_apart_adds_up():
         and entering["head", "step.end"] == 2 * 5 * 4
         and entering[None, "step.begin"] is None
     )
+
+
+def test_a_way_leads_through_the_collectives_on_it_without_their_time():
+    names = ["out", "reduce", "gather", "norm"]
+    sizes = {"out": {"kind": "matmul", "rows": 2.0, "inner": 3.0, "outer": 5.0, "activation_bytes": 8.0}}
+    sizes["norm"] = {"kind": "stream", "rows": 0.0, "inner": 0.0, "outer": 0.0, "activation_bytes": 64.0}
+    readings = np.array([[0, 1, 10, 13, 113, 118, 918, 925, 930, 931]])  # gaps 1; 3, 5, 7; 1, collectives 100 and 800
+    found = apart(names, readings, sizes, 4, 40.0)
+    assert {op["op"]: op["ns"] for op in found if op["kind"] != "between"} == {"out": [9], "norm": [5]}
+    ways = {(op.get("after"), op["op"]): op["ns"] for op in found if op["kind"] == "between"}
+    assert ways == {(None, "step.begin"): [1], ("out, reduce, gather", "norm"): [15], ("norm", "step.end"): [1]}
+
+
+@pytest.mark.parametrize(
+    ("gpus", "per_node", "at_once", "whether"),
+    [
+        (2, [2], 2, True), (2, [4, 4], 4, True), (2, [4], 2, False), (2, [1], 1, False), (2, [3], 3, False),
+        (2, [4, 2], 4, False), (4, [2, 2], 2, False),
+    ],
+)  # fmt: skip
+def test_sharded_models_take_up_the_whole_world(gpus, per_node, at_once, whether):
+    assert shared_out(ProbeModel(model="llama-3-8b", tp=gpus), per_node, at_once) is whether
+
+
+def test_a_model_that_its_layout_does_not_divide_is_refused():
+    with pytest.raises(ValueError, match="query heads = 4 does not divide by tp = 8"):
+        Probes(**COMPUTE | {"prompts": [8, 16], "models": [MODEL | {"scale": 0.125, "tp": 8}]})
 
 
 def test_the_table_has_means_without_spikes_and_the_last_of_a_probe_made_twice(tmp_path):

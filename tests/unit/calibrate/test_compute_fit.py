@@ -123,3 +123,45 @@ def test_half_a_set_of_probes_is_none(lacking):
 
 def test_one_launch_alone_is_fitted_without_intervals():
     assert laws(probes(noise=0.0, launches=1))[1, "matmul", None].rates["gflops"].ci95 is None
+
+
+def departing(table: pd.DataFrame, **factors: float) -> pd.DataFrame:
+    """The planted probes with matmuls of models, attention, … slower by a factor."""
+    of_models = table["op"] != "matmul"
+    for kind, factor in factors.items():
+        table.loc[of_models & (table["kind"] == kind), "us"] *= factor
+    return table
+
+
+def test_matmuls_of_models_are_seen_beside_the_surface_and_told_by_other_models():
+    table = departing(probes(noise=0.0), matmul=1.3)
+    table.loc[table["op"] != "matmul", "probe"] = "a/decode/" + table["probe"]
+    law = laws(table)[1, "matmul", None]
+    assert np.median([seen.ratio for seen in law.seen]) == pytest.approx(1.3, rel=0.06)
+    assert law.fit.held_out.median == pytest.approx(1 - 1 / 1.3, rel=0.15)  # one model only: nobody else says so
+    other = table[table["op"] != "matmul"].assign(probe=lambda its: its["probe"].str.replace("a/", "b/", n=1))
+    law = laws(pd.concat([table, other]))[1, "matmul", None]
+    assert law.fit.held_out.median < 0.05 and law.fit.whole_steps.median < 0.05
+
+
+def test_matmuls_of_models_that_stay_in_a_cache_say_nothing_of_streamed_ones():
+    table = departing(probes(noise=0.0), matmul=0.5)
+    table.loc[table["op"] != "matmul", "working_set_bytes"] = 2**25
+    law = laws(table)[1, "matmul", None]
+    assert law.seen is None and law.fit.held_out.n == 0
+
+
+def test_sharded_models_have_lines_of_their_own():
+    cold = departing(probes(noise=0.0), attention=1.5, between=2.0)
+    cold = cold[cold["op"] != "matmul"].assign(sharded=True, probe=lambda its: "sharded " + its["probe"])
+    found = [ComputeLaw.model_validate(document) for document in fit_compute(pd.concat([probes(noise=0.0), cold]))]
+    by_kind = {(law.sharded, law.op, law.before): law for law in found if law.after is None}
+    assert {op for sharded, op, _ in by_kind if sharded} == {"attention", "stream", "between"}
+    sizes = {"activation_bytes": 3e5, "kv_bytes": 5e6, "flop": 4e7}
+    warm, chilled = (float(computelaws.line_us(by_kind[s, "attention", None], sizes)) for s in (False, True))
+    assert chilled == pytest.approx(1.5 * warm, rel=0.02)
+    assert by_kind[True, "between", "ffn.down"].params["o"].value == pytest.approx(80.0, rel=0.01)
+
+
+def test_sharded_models_alone_bear_no_target():
+    assert fit_compute(probes(noise=0.0).assign(sharded=True)) == []

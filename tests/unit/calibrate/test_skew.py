@@ -148,6 +148,18 @@ def stepped(make):
     return make(cells[(step & (cells["bytes"] > 256)) | (~step & (cells["bytes"] != 65536))])
 
 
+def test_cells_are_seen_beside_the_isolated_law_and_s(make):
+    """Half as slow again as the laws say at one size after one time: seen there, and there alone."""
+    cells = rows(spread=0.01, sizes=[256 * 4**k for k in range(8)])
+    off = (cells["bytes"] == 65536) & (cells["requested_apart_us"] == 3000)
+    cells.loc[off, "us"] *= 1.5
+    (skew,) = make(cells).skew
+    ratios = {(seen.bytes, seen.apart_us > 1000): seen.ratio for seen in skew.seen}
+    assert ratios.pop((65536, True)) == pytest.approx(1.5, rel=0.15)
+    assert list(ratios.values()) == pytest.approx([1.0] * 15, rel=0.15)
+    assert fit_skews(cells, [])[0][0]["seen"] is None  # no law to hold them against
+
+
 def test_a_size_that_was_not_measured_isolated_is_taken_from_the_law(stepped):
     (skew,) = stepped.skew
     assert skew.fit.n_isolated_from_law == 3 * len(GAPS)

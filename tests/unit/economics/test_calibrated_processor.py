@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from inferometer.emulator.calibrate.computefit import fit_compute
-from inferometer.emulator.calibrate.computerecords import ComputeLaw
+from inferometer.emulator.calibrate.computerecords import ComputeLaw, SeenMatmul
 from inferometer.emulator.calibrate.file import load_calibration
 from inferometer.emulator.calibrate.records import Provenance
 from inferometer.emulator.economics.accelerators import load_accelerator
@@ -17,7 +17,7 @@ from inferometer.emulator.economics.calibrated_processor import CalibrationProce
 from inferometer.emulator.economics.constants import ConstantNetwork
 from inferometer.emulator.economics.predict import predict
 from inferometer.emulator.economics.price import price
-from inferometer.emulator.economics.processor import Datasheet
+from inferometer.emulator.economics.processor import Datasheet, State
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.execute.predicted import predicted
 from inferometer.emulator.workload.build import build
@@ -65,6 +65,63 @@ def test_a_matmul_costs_what_its_surface_says(calibration, planted):
     step = predicted(program(), NETWORK, CalibrationProcessor(calibration))
     up = SMALL.layers * planted.matmul_us(8, SMALL.d_model * 2 * SMALL.d_ff) * 1e-6
     assert step.by_op["ffn.up"] == pytest.approx(up, rel=0.1)
+
+
+def test_a_matmul_follows_those_like_it_seen_in_models(calibration):
+    shape = {"rows": 8.0, "inner": SMALL.d_model, "outer": 2 * SMALL.d_ff, "grouped": False, "sharded": False}
+    seen = [SeenMatmul(**shape, ratio=1.2)]
+    laws = [law.model_copy(update={"seen": seen if law.op == "matmul" else None}) for law in calibration.compute]
+    bare = [law.model_copy(update={"seen": None}) for law in calibration.compute]
+    more, less = (
+        predicted(program(), NETWORK, CalibrationProcessor(calibration.model_copy(update={"compute": its})))
+        for its in (laws, bare)
+    )
+    assert more.by_op["ffn.up"] == pytest.approx(1.2 * less.by_op["ffn.up"], rel=0.02)
+    assert less.by_op["attention.out"] < more.by_op["attention.out"] < 1.2 * less.by_op["attention.out"]
+    assert more.by_op["attention.core"] == less.by_op["attention.core"]
+
+
+def of_sharded(law, factor=1.0, **changes):
+    params = {name: p.model_copy(update={"value": (p.value or 0.0) * factor}) for name, p in law.params.items()}
+    return law.model_copy(update={"sharded": True, "params": params} | changes)
+
+
+def test_steps_with_collectives_are_priced_by_the_laws_of_such_steps(calibration):
+    lines = [law for law in calibration.compute if law.op != "matmul" and law.target.at_once == 2]
+    twice = calibration.model_copy(update={"compute": [*calibration.compute, *(of_sharded(law, 2.0) for law in lines)]})
+    for layout, factor in ((Layout(tp=2), 2.0), (Layout(dp=2), 1.0), (Layout(pp=2), 1.0)):
+        here = build(SMALL, layout, Step.decode(8, 512), precision=WIDE, node_size=2)
+        cold, warm = (predicted(here, NETWORK, CalibrationProcessor(its), at_once=2) for its in (twice, calibration))
+        for kind, times in (("attention", factor), ("stream", factor), ("between", factor), ("matmul", 1.0)):
+            assert cold.kinds[kind] == pytest.approx(times * warm.kinds[kind], rel=0.1), (layout, kind)
+
+
+def test_a_way_through_a_collective_has_its_own_law_or_that_of_the_way_without(calibration):
+    way = next(law for law in calibration.compute if (law.op, law.before, law.target.at_once) == ("between", "ffn.norm", 2))
+    here = build(SMALL, Layout(tp=2), Step.decode(8, 512), precision=WIDE, node_size=2)
+    laws = [*calibration.compute, of_sharded(way, 10.0, after="attention.out, attention.reduce")]
+    own = CalibrationProcessor(calibration.model_copy(update={"compute": laws}))
+    plain = CalibrationProcessor(calibration)
+    norm = next(op for op in here.stages[0] if op.name == "ffn.norm")
+    after = ("attention.out", "attention.reduce")
+    leads = [p.time(norm, WIDE, State(2, True), come).lead_s for p in (own, plain) for come in (after, after[:1])]
+    assert leads[0] == pytest.approx(10 * leads[2]) and leads[1] == leads[2] == leads[3] > 0
+    assert own.time(norm, WIDE, State(2, False), after).lead_s == leads[2]
+
+
+def test_the_fullest_rank_is_waited_for(calibration):
+    shape = scaled(load_shape("mixtral-8x7b"), 1 / 8, 4).shape
+    even, uneven = (
+        build(shape, Layout(ep=2), Step.decode(8, 64), precision=WIDE, node_size=2, routing=routing)
+        for routing in ("uniform", "random")
+    )
+    processor = CalibrationProcessor(calibration)
+    step = predicted(even, NETWORK, processor, at_once=2, uneven=uneven)
+    assert (
+        step.kinds["uneven"] > 0 and step.kinds["matmul"] == predicted(even, NETWORK, processor, at_once=2).kinds["matmul"]
+    )
+    assert step.total_s == pytest.approx(predicted(uneven, NETWORK, processor, at_once=2).total_s)
+    assert predicted(even, NETWORK, processor, at_once=2, uneven=even).kinds["uneven"] == 0
 
 
 def test_ranks_that_compute_at_once_are_slower_and_more_than_measured_share(calibration):

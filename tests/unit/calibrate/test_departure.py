@@ -1,0 +1,62 @@
+"""What departs from a law is told next to where it was seen, and nowhere else."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from inferometer.emulator.calibrate.computerecords import SeenMatmul, SeenSizes
+from inferometer.emulator.calibrate.departure import Departure, features
+from inferometer.emulator.calibrate.inmodel import MatmulInModel, SizesInModel
+
+KERNELS = ((0.2, (1.0, 1.0)),)
+
+
+def test_the_posterior_mean_by_hand():
+    """One point: k/(k + noise²) of its logarithm at the point, exp(−d²/2) of that at a distance d."""
+    one = Departure(np.array([[0.0, 0.0]]), [1.2], KERNELS, 0.1)
+    kept = 0.2**2 / (0.2**2 + 0.1**2) * np.log(1.2)
+    assert np.log(one.ratio(features(0.0, 0.0))) == pytest.approx(kept)
+    assert np.log(one.ratio(features(1.0, 1.0))) == pytest.approx(kept * np.exp(-1))
+    assert one.ratio(features(9.0, 0.0)) == pytest.approx(1.0)
+
+
+def test_without_anything_seen_the_law_stands_alone():
+    nothing = Departure(np.empty((0, 2)), [], KERNELS, 0.1)
+    assert nothing.ratio(features([0.0, 1.0], 2.0)).tolist() == [1.0, 1.0]
+    assert MatmulInModel([]).ratio(8, 512, [512, 1024], False, False).tolist() == [1.0, 1.0]
+
+
+def test_a_smooth_departure_is_foretold_between_what_was_seen_of_it():
+    """Points a length apart, 3 % of noise: what lies between is told within it."""
+    rng = np.random.default_rng(0)
+    at = np.stack(np.meshgrid(np.arange(0.0, 6.0, 1.0), np.arange(0.0, 6.0, 1.0)), axis=-1).reshape(-1, 2)
+
+    def truth(x):
+        return 0.15 * np.sin(x[..., 0] / 2) + 0.05 * x[..., 1] / 6
+
+    seen = Departure(at, np.exp(truth(at) + 0.03 * rng.standard_normal(len(at))), KERNELS, 0.03)
+    new = rng.uniform(0.5, 4.5, (200, 2))
+    assert np.sqrt(np.mean((np.log(seen.ratio(new)) - truth(new)) ** 2)) < 0.03
+
+
+def matmul(rows, inner, outer, ratio, grouped=False, sharded=False):
+    return SeenMatmul(rows=rows, inner=inner, outer=outer, grouped=grouped, sharded=sharded, ratio=ratio)
+
+
+def test_matmuls_follow_their_like_in_shape_and_kind():
+    law = MatmulInModel([matmul(8, 512, 3584, 0.8), matmul(8, 448, 256, 1.4, grouped=True)])
+    assert law.ratio(8, 512, 3584, False, False) == pytest.approx(0.8, abs=0.05)
+    assert law.ratio(8, 448, 256, True, False) == pytest.approx(1.4, abs=0.1)
+    near, far = (float(law.ratio(8, 512, outer, False, False)) for outer in (3072, 65536 * 64))
+    assert near < 0.9 and far == pytest.approx(1.0, abs=0.01)
+    sharded = float(law.ratio(8, 512, 3584, False, True))
+    assert 0.8 < sharded < 0.97  # what whole models take says something of sharded ones
+    both = MatmulInModel([matmul(8, 512, 3584, 0.8), matmul(8, 512, 3584, 1.1, sharded=True)])
+    assert both.ratio(8, 512, 3584, False, [False, True]) == pytest.approx([0.8, 1.1], abs=0.06)
+
+
+def test_operations_of_a_line_follow_their_like_in_size():
+    law = SizesInModel([SeenSizes(activation_bytes=1e5, kv_bytes=1e6, flop=1e7, ratio=1.3)])
+    assert law.ratio(1e5, 1e6, 1e7) == pytest.approx(1.3, abs=0.03)
+    assert law.ratio([1e5, 1e2], 1e6, 1e7)[1] == pytest.approx(1.0, abs=0.01)
