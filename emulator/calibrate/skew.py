@@ -14,7 +14,8 @@ from inferometer.emulator.calibrate.intervals import MIN_LAUNCHES, jackknife_int
 from inferometer.emulator.calibrate.keys import KEY_FIELDS, Key, flags_of, keys_of, plain, rows_of_key, usable_rows
 from inferometer.emulator.calibrate.predict import predict_us
 from inferometer.emulator.calibrate.records import Model
-from inferometer.emulator.calibrate.skewrecords import EQUATION, UNITS
+from inferometer.emulator.calibrate.skewrecords import EQUATION, UNITS, SeenStep
+from inferometer.emulator.calibrate.skewseen import departure_of, place_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -186,14 +187,19 @@ def _record(
 
 
 def _seen(points: StepPoints, ranks: int, nodes: int, law: Model, names: tuple[str, ...], value: Array) -> list[Document]:
-    """SeenStep records of every cell."""
+    """SeenStep records of every cell, beside the isolated law: prices have no launch's own isolated times."""
+    told = predict_us(law, points.n, ranks, nodes) + _design(points.n, points.apart_us, names) @ value
+    return _ratios(points, told)
+
+
+def _ratios(points: StepPoints, told_us: Array) -> list[Document]:
+    """SeenStep records: of each cell the median over launches of its time over what is told [m] of it."""
     found = []
     for cell in points.cells:
-        its = points.take(points.of_cell(cell))
-        n, apart_us = its.n[0], float(np.median(its.apart_us))
-        told = float(predict_us(law, n, ranks, nodes)) + float((_design(its.n[:1], np.array([apart_us]), names) @ value)[0])
-        if np.isfinite(told) and told > 0:
-            found.append({"bytes": int(n), "apart_us": apart_us, "ratio": float(np.median(its.us)) / told})
+        its = points.of_cell(cell)
+        ratio, apart_us = (float(np.median(values)) for values in ((points.us / told_us)[its], points.apart_us[its]))
+        if np.isfinite(ratio) and ratio > 0:
+            found.append({"bytes": int(cell[0]), "apart_us": apart_us, "ratio": ratio})
     return found
 
 
@@ -243,7 +249,10 @@ def _held_out(points: StepPoints, names: tuple[str, ...]) -> Document:
         held = points.of_cell(cell)
         rest, out = points.take(~held), points.take(held)
         if len(rest) and identified(rest) == names:
-            errors += list(np.abs(predicted_us(out, names, fit_skew(rest, names)) / out.us - 1))
+            value = fit_skew(rest, names)
+            near = departure_of([SeenStep.model_validate(one) for one in _ratios(rest, predicted_us(rest, names, value))])
+            told = predicted_us(out, names, value) * near.ratio(place_of(out.n, out.apart_us))
+            errors += list(np.abs(told / out.us - 1))
     if not errors:
         return {"median": None, "p90": None, "n": 0, "reason": "without any one cell the others determine less"}
     return {"median": float(np.median(errors)), "p90": float(np.quantile(errors, 0.9)), "n": len(errors)}

@@ -35,8 +35,8 @@ class StepDomain(Record):
 class StepFit(Record):
     """How well the skew fits: relative errors of t_isolated + s against the in_step times, one per cell and launch.
 
-    held_out: of cells left out, each predicted from the others. n_isolated_from_law: points whose isolated time was not
-    measured in the same launch, and comes from the fitted isolated law.
+    held_out: of cells left out, each predicted from the others and how they depart (seen). n_isolated_from_law: points whose
+    isolated time was not measured in the same launch, and comes from the fitted isolated law.
     """
 
     residual: Literal["log"]

@@ -88,8 +88,11 @@ def _seen(surface: ComputeLaw, matmuls: pd.DataFrame) -> Document:
 
 
 def _told_by_others(surface: ComputeLaw, matmuls: pd.DataFrame) -> Document:
-    """held_out and whole_steps: the matmuls of each model by the surface and what was seen in the others."""
-    model = matmuls["probe"].str.rpartition("/")[0].str.rpartition("/")[0]
+    """held_out and whole_steps: the matmuls of each model by the surface and what was seen in the others.
+
+    A model whole and sharded is one, since it has the same widths.
+    """
+    model = matmuls["model"]
     foretold = np.zeros(len(matmuls))
     for name in model.unique():
         its = matmuls[model == name]

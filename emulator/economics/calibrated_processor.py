@@ -173,7 +173,12 @@ class CalibrationProcessor:
             self._note(
                 f"{state.at_once} ranks of a node compute, but no more than {level} at once were measured: taken to share"
             )
-        return (fitting[0], level, state.sharded), max(1.0, state.at_once / level)
+        place = fitting[0], level, state.sharded
+        if state.sharded and not any(key[:3] == place for key in self._laws):
+            self._note(
+                f"no sharded model was probed on {level} ranks at once: what follows a collective is priced as in a whole one"
+            )
+        return place, max(1.0, state.at_once / level)
 
     def _law(self, place: Place, op: str) -> ComputeLaw:
         """Of this kind of operation; where no sharded model was probed, of whole ones."""

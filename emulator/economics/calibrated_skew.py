@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from inferometer.emulator.calibrate.calibration import PREFERRED
-from inferometer.emulator.calibrate.departure import Array, Departure, Kernel, features
+from inferometer.emulator.calibrate.departure import Departure
 from inferometer.emulator.calibrate.skewpredict import choose_skews, outside, terms_us
-from inferometer.emulator.calibrate.skewrecords import SeenStep, Skew
+from inferometer.emulator.calibrate.skewrecords import Skew
+from inferometer.emulator.calibrate.skewseen import departure_of, place_of
 from inferometer.emulator.workload.program import Size
 
 if TYPE_CHECKING:
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 STANDS_IN = "all_reduce"
 #: One stage hands on to the next: that they drift apart is the pipeline's waiting, which is priced as such.
 HANDS_ON = frozenset({"send_recv"})
-#: Over ln bytes and ln time apart.
-KERNELS: tuple[Kernel, ...] = ((0.3, (float(np.log(8)), float(np.log(6)))),)
-NOISE = 0.05
 
 
 class CalibrationSkew:
@@ -32,6 +29,8 @@ class CalibrationSkew:
     def __init__(self, calibration: Calibration, key: Mapping[str, Any] | None = None) -> None:
         self._skews = calibration.skew
         self._key = {name: value for name, value in (key or {}).items() if name != "timing"}
+        self._departures: dict[int, Departure] = {}
+        """By the identity of the law."""
         self.notes: dict[str, None] = {}
         """In words, what was left out or stood in for so far."""
 
@@ -53,22 +52,18 @@ class CalibrationSkew:
                     for limit in outside(law, n, apart_us):
                         self.notes[f"the skew of {collective} is extrapolated in {limit}"] = None
                     told_s = isolated_s + np.maximum(terms_us(law, n, apart_us).sum(axis=0), 0.0) * 1e-6
+                    # Not for a stand-in: what it departs from includes its own isolated time.
                     if law.seen and name == collective:
-                        told_s = told_s * departure_of(law.seen).ratio(_at(n, apart_us))
+                        told_s = told_s * self._departure(law).ratio(place_of(n, apart_us))
                     return np.maximum(told_s - isolated_s, 0.0)
         where = f"{ranks} ranks" + (f" of {nodes} nodes" if nodes > 1 else "")
         self.notes[f"{collective}: the skew on {where} was not measured, and is left out"] = None
         return None
 
+    def _departure(self, law: Skew) -> Departure:
+        if id(law) not in self._departures:
+            self._departures[id(law)] = departure_of(law.seen or [])
+        return self._departures[id(law)]
+
     def _of(self, collective: str) -> list[Skew]:
         return choose_skews(self._skews, collective, self._key, PREFERRED)
-
-
-def departure_of(seen: Sequence[SeenStep]) -> Departure:
-    """How in_step cells depart from the laws, as a function of bytes and time apart."""
-    at = _at([its.bytes for its in seen], [its.apart_us for its in seen])
-    return Departure(at, [its.ratio for its in seen], KERNELS, NOISE)
-
-
-def _at(bytes: ArrayLike, apart_us: ArrayLike) -> Array:
-    return features(*(np.log(np.maximum(its, 1.0)) for its in (bytes, apart_us)))

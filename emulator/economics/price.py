@@ -10,7 +10,7 @@ import numpy as np
 
 from inferometer.emulator.economics.network import Network
 from inferometer.emulator.economics.processor import ComputeTime, Processor, State
-from inferometer.emulator.workload.program import Collective, Compute, Op, Program, Size, Stage, logits_bytes
+from inferometer.emulator.workload.program import Collective, Compute, Op, Program, Size, Stage, logits_bytes, way_on
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def priced_ops(
 def _come(come: Sequence[str], ops: Sequence[Op]) -> list[str]:
     """The last computation and the collectives since, ops after come."""
     for op in ops:
-        come = [op.name] if isinstance(op, Compute) else [*come, op.name] if come else []
+        come = way_on(come, op.name, computes=isinstance(op, Compute))
     return list(come)
 
 

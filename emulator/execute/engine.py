@@ -83,7 +83,10 @@ class Engine:
         self.admit(batch, cache_tokens, micro_batches)
 
     def admit(self, batch: int, cache_tokens: int, micro_batches: int = 1) -> None:
-        """Make room for another batch, with empty caches; the weights stay. Raises InputError as the constructor does."""
+        """Make room for another batch, with empty caches; the weights stay. After steps of a pipeline, finish comes first.
+
+        Raises InputError as the constructor does.
+        """
         layout, device = self.layout, self.world.device
         check_start(self.shape, layout, self.world.size, batch, micro_batches, cache_tokens)
         self.batch, self.cache_tokens, self.micro_batches = batch, cache_tokens, micro_batches
@@ -93,6 +96,7 @@ class Engine:
         self.parts = [torch.arange(start, start + per_part, device=device) for start in starts]
         """For each micro-batch the places in the batch of the sequences whose attention this rank shares in."""
         self._sequences = torch.cat(self.parts)
+        self._caches = []  # the old ones give way to the new
         self._rotations = Rotations(cache_tokens, self.dtype, device)
         self._caches = [self.stage.caches(per_part, cache_tokens) for _ in self.parts]
         self._tokens: list[torch.Tensor] = [torch.empty(0) for _ in self.parts]

@@ -87,7 +87,8 @@ class Forecaster:
         """In words, where a step leaves what the calibration has measured, or what stands in for what it has not."""
         fresh = Forecaster(self._calibration, self._backend, self._scheduler)
         network, program = fresh._network(cell.bits), cell.program(phase, cell.ranks)
-        predicted(program, network, fresh._processor, fresh._skew, at_once=cell.ranks)
+        uneven = cell.program(phase, cell.ranks, "random")
+        predicted(program, network, fresh._processor, fresh._skew, at_once=cell.ranks, uneven=uneven)
         computed = fresh._processor.notes if fresh._processor else {}
         return list(beyond(program, network) | computed | fresh._skew.notes)
 

@@ -19,7 +19,7 @@ import torch
 from inferometer.emulator.execute.agreement import check
 from inferometer.emulator.execute.engine import Engine
 from inferometer.emulator.execute.settings import PHASES, Emulation, Phase
-from inferometer.emulator.measure.rests import Rests, rt_limits
+from inferometer.emulator.measure.rests import Rests
 from inferometer.emulator.measure.statistics import effective_count, relative_half_width
 from inferometer.emulator.measure.timing import collector_off
 from inferometer.parallel.communicator import Communicator
@@ -119,7 +119,7 @@ class Run:
     def _repeat(self, phase: Phase, stop_asked: Callable[[], bool], done: Callable[[Record], None]) -> str:
         stop, rank0 = self.method.stop, self.world.rank == 0
         least = PREFILL_LEAST if phase == "prefill" else stop.min_iterations
-        rests = Rests(self.method.scheduler, rt_limits())
+        rests = Rests.here(self.method.scheduler, self.node_size, self.method.threads)
         begun = time.monotonic()
         times: list[float] = []
         steps = 1 if phase == "prefill" else 1 + self.method.warmup

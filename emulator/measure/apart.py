@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from inferometer.emulator.calibrate.computerecords import BEGIN, END
-from inferometer.emulator.workload.program import chain
+from inferometer.emulator.workload.program import chain, way_on
 
 Record = dict[str, Any]
 
@@ -31,10 +31,10 @@ def apart(names: list[str], readings: np.ndarray, sizes: dict[str, Record], widt
         way.append(index)
         if name in sizes or name == END:
             legs.setdefault((chain(come), name), []).append(way)
-            way, come = [], []
+            way = []
         if name in sizes:
             at[name].append(index)
-        come.append(name)
+        come = way_on(come, name, computes=name in sizes)
     found = [{"op": name, **its, "ns": _means(own[:, at[name]])} for name, its in sizes.items()]
     for (after, name), ways in legs.items():
         about: Record = {"op": name, "after": after, "activation_bytes": 0.0}

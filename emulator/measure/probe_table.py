@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 KEY = ("backend", "device", "dtype", "scheduler", "threads", "at_once")
 SIZES = ("rows", "inner", "outer", "matrices", "flop", "weight_bytes", "activation_bytes", "kv_bytes")
-PROBE_COLUMNS = ("launch", "probe", *KEY, "sharded", "op", "after", "kind", *SIZES, "us", "n", "working_set_bytes")
+PROBE_COLUMNS = ("launch", "probe", *KEY, "model", "sharded", "op", "after", "kind", *SIZES, "us", "n", "working_set_bytes")
 
 
 def probe_table(*paths: str | Path) -> pandas.DataFrame:
@@ -36,6 +36,8 @@ def probe_table(*paths: str | Path) -> pandas.DataFrame:
             if record["record"] != "compute":
                 continue
             about = {name: record[name] for name in (*KEY, "working_set_bytes")}
+            # Files of earlier versions name the model in the probe only.
+            about |= {"model": record.get("model") or record["cell"].rsplit("/", 2)[0]}
             about |= {"sharded": bool(record.get("sharded", False))}
             about |= {"launch": record["launch"] + launch_base, "probe": record["cell"]}
             for op in record["ops"]:

@@ -170,7 +170,9 @@ class Prober:
         last = time.monotonic() + self.wanted.seconds
         with collector_off():
             while len(ns) < LEAST or (len(ns) < MOST and time.monotonic() < last):
-                self.rests.rest()
+                if rested_s := self.rests.rest():
+                    x @ matrices[len(ns) % len(matrices) - 1]
+                    last += rested_s
                 matrix = matrices[len(ns) % len(matrices)]
                 begin = perf_counter_ns()
                 x @ matrix
@@ -257,6 +259,7 @@ def _record(launch: Launch, probe: Probe, ranks: list[int], of_rank: list[list[R
         "scheduler": launch.method.scheduler,
         "threads": launch.method.threads,
         "at_once": probe.at_once,
+        "model": probe.model.model if isinstance(probe, ModelProbe) else None,
         "sharded": isinstance(probe, ModelProbe) and not probe.model.whole,
         "participants": ranks,
         "working_set_bytes": working_set_bytes,

@@ -12,9 +12,11 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from inferometer.emulator.measure.environment import usable_cores
+
 KERNEL = Path("/proc/sys/kernel")
 LEAST = 0.1
-"""Of the period: the processor time since the last rest from which on another is due."""
+"""Of the period: the core's time since the last rest from which on another is due."""
 SHARE = 2.5
 """A rest is this many times the share that the kernel leaves to others, of the time since the last rest …"""
 MOST = 1.2
@@ -24,17 +26,28 @@ MOST = 1.2
 class Rests:
     """Of one rank, as one scheduler class asks for them."""
 
-    def __init__(self, scheduler: str, limits: tuple[float, float] | None) -> None:
-        """limits: runtime and period in seconds, of rt_limits."""
+    def __init__(self, scheduler: str, limits: tuple[float, float] | None, per_core: float = 1.0) -> None:
+        """limits: runtime and period in seconds, of rt_limits. per_core: seconds of a core for one of the rank's."""
+        self._per_core = per_core
         runtime_s, self._period_s = limits or (0.0, 0.0)
         self._withheld_s = self._period_s - runtime_s if scheduler == "rr" else 0.0
         self._since_s = time.process_time()
+
+    @classmethod
+    def here(cls, scheduler: str, ranks: int, threads: int) -> Rests:
+        """For one of so many ranks of this node, of so many threads each.
+
+        Ranks that share a core are on it in turn: what one of them had, the others have had as well. A rank's threads are
+        on cores of their own as far as there are any.
+        """
+        on_cores = max(1.0, ranks * threads / usable_cores())
+        return cls(scheduler, rt_limits(), on_cores / threads)
 
     def rest(self) -> float:
         """Sleep if it is time to; between two things that are timed. Returns for how long, in seconds."""
         if not self._withheld_s:
             return 0.0
-        busy_s = time.process_time() - self._since_s
+        busy_s = self._per_core * (time.process_time() - self._since_s)
         if busy_s < LEAST * self._period_s:
             return 0.0
         seconds = min(SHARE * busy_s * self._withheld_s / self._period_s, MOST * self._withheld_s)

@@ -18,7 +18,7 @@ from inferometer.emulator.measure.collectives import collectives, elements_for
 from inferometer.emulator.measure.filler import Filler
 from inferometer.emulator.measure.method import ITEMSIZE, Method
 from inferometer.emulator.measure.plan import Cell, GroupMesh
-from inferometer.emulator.measure.rests import Rests, rt_limits
+from inferometer.emulator.measure.rests import Rests
 from inferometer.emulator.measure.statistics import effective_count, relative_half_width, summary
 from inferometer.emulator.measure.timing import CudaTimer, HostTimer, Run, Timer, iteration_times_us, time_definition
 from inferometer.emulator.measure.work import Work
@@ -75,7 +75,8 @@ class Launch:
     @cached_property
     def rests(self) -> Rests:
         """Between what this rank computes."""
-        return Rests(self.method.scheduler, rt_limits())
+        here = self.placement.ranks_per_node(range(self.world.size))
+        return Rests.here(self.method.scheduler, max(here), self.method.threads)
 
     def connect(self) -> None:
         """Make the groups of every mesh. Collective over the world."""

@@ -65,8 +65,9 @@ def load_imbalance(experts: Experts | None, ranks: int, tokens: Size, routing: R
 
     For "random" routing every token chooses its active different experts independently of the others. A rank's load is then
     near normal around its mean, with the variance of drawing without replacement for every token; the largest of the loads,
-    whose sum is fixed, is expected √(r/(r − 1)) · E(largest of r normals) deviations above it. It cannot exceed what one
-    rank's experts can be chosen at most, min(active, experts per rank) choices of every token.
+    whose sum is fixed, is expected √(r/(r − 1)) · e deviations above it, e = E(largest of r normals), and (e² − 1)/6 ·
+    (1 − 2/r) choices for the skewness of few choices (Cornish and Fisher 1938). It is no less than one choice, if there is
+    any, and no more than what one rank's experts can be chosen, min(active, experts per rank) choices of every token.
     """
     if experts is None or ranks == 1 or routing == "uniform":
         return 1.0
@@ -74,7 +75,9 @@ def load_imbalance(experts: Experts | None, ranks: int, tokens: Size, routing: R
     mean = tokens * experts.active / ranks
     left = (experts.count - experts.active) / (experts.count - 1)
     deviation = np.sqrt(mean * (1 - 1 / ranks) * left)
-    busiest = mean + np.sqrt(ranks / (ranks - 1)) * largest_of_normals(ranks) * deviation
+    e = largest_of_normals(ranks)
+    busiest = mean + np.sqrt(ranks / (ranks - 1)) * e * deviation + max(e**2 - 1, 0.0) / 6 * (1 - 2 / ranks)
+    busiest = np.maximum(busiest, np.minimum(mean * ranks, 1.0))
     at_most = tokens * min(experts.active, experts.count // ranks)
     return np.maximum(np.minimum(busiest, at_most) / mean, 1.0)
 

@@ -65,6 +65,11 @@ class Collective:
 Op = Compute | Collective
 
 
+def way_on(come: Sequence[str], name: str, *, computes: bool) -> list[str]:
+    """The last computation and the collectives since, after another operation; nothing before the first computation."""
+    return [name] if computes else [*come, name] if come else []
+
+
 def chain(names: Sequence[str]) -> str:
     """What a way to a computation leads from and through: the computation before, the collectives since."""
     return ", ".join(names)

@@ -41,7 +41,9 @@ def probes(
         off = slower * np.exp(noise * rng.standard_normal())
         for row in [*_grid(), *_models()]:
             row |= {"us": row["us"] * off}
-            rows.append({**about, "sharded": False, "launch": launch, "n": 20, "working_set_bytes": 2**27, **row})
+            rows.append(
+                {**about, "model": "planted", "sharded": False, "launch": launch, "n": 20, "working_set_bytes": 2**27, **row}
+            )
     return pd.DataFrame(rows, columns=list(PROBE_COLUMNS)).fillna(
         {"rows": 0.0, "inner": 0.0, "outer": 0.0, "matrices": 0.0, "activation_bytes": 0.0, "kv_bytes": 0.0, "flop": 0.0}
     )

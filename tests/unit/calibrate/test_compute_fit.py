@@ -135,11 +135,13 @@ def departing(table: pd.DataFrame, **factors: float) -> pd.DataFrame:
 
 def test_matmuls_of_models_are_seen_beside_the_surface_and_told_by_other_models():
     table = departing(probes(noise=0.0), matmul=1.3)
-    table.loc[table["op"] != "matmul", "probe"] = "a/decode/" + table["probe"]
     law = laws(table)[1, "matmul", None]
     assert np.median([seen.ratio for seen in law.seen]) == pytest.approx(1.3, rel=0.06)
     assert law.fit.held_out.median == pytest.approx(1 - 1 / 1.3, rel=0.15)  # one model only: nobody else says so
-    other = table[table["op"] != "matmul"].assign(probe=lambda its: its["probe"].str.replace("a/", "b/", n=1))
+    twin = table[table["op"] != "matmul"].assign(probe=lambda its: "sharded " + its["probe"], sharded=True)
+    law = laws(pd.concat([table, twin]))[1, "matmul", None]
+    assert law.fit.held_out.median == pytest.approx(1 - 1 / 1.3, rel=0.15)  # its shards are no other model
+    other = twin.assign(model="other", sharded=False)
     law = laws(pd.concat([table, other]))[1, "matmul", None]
     assert law.fit.held_out.median < 0.05 and law.fit.whole_steps.median < 0.05
 

@@ -168,14 +168,23 @@ def test_touched_experts_and_imbalance():
     assert touched_experts(e, 10**6) == pytest.approx(64)
     assert load_imbalance(e, 8, 256, "uniform") == 1
     drawn = np.random.default_rng(0)
-    for experts, ranks, tokens in ((e, 8, 256), (Experts(4, 2, 32), 2, 16), (Experts(16, 8, 32), 2, 64)):
+    many = Experts(256, 8, 32)
+    cases = [
+        (e, 8, 256),
+        (Experts(4, 2, 32), 2, 16),
+        (Experts(16, 8, 32), 2, 64),
+        (many, 64, 64),
+        (many, 64, 8),
+        (many, 8, 8),
+    ]
+    for experts, ranks, tokens in cases:
         each = experts.count // ranks
         measured = []
-        for _ in range(2000):
+        for _ in range(1000):
             choices = np.argsort(drawn.random((tokens, experts.count)), axis=1)[:, : experts.active]
             most = np.bincount((choices // each).ravel(), minlength=ranks).max()
             measured.append(most / (tokens * experts.active / ranks))
-        assert load_imbalance(experts, ranks, tokens, "random") - 1 == pytest.approx(np.mean(measured) - 1, rel=0.06)
+        assert load_imbalance(experts, ranks, tokens, "random") - 1 == pytest.approx(np.mean(measured) - 1, rel=0.1)
 
 
 def test_nodes_of_groups_by_their_real_ranks():
