@@ -176,7 +176,7 @@ class CalibrationProcessor:
         place = fitting[0], level, state.sharded
         if state.sharded and not any(key[:3] == place for key in self._laws):
             self._note(
-                f"no sharded model was probed on {level} ranks at once: what follows a collective is priced as in a whole one"
+                f"no sharded model was probed on {level} ranks at once: after a collective it is priced as in a whole one"
             )
         return place, max(1.0, state.at_once / level)
 
