@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from inferometer.emulator.measure.runner import Launch
     from inferometer.parallel.communicator import Communicator
 
-SHARE = 0.65
+SHARE = 0.7
 """Of a launch's time: what probes may take at most."""
 LEAST, MOST = 3, 100
 """Iterations of a probe, whatever they take; within its seconds."""
