@@ -50,7 +50,7 @@ def test_torchrun_refuses_n_with_one_line(command):
 @pytest.fixture
 def calibration(command, tmp_path):
     run = command(
-        "calibrate", "-n", "3", "--launches", "3", "--budget", "40", "--collectives", "all_reduce,null", "-f", "16",
+        "calibrate", "-n", "3", "--launches", "3", "--budget", "25", "--collectives", "all_reduce,null", "-f", "16",
         "--iters", "20", "-o", "cal.json", "--json", "-",
     )  # fmt: skip
     out, err = run.communicate(timeout=110)
