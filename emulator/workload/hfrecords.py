@@ -6,6 +6,7 @@ Fields have Hugging Face's names and the defaults that transformers gives to tho
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
@@ -18,14 +19,14 @@ Count = Annotated[int, Field(gt=0, le=10**9)]
 Amount = Annotated[int, Field(ge=0, le=10**9)]
 
 
-class Record(BaseModel):
+class Record(BaseModel, ABC):
     """Fields of one model_type. Fields it does not name are let pass: they do not change the shape."""
 
     model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
 
+    @abstractmethod
     def shape(self, name: str, source: str) -> Shape:
         """The shape the fields describe. Raises InputError naming the field that a Shape cannot hold."""
-        raise NotImplementedError
 
 
 def head_width(width_key: str, width: int, heads_key: str, heads: int) -> int:
