@@ -1,10 +1,11 @@
-"""A whole validation's launches: every number of ranks in turn, time after time, so that all see the same machine."""
+"""A whole validation's launches: every number of ranks in turn, round after round, so that all see the same machine."""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from inferometer.emulator.execute.validation_plan import Part
@@ -12,6 +13,9 @@ from inferometer.emulator.units import format_seconds
 from inferometer.launch.emulating import kept_in, launch_here, open_emulation
 from inferometer.launch.events import Event
 from inferometer.launch.sampling import require_mpi
+
+Turn = Callable[[int], None]
+"""Launches something in the round of that number."""
 
 
 def beside(output: Path, name: str) -> Path:
@@ -24,26 +28,32 @@ def samples_path(output: Path, ranks: int) -> Path:
     return beside(output, f"ranks-{ranks}.emulation.jsonl")
 
 
-def validate_here(parts: Sequence[Part], paths: Sequence[Path], before: Callable[[int], None] = lambda number: None) -> None:
-    """Emulate each part on local ranks, its samples in its own file; before: what comes first in every round of launches.
+def validate_here(parts: Sequence[Part], paths: Sequence[Path], also: Turn | None = None) -> None:
+    """Emulate each part on local ranks, its samples in its own file; also: what else has a turn in every round of launches.
 
-    Raises as emulating.launch_here does.
+    Each round begins with another of them (the first with also): what comes first or last in all of them would see another
+    machine where its speed follows what ran before. Raises as emulating.launch_here does.
     """
     if any(part.matrix.backend == "mpi" for part in parts):
         require_mpi()
     for part, path in zip(parts, paths):
         open_emulation(path, part.matrix)
     began = time.monotonic()
-    launches = parts[0].matrix.launches
+    turns = [also] if also else []
+    turns += [partial(_launch, part, path, list(paths), began) for part, path in zip(parts, paths)]
     try:
-        for number in range(launches):
-            before(number)
-            for part, path in zip(parts, paths):
-                ranks = part.matrix.world_size
-                words = f"launch {number + 1} of {launches}, {ranks} rank{'s' if ranks > 1 else ''}"
-                launch_here(part.matrix, path, number, list(paths), Progress(words, part, began))
+        for number in range(parts[0].matrix.launches):
+            first = number % len(turns)
+            for turn in turns[first:] + turns[:first]:
+                turn(number)
     except KeyboardInterrupt as interrupt:  # between two launches nobody has said yet what is kept
         raise KeyboardInterrupt(str(interrupt) or kept_in(*paths)) from None
+
+
+def _launch(part: Part, path: Path, paths: list[Path], began: float, number: int) -> None:
+    matrix, ranks = part.matrix, part.matrix.world_size
+    words = f"launch {number + 1} of {matrix.launches}, {ranks} rank{'s' if ranks > 1 else ''}"
+    launch_here(matrix, path, number, paths, Progress(words, part, began))
 
 
 class Progress:

@@ -52,6 +52,7 @@ def calibrate(
     created: str,
     law: str = AUTO,
     probes: pd.DataFrame | None = None,
+    steps: pd.DataFrame | None = None,
 ) -> Calibration:
     """Fit every key of the measured cells and put the calibration together.
 
@@ -59,7 +60,8 @@ def calibrate(
     nccl-tests' convention, us the launch's median in µs, iterations_us its iterations or None). provenance needs
     "kind"; created is RFC 3339 and given, so that the same samples and seed give the same bytes. seed drives the
     resampling where there are too few launches for an interval over them. law: "auto", or the form every key gets; a
-    key whose cells cannot bear it is not fitted, and says so. probes: of the compute side, rows of measure.probe_table.
+    key whose cells cannot bear it is not fitted, and says so. Rows of measure.probe_table: probes, of the compute side;
+    steps, of the collectives of models' steps.
 
     Raises InputError for missing columns, a provenance of the wrong form, or a law that is not known.
     """
@@ -79,7 +81,7 @@ def calibrate(
             models.append(fit_key(key, rows, excluded, seed, law))
         except NotFittedError as error:
             not_fitted.append({"target": key, "reason": str(error), "n_excluded": excluded})
-    skews, no_skew = fit_skews(cells, models)
+    skews, no_skew = fit_skews(cells, models, steps)
     compute = [] if probes is None else fit_compute(probes)
     measured_parts = {"compute": compute, "skew": skews}
     conditions, hardware = provenance.get("conditions"), provenance.get("hardware")

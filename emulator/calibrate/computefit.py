@@ -20,8 +20,6 @@ GROWS_WITH = {
     "stream": ("activations", "streamed"),
     "between": ("activations", "streamed"),
 }
-#: Kinds whose operations are of several makes.
-POOLED = ("attention",)
 #: Share of the grid's working set from which on a model's weights count as streamed from memory too.
 STREAMED = 0.5
 
@@ -59,6 +57,7 @@ def _lines(models: pd.DataFrame) -> Iterator[Document]:
     ways = between.groupby(["after", "op"], sort=True)
     parts += [({"op": "between", "after": after, "before": name}, way) for (after, name), way in ways]
     for about, its in parts:
-        line = operation_line(its, GROWS_WITH[about["op"]], pooled=about["op"] in POOLED and "before" not in about)
+        # Of what lies between operations the ways are of one make each; what they are pooled to follows none of them.
+        line = operation_line(its, GROWS_WITH[about["op"]], near=about["op"] != "between" or "after" in about)
         if line is not None:
             yield about | line

@@ -66,12 +66,19 @@ class SeenMatmul(Record):
 
 
 class SeenSizes(Record):
-    """An operation of a probed model, by its sizes. ratio: its time over that by the line."""
+    """An operation of a probed model, or a way to one, by its sizes. ratio: its time over that by the line.
+
+    matrices: of a way to a matmul, those that its rows are spread over; 0 of what leads to none.
+    """
 
     activation_bytes: FiniteFloat = Field(ge=0)
     kv_bytes: FiniteFloat = Field(ge=0)
     flop: FiniteFloat = Field(ge=0)
+    matrices: FiniteFloat = Field(default=0.0, ge=0)
     ratio: FiniteFloat = Field(gt=0)
+
+
+SEEN_SIZES = tuple(name for name in SeenSizes.model_fields if name != "ratio")
 
 
 class ComputeFit(Record):

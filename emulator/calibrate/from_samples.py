@@ -11,7 +11,7 @@ from inferometer.emulator.calibrate.build import calibrate
 from inferometer.emulator.calibrate.choose import AUTO
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.measure.header import first_difference
-from inferometer.emulator.measure.probe_table import probe_table
+from inferometer.emulator.measure.probe_table import model_collectives, probe_table
 from inferometer.emulator.measure.samples import cell_table, checked_records
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def calibrate_samples(paths: Sequence[str | Path], seed: int = 0, law: str = AUT
         created=max(file["header"].get("created", "") for file in files),
         law=law,
         probes=probe_table(*paths),
+        steps=model_collectives(*paths),
     )
     if not made.models:
         reasons = "; ".join(dict.fromkeys(f"{n.target.collective}: {n.reason}" for n in made.not_fitted))

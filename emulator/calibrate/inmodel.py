@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from inferometer.emulator.calibrate.computerecords import ComputeLaw, SeenMatmul, SeenSizes
+from inferometer.emulator.calibrate.computerecords import SEEN_SIZES, ComputeLaw, SeenMatmul, SeenSizes
 from inferometer.emulator.calibrate.departure import Array, Departure, Kernel, features
 
 #: Over ln rows, ln inner, ln outer, from one matrix to several (experts, heads), from a whole model to a sharded one: one
@@ -21,8 +21,8 @@ MATMULS: tuple[Kernel, ...] = (
     (0.1, (float(np.log(16)), float(np.log(16)), float(np.log(16)), 2.0, 2.0)),
     (0.2, (float(np.log(3)), float(np.log(1.5)), float(np.log(1.5)), 1.0, 1.0)),
 )
-#: Over ln of activation_bytes, kv_bytes, flop.
-SIZES: tuple[Kernel, ...] = ((0.2, (float(np.log(2)),) * 3),)
+#: Over ln of SEEN_SIZES. What is done on the way to experts differs from make to make, and goes with how many of them there are.
+SIZES: tuple[Kernel, ...] = ((0.2, (float(np.log(2)),) * len(SEEN_SIZES)),)
 #: Of one that was seen, on ln.
 NOISE_MATMUL, NOISE_SIZES = 0.03, 0.05
 
@@ -49,14 +49,12 @@ class SizesInModel:
     """The same of a line."""
 
     def __init__(self, seen: Sequence[SeenSizes]) -> None:
-        at = _sizes_at(
-            *(np.array([getattr(its, name) for its in seen]) for name in ("activation_bytes", "kv_bytes", "flop"))
-        )
+        at = _sizes_at(*(np.array([getattr(its, name) for its in seen]) for name in SEEN_SIZES))
         self._departure = Departure(at, [its.ratio for its in seen], SIZES, NOISE_SIZES)
 
-    def ratio(self, activation_bytes: ArrayLike, kv_bytes: ArrayLike, flop: ArrayLike) -> Array:
-        """Time in a model over time by the line. These broadcast."""
-        return self._departure.ratio(_sizes_at(activation_bytes, kv_bytes, flop))
+    def ratio(self, **sizes: ArrayLike) -> Array:
+        """Time in a model over time by the line, by SEEN_SIZES; missing ones are 0. These broadcast."""
+        return self._departure.ratio(_sizes_at(*(sizes.get(name, 0.0) for name in SEEN_SIZES)))
 
 
 def _sizes_at(*sizes: ArrayLike) -> Array:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from inferometer.emulator.calibrate.computelaws import with_streamed
 from inferometer.emulator.calibrate.computeparameters import intervals_of, parameter, relative_errors
-from inferometer.emulator.calibrate.computerecords import LINE, LINE_UNITS, SeenSizes
+from inferometer.emulator.calibrate.computerecords import LINE, LINE_UNITS, SEEN_SIZES, ComputeDomain, SeenSizes
 from inferometer.emulator.calibrate.inmodel import SizesInModel
 
 if TYPE_CHECKING:
@@ -22,18 +22,17 @@ Document = dict[str, Any]
 F_SCALE = 0.1
 #: A term that nowhere adds this share of the time is at its bound, 0.
 NOTHING = 1e-3
-SEEN_SIZES = ("activation_bytes", "kv_bytes", "flop")
 #: Different probes below which an operation gets no line of its own.
 LEAST_PROBES = 4
 
 
-def operation_line(rows: pd.DataFrame, grows_with: tuple[str, ...], *, pooled: bool) -> Document | None:
+def operation_line(rows: pd.DataFrame, grows_with: tuple[str, ...], *, near: bool) -> Document | None:
     """A line in the sizes named, as far as they vary, fitted to each operation's median over launches.
 
-    pooled: its operations are of several makes, and how each departs from the line is kept. None where too few probes were
-    made in every launch.
+    near: keep how operations depart from the line, for what lies near them. None where too few probes were made in every
+    launch.
     """
-    sizes = [size for size, *_ in LINE_UNITS.values()]
+    sizes = [*(size for size, *_ in LINE_UNITS.values()), "matrices"]
     rows = rows.assign(streamed_bytes=with_streamed(rows)["streamed_bytes"])
     rows["after"] = rows["after"].fillna("")
     keys = ["op", "after", "probe", *sizes]
@@ -60,7 +59,7 @@ def operation_line(rows: pd.DataFrame, grows_with: tuple[str, ...], *, pooled: b
             why = f"the probes do not tell {size} from what stands before it: what it costs is there"
             params[name] = parameter(None, unit, None, why if name in grows_with else f"not taken to grow with {size}")
     middle = np.median(times, axis=1)
-    own = at[:, [sizes.index(name) for name in SEEN_SIZES]] if pooled else None
+    own = at[:, [sizes.index(name) for name in SEEN_SIZES]] if near else None
     left_out = _foretold(design, middle, table.index.get_level_values("probe"), own)
     known = np.isfinite(left_out)
     return {
@@ -69,7 +68,9 @@ def operation_line(rows: pd.DataFrame, grows_with: tuple[str, ...], *, pooled: b
         "params": params,
         "seen": None if own is None else _seen_sizes(own, middle / (design @ centre)),
         "domain": {
-            size: (float(values.min()), float(values.max())) for size, values in zip(sizes, at.T) if size != "streamed_bytes"
+            size: (float(values.min()), float(values.max()))
+            for size, values in zip(sizes, at.T)
+            if size in ComputeDomain.model_fields
         },
         "fit": {
             "n_points": int(times.size),
@@ -114,15 +115,17 @@ def fit_line(design: Array, us: Array) -> Array:
 
 
 def _design(at: Array, names: list[str]) -> Array:
-    """[points, names] in µs per unit of the parameter. at: [points, sizes] in the order of LINE_UNITS."""
+    """[points, names] in µs per unit of the parameter. at: [points, sizes], first those of LINE_UNITS in their order."""
     columns = {"o": np.ones(len(at))}
     columns |= {name: values * factor for (name, (_, _, factor)), values in zip(LINE_UNITS.items(), at.T)}
     return np.column_stack([columns[name] for name in names])
 
 
 def _seen_sizes(at: Array, ratios: Array) -> list[Document]:
-    """SeenSizes records. at [points, SEEN_SIZES]"""
-    return [dict(zip(SEEN_SIZES, map(float, sizes))) | {"ratio": float(ratio)} for sizes, ratio in zip(at, ratios)]
+    """SeenSizes records, one of each sizes. at [points, SEEN_SIZES]"""
+    alike, of_point = np.unique(at, axis=0, return_inverse=True)
+    medians = [float(np.median(ratios[of_point.ravel() == index])) for index in range(len(alike))]
+    return [dict(zip(SEEN_SIZES, map(float, sizes))) | {"ratio": ratio} for sizes, ratio in zip(alike, medians)]
 
 
 def _foretold(design: Array, us: Array, probes: Any, sizes: Array | None) -> Array:
@@ -138,5 +141,7 @@ def _foretold(design: Array, us: Array, probes: Any, sizes: Array | None) -> Arr
             found[own] = design[own] @ line
             if sizes is not None:
                 rest = _seen_sizes(sizes[~own], us[~own] / (design[~own] @ line))
-                found[own] *= SizesInModel([SeenSizes.model_validate(one) for one in rest]).ratio(*sizes[own].T)
+                found[own] *= SizesInModel([SeenSizes.model_validate(one) for one in rest]).ratio(
+                    **dict(zip(SEEN_SIZES, sizes[own].T))
+                )
     return found

@@ -15,7 +15,7 @@ from inferometer.emulator.calibrate.keys import KEY_FIELDS, Key, flags_of, keys_
 from inferometer.emulator.calibrate.predict import predict_us
 from inferometer.emulator.calibrate.records import Model
 from inferometer.emulator.calibrate.skewrecords import EQUATION, UNITS, SeenStep
-from inferometer.emulator.calibrate.skewseen import departure_of, place_of
+from inferometer.emulator.calibrate.skewseen import departure_of, in_models, place_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,11 +66,14 @@ class StepPoints:
         return (self.n == cell[0]) & (self.asked_us == cell[1])
 
 
-def fit_skews(cells: pd.DataFrame, models: Sequence[Document]) -> tuple[list[Document], list[Document]]:
+def fit_skews(
+    cells: pd.DataFrame, models: Sequence[Document], steps: pd.DataFrame | None = None
+) -> tuple[list[Document], list[Document]]:
     """Skew records of every key and (ranks, nodes) that was timed in_step, and NotFitted records of what could not be.
 
     cells: the rows of `calibrate`, with requested_apart_us and apart_us for those timed in_step; models: the fitted laws,
-    whose isolated ones stand in for isolated times that were not measured in the launch of an in_step one.
+    whose isolated ones stand in for isolated times that were not measured in the launch of an in_step one; steps: as of
+    skewseen.in_models.
     """
     found, refused = [], []
     for key in keys_of(cells[cells["timing"] == IN_STEP]):
@@ -82,7 +85,7 @@ def fit_skews(cells: pd.DataFrame, models: Sequence[Document]) -> tuple[list[Doc
             there = isolated[(isolated["ranks"] == ranks) & (isolated["nodes"] == nodes)]
             points = step_points(here, there, ranks, nodes, law)
             if len(points):
-                found.append(_record(key, ranks, nodes, points, here, excluded, law))
+                found.append(_record(key, ranks, nodes, points, here, excluded, law, in_models(steps, key, ranks, nodes)))
         if not any(record["target"] == key for record in found):
             reason = "no usable rows" if rows.empty else "neither isolated times nor an isolated law to compare with"
             refused.append({"target": key, "reason": reason, "n_excluded": excluded})
@@ -153,11 +156,13 @@ def _design(n: Array, apart_us: Array, names: tuple[str, ...]) -> Array:
 
 
 def _record(
-    key: Key, ranks: int, nodes: int, points: StepPoints, rows: pd.DataFrame, excluded: Document, law: Document | None
-) -> Document:
+    key: Key, ranks: int, nodes: int, points: StepPoints, rows: pd.DataFrame, excluded: Document, law: Document | None,
+    steps: pd.DataFrame,
+) -> Document:  # fmt: skip
     names = identified(points)
     value = fit_skew(points, names)
     errors = np.abs(predicted_us(points, names, value) / points.us - 1)
+    sizes, apart_us = [*points.n, *steps["bytes"]], [*points.apart_us, *steps["apart_us"]]
     return {
         "target": {name: key[name] for name in KEY_FIELDS},
         "ranks": ranks,
@@ -165,8 +170,8 @@ def _record(
         "equation": EQUATION,
         "params": _parameters(points, names, value),
         "domain": {
-            "bytes": (int(points.n.min()), int(points.n.max())),
-            "apart_us": (float(points.apart_us.min()), float(points.apart_us.max())),
+            "bytes": (int(min(sizes)), int(max(sizes))),
+            "apart_us": (float(min(apart_us)), float(max(apart_us))),
         },
         "fit": {
             "residual": "log",
@@ -181,15 +186,24 @@ def _record(
             "held_out": _held_out(points, names),
         },
         "flags": sorted({flag for flags in rows["flags"] for flag in flags_of(flags)}),
-        "seen": None if law is None else _seen(points, ranks, nodes, Model.model_validate(law), names, value),
+        "seen": None if law is None else _seen(points, steps, ranks, nodes, Model.model_validate(law), names, value),
         "cells": step_cells(rows, points),
     }
 
 
-def _seen(points: StepPoints, ranks: int, nodes: int, law: Model, names: tuple[str, ...], value: Array) -> list[Document]:
-    """SeenStep records of every cell, beside the isolated law: prices have no launch's own isolated times."""
-    told = predict_us(law, points.n, ranks, nodes) + _design(points.n, points.apart_us, names) @ value
-    return _ratios(points, told)
+def _seen(
+    points: StepPoints, steps: pd.DataFrame, ranks: int, nodes: int, law: Model, names: tuple[str, ...], value: Array
+) -> list[Document]:
+    """SeenStep records beside the isolated law: prices have no launch's own isolated times."""
+
+    def told_us(n: Array, apart_us: Array) -> Array:
+        return np.asarray(predict_us(law, n, ranks, nodes) + _design(n, apart_us, names) @ value)
+
+    found = _ratios(points, told_us(points.n, points.apart_us))
+    n, apart_us, us = steps[["bytes", "apart_us", "us"]].to_numpy(float).T
+    for one in zip(n.tolist(), apart_us.tolist(), (us / told_us(n, apart_us)).tolist()):
+        found.append({"bytes": one[0], "apart_us": one[1], "ratio": one[2], "in_model": True})
+    return found
 
 
 def _ratios(points: StepPoints, told_us: Array) -> list[Document]:
@@ -251,7 +265,7 @@ def _held_out(points: StepPoints, names: tuple[str, ...]) -> Document:
         if len(rest) and identified(rest) == names:
             value = fit_skew(rest, names)
             near = departure_of([SeenStep.model_validate(one) for one in _ratios(rest, predicted_us(rest, names, value))])
-            told = predicted_us(out, names, value) * near.ratio(place_of(out.n, out.apart_us))
+            told = predicted_us(out, names, value) * near.ratio(place_of(out.n, out.apart_us, False))
             errors += list(np.abs(told / out.us - 1))
     if not errors:
         return {"median": None, "p90": None, "n": 0, "reason": "without any one cell the others determine less"}

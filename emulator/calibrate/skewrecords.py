@@ -26,7 +26,7 @@ class StepCell(Cell):
 
 
 class StepDomain(Record):
-    """Where the skew was measured: [smallest, largest]."""
+    """Where collectives in steps were measured: [smallest, largest]."""
 
     bytes: tuple[int, int]
     apart_us: Pair
@@ -52,18 +52,22 @@ class StepFit(Record):
 
 
 class SeenStep(Record):
-    """One cell timed in_step: ratio of its median over launches to the isolated law plus s."""
+    """One cell timed in_step, or one collective of a model's steps.
 
-    bytes: int = Field(ge=0)
+    ratio: of its median over launches to the isolated law plus s.
+    """
+
+    bytes: FiniteFloat = Field(ge=0)
     apart_us: FiniteFloat = Field(gt=0)
     ratio: FiniteFloat = Field(gt=0)
+    in_model: bool = False
 
 
 class Skew(Record):
     """s of one key on so many ranks and nodes: s0 + u·(time apart) + v·bytes, added to the isolated time.
 
     A parameter that is not identified adds nothing: s0 then holds what it adds at the one time apart or size measured.
-    seen: how the cells depart from that; null without an isolated law.
+    seen: how the cells, and collectives of models' steps, depart from that; null without an isolated law.
     """
 
     target: Target

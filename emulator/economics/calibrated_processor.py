@@ -81,7 +81,7 @@ class CalibrationProcessor:
         sizes = {"activation_bytes": op.activation_bytes, "kv_bytes": op.kv_bytes, "flop": op.flop}
         lead: Size = 0.0
         if after:
-            lead = shared * line_us(self._between(place, after, op.name), entering(op, precision))
+            lead = shared * self._line_us(self._between(place, after, op.name), entering(op, precision))
         surface = self._law(place, "matmul")
         if op.kind == "matmul":
             assert op.matmul is not None
@@ -90,8 +90,7 @@ class CalibrationProcessor:
             self._note_matmul(surface, op)
         else:
             law = self._law(place, op.kind)
-            seen = self._sizes[id(law)]
-            own = shared * line_us(law, sizes) * (1.0 if seen is None else seen.ratio(**sizes))
+            own = shared * self._line_us(law, sizes)
             start = np.minimum(own, law.params["o"].value or 0.0)
             for size, value in sizes.items():
                 low_high = getattr(law.domain, size)
@@ -104,12 +103,12 @@ class CalibrationProcessor:
     def begin_s(self, precision: Precision, state: State) -> Size:
         """What the engine does before the first operation of a step."""
         place, shared = self._place(precision, state)
-        return shared * line_us(self._between(place, (), BEGIN), {}) * US
+        return shared * self._line_us(self._between(place, (), BEGIN), {}) * US
 
     def end_s(self, logits_bytes: Size, precision: Precision, state: State) -> Size:
         """The choice of tokens from logits; nothing where there are none."""
         place, shared = self._place(precision, state)
-        chosen = line_us(self._between(place, (), END), {"activation_bytes": logits_bytes})
+        chosen = self._line_us(self._between(place, (), END), {"activation_bytes": logits_bytes})
         return np.where(np.asarray(logits_bytes) > 0, shared * chosen * US, 0.0)
 
     def accelerator(self, memory_bytes: float, node_size: int) -> Accelerator:
@@ -202,6 +201,11 @@ class CalibrationProcessor:
         found = (self._laws.get((dtype, level, kind, "between", way, before)) for kind, way in ways)
         return next((law for law in found if law is not None), None) or self._law(place, "between")
 
+    def _line_us(self, law: ComputeLaw, sizes: dict[str, Size]) -> Size:
+        """By the line, and by how what was measured near departs from it."""
+        seen = self._sizes[id(law)]
+        return line_us(law, sizes) * (1.0 if seen is None else seen.ratio(**sizes))
+
     def _in_model(self, surface: ComputeLaw, op: Compute, sharded: bool) -> Size:
         """The time of a matmul in a model over that by its surface."""
         seen = self._matmuls[id(surface)]
@@ -226,10 +230,10 @@ class CalibrationProcessor:
 
 
 def entering(op: Compute, precision: Precision) -> dict[str, Size]:
-    """What an operation is handed: the rows of a matmul; else all the activations it moves."""
+    """What an operation is handed: the rows of a matmul, for how many matrices; else all the activations it moves."""
     if op.matmul is None:
         return {"activation_bytes": op.activation_bytes}
-    return {"activation_bytes": op.matmul[0] * op.matmul[1] * precision.activation_bytes}
+    return {"activation_bytes": op.matmul[0] * op.matmul[1] * precision.activation_bytes, "matrices": op.matrices}
 
 
 def _value(law: ComputeLaw, rate: str) -> float:

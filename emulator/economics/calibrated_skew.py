@@ -54,7 +54,7 @@ class CalibrationSkew:
                     told_s = isolated_s + np.maximum(terms_us(law, n, apart_us).sum(axis=0), 0.0) * 1e-6
                     # Not for a stand-in: what it departs from includes its own isolated time.
                     if law.seen and name == collective:
-                        told_s = told_s * self._departure(law).ratio(place_of(n, apart_us))
+                        told_s = told_s * self._departure(law).ratio(place_of(n, apart_us, True))
                     return np.maximum(told_s - isolated_s, 0.0)
         where = f"{ranks} ranks" + (f" of {nodes} nodes" if nodes > 1 else "")
         self.notes[f"{collective}: the skew on {where} was not measured, and is left out"] = None

@@ -1,4 +1,4 @@
-"""Steps of a model taken apart: what each computation takes, and each way from one to the next."""
+"""Steps of a model taken apart: what each operation takes, and each way from one computation to the next."""
 
 from __future__ import annotations
 
@@ -43,10 +43,35 @@ def apart(names: list[str], readings: np.ndarray, sizes: dict[str, Record], widt
         elif name == END:
             about |= {"activation_bytes": chosen_bytes}
         else:
-            about |= {"activation_bytes": entering_bytes(sizes[name], width)}
+            about |= {"activation_bytes": entering_bytes(sizes[name], width), "matrices": sizes[name]["matrices"]}
         times = np.column_stack([before[:, way].sum(axis=1) for way in ways])
         found.append({**about, "kind": "between", "ns": _means(times)})
     return found
+
+
+def collectives_apart(names: list[str], readings: np.ndarray, sizes: dict[str, Record], uneven: set[str]) -> list[Record]:
+    """Each collective of the steps: what it takes, and how long after the one before, as the mean over its occurrences.
+
+    names, readings: as of apart. sizes: of each collective what it sends; uneven: computations that take some ranks longer
+    than others, as they got more tokens. What follows these is left out: most of its time is waiting for those ranks.
+    """
+    starts, stops = readings[:, 1:-1:2], readings[:, 2:-1:2]
+    at: dict[str, list[int]] = {}
+    since: list[np.ndarray] = []
+    last, waits = readings[:, 0], False
+    for index, name in enumerate(names):
+        since.append(starts[:, index] - last)
+        waits |= name in uneven
+        if name in sizes:
+            if not waits:
+                at.setdefault(name, []).append(index)
+            last, waits = stops[:, index], False
+    times = stops - starts
+    return [
+        {"op": name, "kind": "collective", **sizes[name], "ns": _means(times[:, its])}
+        | {"apart_us": float(np.mean([since[index] for index in its])) / 1e3}
+        for name, its in at.items()
+    ]
 
 
 def entering_bytes(sizes: Record, width: int) -> float:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from inferometer.emulator.measure.method import Method, ProbeModel
 from inferometer.emulator.measure.plan import coarse_to_fine
-from inferometer.emulator.workload.program import Compute, Program
+from inferometer.emulator.workload.program import Collective, Compute, Program
 from inferometer.emulator.workload.step import Step
 
 PROBED = {"gloo": ("float32", "bfloat16"), "mpi": ("float32",)}
@@ -82,19 +82,22 @@ def probes_of(method: Method, per_node: Sequence[int], cores: int) -> list[Probe
         return []
     dtypes = [name for name in method.dtypes if name in PROBED.get(method.backend, ())]
     most = max(1, min(max(per_node), cores // method.threads))
-    # In the order of importance: where the time ends, the rest is left out. One model after another, since making it takes
-    # longer than a step of it; of its sizes the corners first.
+    steps: list[tuple[Phase, int, int]] = [("prefill", 1, prompt) for prompt in wanted.prompts]
+    steps += [("decode", *sizes) for sizes in product(wanted.batches, wanted.contexts)]
+    steps = [steps[at] for at in coarse_to_fine(list(range(len(steps))))]
+    # In the order of importance: where the time ends, the rest is left out, and should not be all of one model. So its steps
+    # come in two goes, the corners first, and see two moments of the machine. More goes would be spent on making the models.
+    middle = (len(steps) + 1) // 2
     found: list[Probe] = []
-    for at_once in sorted(levels(most), key=lambda level: level not in (1, most)):
-        steps: list[tuple[Phase, int, int]] = [("prefill", 1, prompt) for prompt in wanted.prompts]
-        steps += [("decode", *sizes) for sizes in product(wanted.batches, wanted.contexts)]
-        steps = [steps[at] for at in coarse_to_fine(list(range(len(steps))))]
-        models = [model for model in wanted.models if model.whole or shared_out(model, per_node, at_once)]
-        for dtype in dtypes:
+    for some in ({1, most}, set(levels(most)) - {1, most}):
+        places = list(product(sorted(some), dtypes))
+        for at_once, dtype in places:
             found += [
                 MatmulProbe(dtype, at_once, tuple(wanted.rows), *sizes) for sizes in product(wanted.inner, wanted.outer)
             ]
-            found += [ModelProbe(dtype, at_once, model, *step) for model, step in product(models, steps)]
+        for go, (at_once, dtype), model in product((steps[:middle], steps[middle:]), places, wanted.models):
+            if model.whole or shared_out(model, per_node, at_once):
+                found += [ModelProbe(dtype, at_once, model, *step) for step in go]
     return found
 
 
@@ -124,3 +127,12 @@ def features(op: Compute) -> dict[str, float]:
 def operations(program: Program) -> dict[str, Compute]:
     """The computations of a one-stage program by name, in the order of execution."""
     return {op.name: op for _, op in program.stages[0].counted() if isinstance(op, Compute)}
+
+
+def sent(program: Program) -> dict[str, dict[str, object]]:
+    """What the collectives of a one-stage program send, by name."""
+    return {
+        op.name: {"collective": op.collective, "bytes": float(op.bytes), "ranks": op.ranks, "nodes": op.nodes}
+        for _, op in program.stages[0].counted()
+        if isinstance(op, Collective)
+    }

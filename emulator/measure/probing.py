@@ -1,8 +1,9 @@
 """Probe the compute side of one launch: every rank computes by itself, several of them at the same time.
 
 That is the state a sharded model runs in: ranks share memory channels, caches, perhaps cores. Ranks begin a probe together
-and each goes on for about as long. They wait for each other only in a sharded model's collectives: what these take is not
-counted, but they leave a rank's core and caches cold, and what is computed next takes longer for it.
+and each goes on for about as long. They wait for each other only in a sharded model's collectives, which are timed as well:
+they take another time in a step than alone, and leave a rank's core and caches cold, so that what is computed next takes
+longer, too.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import torch
 
 from inferometer.emulator.execute.engine import Engine
 from inferometer.emulator.execute.run import Stamps
-from inferometer.emulator.measure.apart import apart
+from inferometer.emulator.measure.apart import apart, collectives_apart
 from inferometer.emulator.measure.method import ITEMSIZE, ProbeModel, Probes
 from inferometer.emulator.measure.probes import (
     MatmulProbe,
@@ -29,6 +30,7 @@ from inferometer.emulator.measure.probes import (
     operations,
     participants,
     probes_of,
+    sent,
 )
 from inferometer.emulator.measure.rests import Rests
 from inferometer.emulator.measure.timing import collector_off
@@ -39,11 +41,11 @@ if TYPE_CHECKING:
     from inferometer.emulator.measure.runner import Launch
     from inferometer.parallel.communicator import Communicator
 
-SHARE = 0.7
+SHARE = 0.75
 """Of a launch's time: what probes may take at most."""
 LEAST, MOST = 3, 100
 """Iterations of a probe, whatever they take; within its seconds."""
-LEAST_STEPS = 3
+LEAST_STEPS = 2
 """The same of a model's steps."""
 WARM_UP, WARM_UP_S = 5, 0.05
 """Steps after a pause, and their time, at most, that warm up and are not counted: a long step does so itself."""
@@ -205,12 +207,18 @@ class Prober:
             readings = self._readings(engine, step, step_s)
             sizes = {name: {"kind": op.kind, **features(op)} for name, op in operations(program).items()}
             chosen = float(logits_bytes(program.stages[0], program.precision))
-            return apart([line.name for line in lines], readings, sizes, ITEMSIZE[probe.dtype], chosen)
+            uneven = {name for name, op in operations(program).items() if op.expected}
+            names = [line.name for line in lines]
+            found = apart(names, readings, sizes, ITEMSIZE[probe.dtype], chosen)
+            return found + collectives_apart(names, readings, sent(program), uneven)
 
-        step()  # makes what is made once
-        begin = time.monotonic()
-        step()
-        return take, time.monotonic() - begin
+        def timed() -> float:
+            begin = time.monotonic()
+            step()
+            return time.monotonic() - begin
+
+        first_s = timed()  # makes what is made once: little, beside a long step
+        return take, first_s if first_s >= BLOCK_S else timed()
 
     def _engine_of(self, probe: ModelProbe) -> Engine:
         if self._engine is None:

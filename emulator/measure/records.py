@@ -131,6 +131,19 @@ class Operation(Record):
         return self
 
 
+class Exchange(Record):
+    """Of a probe of a sharded model: a collective of its steps. apart_us: since the one before; ns: as of Operation."""
+
+    op: str
+    kind: Literal["collective"]
+    collective: str
+    bytes: NonNegativeNumber
+    ranks: int = Field(ge=2)
+    nodes: PositiveInt
+    apart_us: NonNegativeNumber
+    ns: list[list[PositiveInt]]
+
+
 class Compute(Record):
     """A probe of the compute side: operations on ``at_once`` ranks of each node at the same time."""
 
@@ -145,7 +158,7 @@ class Compute(Record):
     at_once: PositiveInt
     participants: list[NonNegativeInt] = Field(min_length=1)
     working_set_bytes: PositiveInt
-    ops: list[Operation]
+    ops: list[Annotated[Operation | Exchange, Field(discriminator="kind")]]
 
     @model_validator(mode="after")
     def _whole(self) -> Compute:

@@ -23,7 +23,7 @@ from inferometer.emulator.errors import InputError
 from inferometer.launch.commands.economics_flags import show
 from inferometer.launch.commands.law_key import add_key_flag, law_key
 from inferometer.launch.commands.outputs import json_target, keep_apart, output_path
-from inferometer.launch.commands.sweep_flags import RANK_BYTES, add_rank_flags, refuse_under, scheduler_class
+from inferometer.launch.commands.sweep_flags import LAUNCHES, RANK_BYTES, add_rank_flags, refuse_under, scheduler_class
 from inferometer.launch.identity import Identity, identity_from
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def settings_from(args: argparse.Namespace, identity: Identity | None) -> tuple[
     parts = args.pp if args.pp > 0 and replica % (args.pp * max(shares, 1)) == 0 else 1
     flags = {name: getattr(args, name) for name in Emulation.model_fields if hasattr(args, name)}
     flags |= {"world_size": world, "scheduler": chosen, "timeout_s": args.timeout}
-    flags["launches"] = 1 if identity else 3 if args.launches is None else args.launches
+    flags["launches"] = 1 if identity else LAUNCHES if args.launches is None else args.launches
     if args.steps is not None:
         if args.steps < 6:
             raise InputError(f"--steps {args.steps}: the interval of a median needs at least 6")

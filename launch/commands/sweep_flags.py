@@ -32,6 +32,8 @@ from inferometer.parallel.mesh import powers_of_two
 
 RANK_BYTES = 100 << 20
 """What a process with torch loaded takes for itself; libraries that all ranks share not counted."""
+LAUNCHES = 3
+"""By default: as many as intervals need."""
 
 
 def size(text: str) -> int:
@@ -60,10 +62,12 @@ def seed(text: str) -> int:
     return int(text)
 
 
-def add_rank_flags(parser: argparse.ArgumentParser, ranks_default: str | None) -> argparse._ArgumentGroup:
+def add_rank_flags(
+    parser: argparse.ArgumentParser, ranks_default: str | None, launches: int = LAUNCHES
+) -> argparse._ArgumentGroup:
     """How ranks are started, shared by all that start some; returns the group, for the backends.
 
-    ranks_default: how many by default, in words; None where the command settles that.
+    ranks_default: how many by default, in words; None where the command settles that. launches: how many by default.
     """
     ranks = parser.add_argument_group("ranks")
     if ranks_default is not None:
@@ -75,7 +79,7 @@ def add_rank_flags(parser: argparse.ArgumentParser, ranks_default: str | None) -
         help="scheduler class of the ranks (auto: the least noisy that is permitted)",
     )
     ranks.add_argument("--threads", type=int, default=1, help="OpenMP and torch threads per rank (default 1)")
-    ranks.add_argument("--launches", type=int, help="times to start the ranks anew (default 3; intervals need 3)")
+    ranks.add_argument("--launches", type=int, help=f"times to start the ranks anew (default {launches}; intervals need 3)")
     ranks.add_argument(
         "-T",
         "--timeout",
@@ -152,7 +156,7 @@ def method_from(args: argparse.Namespace, identity: Identity | None) -> tuple[Me
             seed=args.seed,
             scheduler=chosen,
             threads=args.threads,
-            launches=1 if identity else (3 if args.launches is None else args.launches),
+            launches=1 if identity else (LAUNCHES if args.launches is None else args.launches),
             budget_s=args.budget,
             timeout_s=args.timeout,
         )

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from inferometer.emulator.execute.settings import Configuration, Emulation
     from inferometer.emulator.execute.validation_plan import Part, Plan
 
+LAUNCHES = 4
+"""By default: more than intervals need, so that what one launch says counts less."""
 DTYPES = {16: "bfloat16", 32: "float32"}
 
 
@@ -48,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o", "--output", default="validation.json", metavar="FILE", help="the document (default validation.json)"
     )
     parser.add_argument("-J", "--json", type=json_target, metavar="FILE|-", help="also write it there; - for stdout")
-    ranks = add_rank_flags(parser, None)
+    ranks = add_rank_flags(parser, None, LAUNCHES)
     ranks.add_argument("--backend", choices=["gloo", "mpi"], default="gloo", help="default gloo")
 
 
@@ -108,7 +110,7 @@ def planned(args: argparse.Namespace, plan: Plan) -> tuple[list[Part], dict[int,
     from inferometer.emulator.measure.environment import available_memory, usable_cores
     from inferometer.emulator.measure.method import first_error
 
-    launches = LEAST_LAUNCHES if args.launches is None else args.launches
+    launches = LAUNCHES if args.launches is None else args.launches
     if launches < LEAST_LAUNCHES:
         raise InputError(f"--launches {launches}: how far launches differ needs at least {LEAST_LAUNCHES}")
     scheduler, _ = scheduler_class(args.scheduler, args.backend)
@@ -131,7 +133,7 @@ def planned(args: argparse.Namespace, plan: Plan) -> tuple[list[Part], dict[int,
 
 
 def calibrate_between(args: argparse.Namespace, path: Path, parts: list[Part], paths: list[Path]) -> Calibration:
-    """What `calibrate` does on the most ranks that a cell has, a launch of it before each round of the cells' launches.
+    """What `calibrate` does on the most ranks that a cell has, a launch of it in each round of the cells' launches.
 
     So both see the same machine, whose speed may change from minute to minute. Its files go beside path, its words to stderr.
     """
