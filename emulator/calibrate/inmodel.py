@@ -21,7 +21,7 @@ MATMULS: tuple[Kernel, ...] = (
     (0.1, (float(np.log(16)), float(np.log(16)), float(np.log(16)), 2.0, 2.0)),
     (0.2, (float(np.log(3)), float(np.log(1.5)), float(np.log(1.5)), 1.0, 1.0)),
 )
-#: Over ln of SEEN_SIZES. What is done on the way to experts differs from make to make, and goes with how many of them there are.
+#: Over ln of SEEN_SIZES. What is done on the way to experts differs from make to make, and goes with their number.
 SIZES: tuple[Kernel, ...] = ((0.2, (float(np.log(2)),) * len(SEEN_SIZES)),)
 #: Of one that was seen, on ln.
 NOISE_MATMUL, NOISE_SIZES = 0.03, 0.05

@@ -87,6 +87,7 @@ def probes_of(method: Method, per_node: Sequence[int], cores: int) -> list[Probe
     steps = [steps[at] for at in coarse_to_fine(list(range(len(steps))))]
     # In the order of importance: where the time ends, the rest is left out, and should not be all of one model. So its steps
     # come in two goes, the corners first, and see two moments of the machine. More goes would be spent on making the models.
+    # Of several whole models at once the corners do: how times go with sizes is seen of one, and of sharded ones.
     middle = (len(steps) + 1) // 2
     found: list[Probe] = []
     for some in ({1, most}, set(levels(most)) - {1, most}):
@@ -95,9 +96,11 @@ def probes_of(method: Method, per_node: Sequence[int], cores: int) -> list[Probe
             found += [
                 MatmulProbe(dtype, at_once, tuple(wanted.rows), *sizes) for sizes in product(wanted.inner, wanted.outer)
             ]
-        for go, (at_once, dtype), model in product((steps[:middle], steps[middle:]), places, wanted.models):
-            if model.whole or shared_out(model, per_node, at_once):
-                found += [ModelProbe(dtype, at_once, model, *step) for step in go]
+        for corners, (at_once, dtype), model in product((True, False), places, wanted.models):
+            if (corners or at_once == 1) if model.whole else shared_out(model, per_node, at_once):
+                found += [
+                    ModelProbe(dtype, at_once, model, *step) for step in (steps[:middle] if corners else steps[middle:])
+                ]
     return found
 
 

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 SHARE = 0.75
 """Of a launch's time: what probes may take at most."""
-LEAST, MOST = 3, 100
+LEAST, MOST = 2, 100
 """Iterations of a probe, whatever they take; within its seconds."""
 LEAST_STEPS = 2
 """The same of a model's steps."""
@@ -212,13 +212,10 @@ class Prober:
             found = apart(names, readings, sizes, ITEMSIZE[probe.dtype], chosen)
             return found + collectives_apart(names, readings, sent(program), uneven)
 
-        def timed() -> float:
-            begin = time.monotonic()
-            step()
-            return time.monotonic() - begin
-
-        first_s = timed()  # makes what is made once: little, beside a long step
-        return take, first_s if first_s >= BLOCK_S else timed()
+        step()  # makes what is made once
+        begin = time.monotonic()
+        step()
+        return take, time.monotonic() - begin
 
     def _engine_of(self, probe: ModelProbe) -> Engine:
         if self._engine is None:
