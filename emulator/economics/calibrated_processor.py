@@ -79,6 +79,7 @@ class CalibrationProcessor:
         """Time of an operation by the law of its kind, and of the way to it. Raises InputError for other widths."""
         place, shared = self._place(precision, state)
         sizes = {"activation_bytes": op.activation_bytes, "kv_bytes": op.kv_bytes, "flop": op.flop}
+        own: Size
         lead: Size = 0.0
         if after:
             lead = shared * self._line_us(self._between(place, after, op.name), entering(op, precision))

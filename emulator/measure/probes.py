@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Literal
 
+from inferometer.emulator.calibrate.linefit import LEAST_PROBES
 from inferometer.emulator.measure.method import Method, ProbeModel
 from inferometer.emulator.measure.plan import coarse_to_fine
 from inferometer.emulator.workload.program import Collective, Compute, Program
@@ -88,7 +89,7 @@ def probes_of(method: Method, per_node: Sequence[int], cores: int) -> list[Probe
     # In the order of importance: where the time ends, the rest is left out, and should not be all of one model. So its steps
     # come in two goes, the corners first, and see two moments of the machine. More goes would be spent on making the models.
     # Of several whole models at once the corners do: how times go with sizes is seen of one, and of sharded ones.
-    middle = (len(steps) + 1) // 2
+    middle = max((len(steps) + 1) // 2, LEAST_PROBES)
     found: list[Probe] = []
     for some in ({1, most}, set(levels(most)) - {1, most}):
         places = list(product(sorted(some), dtypes))
@@ -98,9 +99,8 @@ def probes_of(method: Method, per_node: Sequence[int], cores: int) -> list[Probe
             ]
         for corners, (at_once, dtype), model in product((True, False), places, wanted.models):
             if (corners or at_once == 1) if model.whole else shared_out(model, per_node, at_once):
-                found += [
-                    ModelProbe(dtype, at_once, model, *step) for step in (steps[:middle] if corners else steps[middle:])
-                ]
+                its = steps[:middle] if corners else steps[middle:]
+                found += [ModelProbe(dtype, at_once, model, *step) for step in its]
     return found
 
 

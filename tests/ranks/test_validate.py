@@ -32,7 +32,7 @@ ep = 2
 model = "gpt-3"
 dp = 512
 """
-FLAGS = "validate --calibration cal.json --matrix tiny.toml".split()
+FLAGS = "validate --calibration cal.json --matrix tiny.toml --launches 3".split()
 
 
 def prepare(folder):

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from inferometer.emulator.errors import InputError
-from inferometer.emulator.measure.apart import apart
+from inferometer.emulator.measure.apart import apart, collectives_apart
 from inferometer.emulator.measure.method import Method, ProbeModel, Probes, load_sweep
-from inferometer.emulator.measure.probe_table import probe_table
+from inferometer.emulator.measure.probe_table import model_collectives, probe_table
 from inferometer.emulator.measure.probes import MatmulProbe, ModelProbe, levels, participants, probes_of, shared_out
 
 MODEL = {"model": "llama-3-8b", "scale": 0.03125, "layers": 1}
@@ -39,6 +39,21 @@ def test_every_probe_once_matmuls_first_then_the_corners_of_the_models():
     assert len({probe.id for probe in found}) == len(found) == 2 * 2 + 2 * 2 + 2
     assert [type(probe) for probe in found] == [MatmulProbe] * 4 + [ModelProbe] * 6
     assert [(probe.phase, probe.batch, probe.tokens) for probe in found[4:6]] == [("prefill", 1, 8), ("decode", 2, 16)]
+
+
+def test_models_come_in_two_goes_and_several_whole_ones_at_once_with_the_corners_alone():
+    models = [MODEL, MODEL | {"layers": 2}, MODEL | {"tp": 2}]
+    compute = Probes(**COMPUTE | {"prompts": [8, 16], "models": models})
+    made = method(sweep=load_sweep("default").model_copy(update={"compute": compute}))
+    found = [probe for probe in probes_of(made, [2], 2) if isinstance(probe, ModelProbe)]
+    per_model = {}
+    for at, probe in enumerate(found):
+        per_model.setdefault((probe.at_once, probe.model.layers, probe.model.tp), []).append(at)
+    assert {key: len(places) for key, places in per_model.items()} == {
+        (1, 1, 1): 6, (1, 2, 1): 6, (2, 1, 1): 4, (2, 2, 1): 4, (2, 1, 2): 6
+    }  # fmt: skip
+    middles = [places[:4] for places in per_model.values()]
+    assert max(at for places in middles for at in places) < min(at for places in per_model.values() for at in places[4:])
 
 
 def test_one_rank_and_all_of_them_come_before_numbers_between():
@@ -75,9 +90,8 @@ def test_an_unknown_model_in_a_sweep_is_named(tmp_path):
 def test_a_step_taken_apart_adds_up():
     """Two layers of two operations, then the head: means times how often they occur are the step, but for rounding."""
     names = ["norm", "up", "norm", "up", "head"]
-    sizes = {
-        name: {"kind": "matmul", "rows": 2.0, "inner": 3.0, "outer": 5.0, "activation_bytes": 8.0} for name in set(names)
-    }
+    sized = {"kind": "matmul", "rows": 2.0, "inner": 3.0, "outer": 5.0, "matrices": 1.0, "activation_bytes": 8.0}
+    sizes = dict.fromkeys(names, sized)
     readings = np.cumsum(np.random.default_rng(1).integers(1, 100, (7, 2 + 2 * len(names))) * 2, axis=1)
     found = apart(names, readings, sizes, 4, 40.0)
     own = {op["op"]: op["ns"] for op in found if op["kind"] != "between"}
@@ -97,13 +111,25 @@ def test_a_step_taken_apart_adds_up():
 
 def test_a_way_leads_through_the_collectives_on_it_without_their_time():
     names = ["out", "reduce", "gather", "norm"]
-    sizes = {"out": {"kind": "matmul", "rows": 2.0, "inner": 3.0, "outer": 5.0, "activation_bytes": 8.0}}
-    sizes["norm"] = {"kind": "stream", "rows": 0.0, "inner": 0.0, "outer": 0.0, "activation_bytes": 64.0}
+    sizes = {"out": {"kind": "matmul", "rows": 2.0, "inner": 3.0, "outer": 5.0, "matrices": 1.0, "activation_bytes": 8.0}}
+    sizes["norm"] = {"kind": "stream", "rows": 0.0, "inner": 0.0, "outer": 0.0, "matrices": 0.0, "activation_bytes": 64.0}
     readings = np.array([[0, 1, 10, 13, 113, 118, 918, 925, 930, 931]])  # gaps 1; 3, 5, 7; 1, collectives 100 and 800
     found = apart(names, readings, sizes, 4, 40.0)
     assert {op["op"]: op["ns"] for op in found if op["kind"] != "between"} == {"out": [9], "norm": [5]}
     ways = {(op.get("after"), op["op"]): op["ns"] for op in found if op["kind"] == "between"}
     assert ways == {(None, "step.begin"): [1], ("out, reduce, gather", "norm"): [15], ("norm", "step.end"): [1]}
+
+
+def test_collectives_of_a_step_but_for_those_that_follow_uneven_work():
+    names = ["up", "reduce", "up", "reduce", "experts", "combine", "gather"]
+    sizes = {name: {"collective": f"kind of {name}", "bytes": 8.0} for name in ("reduce", "combine", "gather")}
+    # up 2, reduce 10 after 4; up 2, reduce 30 after 8; experts 100, combine 50; gather 7 after 3; two us later the end
+    step = [0, 1, 3, 4, 14, 16, 18, 22, 52, 53, 153, 154, 204, 207, 214, 216]
+    found = collectives_apart(names, 1000 * np.array([step, step]), sizes, {"experts"})
+    assert [(its["op"], its["kind"], its["collective"], its["bytes"]) for its in found] == [
+        (name, "collective", f"kind of {name}", 8.0) for name in ("reduce", "gather")
+    ]
+    assert [(its["ns"], its["apart_us"]) for its in found] == [([20000] * 2, 6.0), ([7000] * 2, 3.0)]
 
 
 @pytest.mark.parametrize(
@@ -151,3 +177,29 @@ def test_a_probe_without_times_of_a_participant_is_refused(tmp_path):
     path.write_text('{"record": "header", "schema": "inferometer/samples/1"}\n' + json.dumps(record) + "\n")
     with pytest.raises(InputError, match=r"line 2: ns of attention\.core needs times of each of 2 participants"):
         probe_table(path)
+
+
+def test_collectives_of_models_have_a_table_of_their_own(tmp_path):
+    paths = [tmp_path / "a.samples.jsonl", tmp_path / "b.samples.jsonl"]
+    record = {"record": "compute", "launch": 0, "cell": "p", "backend": "gloo", "device": "cpu", "dtype": "float32"}
+    record |= {
+        "scheduler": "rr",
+        "threads": 1,
+        "at_once": 2,
+        "participants": [0, 1],
+        "working_set_bytes": 1,
+        "sharded": True,
+    }
+    norm = {"op": "norm", "kind": "stream", "activation_bytes": 8.0, "ns": [[5], [5]]}
+    reduce = {"op": "reduce", "kind": "collective", "collective": "all_reduce", "bytes": 64.0, "ranks": 2, "nodes": 1}
+    reduce |= {"apart_us": 40.0, "ns": [[1000, 3000], [5000, 5000]]}
+    for path in paths:
+        lines = [{"record": "header", "schema": "inferometer/samples/1"}, record | {"ops": [norm, reduce]}]
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert list(probe_table(paths[0])["op"]) == ["norm"]
+    found = model_collectives(*paths)
+    assert list(found["launch"]) == [0, 1] and list(found["us"]) == [3.5, 3.5]
+    assert dict(found.iloc[0])["collective"] == "all_reduce" and set(found["apart_us"]) == {40.0}
+    paths[0].write_text(paths[0].read_text().replace('"ranks": 2', '"ranks": 1'))
+    with pytest.raises(InputError, match=r"a\.samples\.jsonl: line 2: ops\.1.*ranks"):
+        model_collectives(*paths)

@@ -10,6 +10,7 @@ from planted_compute import INNER, LARGEST, OUTER, ROWS, line_us, matmul_us, pro
 from inferometer.emulator.calibrate import computelaws
 from inferometer.emulator.calibrate.computefit import fit_compute
 from inferometer.emulator.calibrate.computerecords import ComputeLaw
+from inferometer.emulator.calibrate.inmodel import sizes_seen
 from inferometer.emulator.calibrate.linefit import fit_line
 
 
@@ -151,6 +152,23 @@ def test_matmuls_of_models_that_stay_in_a_cache_say_nothing_of_streamed_ones():
     table.loc[table["op"] != "matmul", "working_set_bytes"] = 2**25
     law = laws(table)[1, "matmul", None]
     assert law.seen is None and law.fit.held_out.n == 0
+
+
+def test_ways_depart_from_their_line_by_how_many_matrices_they_lead_to():
+    """Of equal bytes, the way to 8 experts takes half as long again as that to 2, as their line cannot say."""
+    table = probes(noise=0.0)
+    to = (table["kind"] == "between") & (table["op"] == "ffn.down")
+    many = table[to].assign(probe=lambda its: "other " + its["probe"], matrices=8.0, us=lambda its: 1.5 * its["us"])
+    table.loc[to, "matrices"] = 2.0
+    found = [ComputeLaw.model_validate(document) for document in fit_compute(pd.concat([table, many]))]
+    way = next(law for law in found if (law.after, law.before) == ("ffn.up", "ffn.down"))
+    for matrices, factor in ((2.0, 1.0), (8.0, 1.5)):
+        sizes = {"activation_bytes": 8e3 * 6, "matrices": matrices}
+        told = float(computelaws.line_us(way, sizes)) * float(sizes_seen(way).ratio(**sizes))
+        assert told == pytest.approx(factor * (40 + 3e-4 * 8e3 * 6), rel=0.05)
+    assert way.fit.held_out.median < 0.1 < way.fit.medape
+    pooled = next(law for law in found if (law.op, law.after, law.before) == ("between", None, "ffn.down"))
+    assert pooled.seen is None
 
 
 def test_sharded_models_have_lines_of_their_own():

@@ -58,5 +58,5 @@ def test_matmuls_follow_their_like_in_shape_and_kind():
 
 def test_operations_of_a_line_follow_their_like_in_size():
     law = SizesInModel([SeenSizes(activation_bytes=1e5, kv_bytes=1e6, flop=1e7, ratio=1.3)])
-    assert law.ratio(1e5, 1e6, 1e7) == pytest.approx(1.3, abs=0.03)
-    assert law.ratio([1e5, 1e2], 1e6, 1e7)[1] == pytest.approx(1.0, abs=0.01)
+    assert law.ratio(activation_bytes=1e5, kv_bytes=1e6, flop=1e7) == pytest.approx(1.3, abs=0.03)
+    assert law.ratio(activation_bytes=[1e5, 1e2], kv_bytes=1e6, flop=1e7)[1] == pytest.approx(1.0, abs=0.01)
