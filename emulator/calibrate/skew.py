@@ -201,8 +201,9 @@ def _seen(
 
     found = _ratios(points, told_us(points.n, points.apart_us))
     n, apart_us, us = steps[["bytes", "apart_us", "us"]].to_numpy(float).T
-    for one in zip(n.tolist(), apart_us.tolist(), (us / told_us(n, apart_us)).tolist()):
-        found.append({"bytes": one[0], "apart_us": one[1], "ratio": one[2], "in_model": True})
+    for size, apart, ratio in zip(n.tolist(), apart_us.tolist(), (us / told_us(n, apart_us)).tolist()):
+        if np.isfinite(ratio) and ratio > 0:
+            found.append({"bytes": size, "apart_us": apart, "ratio": ratio, "in_model": True})
     return found
 
 

@@ -58,7 +58,7 @@ class SeenStep(Record):
     """
 
     bytes: FiniteFloat = Field(ge=0)
-    apart_us: FiniteFloat = Field(gt=0)
+    apart_us: FiniteFloat = Field(ge=0)
     ratio: FiniteFloat = Field(gt=0)
     in_model: bool = False
 
