@@ -57,7 +57,7 @@ def _lines(models: pd.DataFrame) -> Iterator[Document]:
     ways = between.groupby(["after", "op"], sort=True)
     parts += [({"op": "between", "after": after, "before": name}, way) for (after, name), way in ways]
     for about, its in parts:
-        # Of what lies between operations the ways are of one make each; what they are pooled to follows none of them.
+        # Of what lies between operations only for single ways: a law over several would follow none of them.
         line = operation_line(its, GROWS_WITH[about["op"]], near=about["op"] != "between" or "after" in about)
         if line is not None:
             yield about | line
