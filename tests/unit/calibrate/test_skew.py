@@ -205,7 +205,7 @@ def test_a_step_is_priced_by_collectives_of_models_where_they_were_seen():
 
 
 @pytest.mark.parametrize(
-    "other", [{"collective": "all_gather"}, {"dtype": "bfloat16"}, {"ranks": 4}, {"scheduler": "other"}]
+    "other", [{"collective": "all_gather"}, {"dtype": "bfloat16"}, {"ranks": 4}, {"nodes": 2}, {"scheduler": "other"}]
 )
 def test_collectives_of_models_count_for_their_own_key_ranks_and_nodes(other):
     steps = in_models(lambda n: 1.4 * told_us(n), **other)
