@@ -15,6 +15,9 @@ import torch.distributed as dist
 _all_gather: Callable = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor
 _reduce_scatter: Callable = getattr(dist, "reduce_scatter_single", None) or dist.reduce_scatter_tensor
 
+STARTING_BYTES, STARTING_MESSAGES = 4 * 2**20, 2
+"""Over each connection of a new group."""
+
 
 class TorchCommunicator:
     """See `communicator.Communicator`. Made by `world` and `split`, not directly."""
@@ -41,7 +44,9 @@ class TorchCommunicator:
             backend, store=store, rank=rank, world_size=world_size, timeout=timedelta(seconds=timeout_s), **bound
         )
         assert dist.group.WORLD is not None
-        return cls(dist.group.WORLD, range(world_size), device, timeout_s)
+        made = cls(dist.group.WORLD, range(world_size), device, timeout_s)
+        made._start_up()
+        return made
 
     @property
     def size(self) -> int:
@@ -106,7 +111,23 @@ class TorchCommunicator:
             group = dist.new_group(list(ranks), timeout=timedelta(seconds=self._timeout_s))
             if self.rank in ranks:
                 mine = TorchCommunicator(group, ranks, self.device, self._timeout_s)
+        if mine is not None:
+            mine._start_up()
         return mine
+
+    def _start_up(self) -> None:
+        """Bring the connections to the state in which they will stay: large messages to and from every other rank.
+
+        A TCP connection first sends ever faster, until it knows how fast it can. Under BBR (Linux, net/ipv4/tcp_bbr.c) that
+        ends with messages beyond its window, and never without: all_reduces of 1.5 MB between two ranks of a node took 1.05
+        ms where only smaller ones had been before, 1.3 ms in the same program where not.
+        """
+        if self.backend != "gloo":
+            return
+        sent, received = torch.zeros(2, STARTING_BYTES, dtype=torch.uint8)
+        for apart in range(1, self.size):
+            for _ in range(STARTING_MESSAGES):
+                self.exchange(sent, (self.rank + apart) % self.size, received, (self.rank - apart) % self.size)
 
     def close(self) -> None:
         dist.destroy_process_group(None if self.group is dist.group.WORLD else self.group)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -108,3 +110,28 @@ def test_every_record_yields_its_expected_result_exactly(ranks, size, dtype):
     for wrong in ranks(size, _every_record, dtype):
         assert {name: count for name, (count, _) in wrong.items() if count} == {}
         assert all(length > 0 for name, (_, length) in wrong.items() if name != "barrier")
+
+
+def _messages_of_new_groups(world, control):
+    """Sizes, receivers and senders of what a rank sends as groups are made."""
+    sent = []
+
+    class Watched(type(world)):
+        def exchange(self, tensor, to, output, source):
+            sent.append((self.size, tensor.nbytes, to, source))
+            super().exchange(tensor, to, output, source)
+
+    module = sys.modules[type(world).__module__]
+    plain, module.TorchCommunicator = module.TorchCommunicator, Watched
+    try:
+        for groups in ([[0, 1, 2]], [[rank] for rank in range(3)]):
+            world.split(groups).close()
+    finally:
+        module.TorchCommunicator = plain
+    return sent
+
+
+def test_a_new_group_sends_large_messages_over_every_connection(ranks):
+    for rank, sent in enumerate(ranks(3, _messages_of_new_groups)):
+        assert {size for size, *_ in sent} == {3} and min(nbytes for _, nbytes, *_ in sent) >= 2**22
+        assert {to for *_, to, _ in sent} == {source for *_, source in sent} == {0, 1, 2} - {rank}
