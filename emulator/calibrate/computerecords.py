@@ -68,13 +68,14 @@ class SeenMatmul(Record):
 class SeenSizes(Record):
     """An operation of a probed model, or a way to one, by its sizes. ratio: its time over that by the line.
 
-    matrices: of a way to a matmul, those that its rows are spread over; 0 of what leads to none.
+    matrices: of a way to a matmul, those that its rows are spread over; 0 of what leads to none. tokens: of the step.
     """
 
     activation_bytes: FiniteFloat = Field(ge=0)
     kv_bytes: FiniteFloat = Field(ge=0)
     flop: FiniteFloat = Field(ge=0)
     matrices: FiniteFloat = Field(default=0.0, ge=0)
+    tokens: FiniteFloat = Field(default=0.0, ge=0)
     ratio: FiniteFloat = Field(gt=0)
 
 

@@ -22,7 +22,8 @@ MATMULS: tuple[Kernel, ...] = (
     (0.2, (float(np.log(3)), float(np.log(1.5)), float(np.log(1.5)), 1.0, 1.0)),
 )
 #: Over ln of SEEN_SIZES. What is done on the way to experts differs from make to make, and goes with their number.
-SIZES: tuple[Kernel, ...] = ((0.2, (float(np.log(2)),) * len(SEEN_SIZES)),)
+#: What comes once a step, and goes with sizes of its own, is slower the more tokens a step has: caches have forgotten it.
+SIZES: tuple[Kernel, ...] = ((0.2, tuple(float(np.log(16 if name == "tokens" else 2)) for name in SEEN_SIZES)),)
 #: Of one that was seen, on ln.
 NOISE_MATMUL, NOISE_SIZES = 0.03, 0.05
 

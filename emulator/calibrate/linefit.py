@@ -32,7 +32,7 @@ def operation_line(rows: pd.DataFrame, grows_with: tuple[str, ...], *, near: boo
     near: keep how operations depart from the line, for what lies near them. None where too few probes were made in every
     launch.
     """
-    sizes = [*(size for size, *_ in LINE_UNITS.values()), "matrices"]
+    sizes = [*(size for size, *_ in LINE_UNITS.values()), "matrices", "tokens"]
     rows = rows.assign(streamed_bytes=with_streamed(rows)["streamed_bytes"])
     rows["after"] = rows["after"].fillna("")
     keys = ["op", "after", "probe", *sizes]

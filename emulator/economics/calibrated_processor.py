@@ -79,10 +79,11 @@ class CalibrationProcessor:
         """Time of an operation by the law of its kind, and of the way to it. Raises InputError for other widths."""
         place, shared = self._place(precision, state)
         sizes = {"activation_bytes": op.activation_bytes, "kv_bytes": op.kv_bytes, "flop": op.flop}
+        tokens = {"tokens": state.tokens}
         own: Size
         lead: Size = 0.0
         if after:
-            lead = shared * self._line_us(self._between(place, after, op.name), entering(op, precision))
+            lead = shared * self._line_us(self._between(place, after, op.name), entering(op, precision) | tokens)
         surface = self._law(place, "matmul")
         if op.kind == "matmul":
             assert op.matmul is not None
@@ -91,7 +92,7 @@ class CalibrationProcessor:
             self._note_matmul(surface, op)
         else:
             law = self._law(place, op.kind)
-            own = shared * self._line_us(law, sizes)
+            own = shared * self._line_us(law, sizes | tokens)
             start = np.minimum(own, law.params["o"].value or 0.0)
             for size, value in sizes.items():
                 low_high = getattr(law.domain, size)
@@ -104,12 +105,12 @@ class CalibrationProcessor:
     def begin_s(self, precision: Precision, state: State) -> Size:
         """What the engine does before the first operation of a step."""
         place, shared = self._place(precision, state)
-        return shared * self._line_us(self._between(place, (), BEGIN), {}) * US
+        return shared * self._line_us(self._between(place, (), BEGIN), {"tokens": state.tokens}) * US
 
     def end_s(self, logits_bytes: Size, precision: Precision, state: State) -> Size:
         """The choice of tokens from logits; nothing where there are none."""
         place, shared = self._place(precision, state)
-        chosen = self._line_us(self._between(place, (), END), {"activation_bytes": logits_bytes})
+        chosen = self._line_us(self._between(place, (), END), {"activation_bytes": logits_bytes, "tokens": state.tokens})
         return np.where(np.asarray(logits_bytes) > 0, shared * chosen * US, 0.0)
 
     def accelerator(self, memory_bytes: float, node_size: int) -> Accelerator:

@@ -87,7 +87,7 @@ def priced_ops(
     """One stage's operations for one micro-batch, in the order of execution. Arguments as of `price`."""
     precision = program.precision
     apart: Size = 0.0
-    state = State(at_once, any(isinstance(op, Collective) and op.axis != "pp" for op in stage))
+    state = State(at_once, any(isinstance(op, Collective) and op.axis != "pp" for op in stage), program.tokens)
     come: list[str] = []
     for segment in stage.segments:
         end = _come(come, segment.ops)

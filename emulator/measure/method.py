@@ -116,11 +116,17 @@ class Probes(Strict):
     """Their names are looked up before any rank is started."""
     batches: list[PositiveInt] = Field(min_length=2)
     contexts: list[PositiveInt] = Field(min_length=2)
-    prompts: list[PositiveInt] = Field(min_length=2)
+    prompts: list[PositiveInt | tuple[PositiveInt, PositiveInt]] = Field(min_length=2)
+    """Tokens of one sequence's, or so many sequences of so many tokens each."""
     seconds: float = Field(0.1, gt=0)
     """Soft limit of one matmul's probe; a few iterations come first."""
     step_seconds: float = Field(0.25, gt=0)
     """The same of a model's steps."""
+
+    @property
+    def prefills(self) -> list[tuple[int, int]]:
+        """Sequences, and tokens of each."""
+        return [(1, prompt) if isinstance(prompt, int) else prompt for prompt in self.prompts]
 
     @model_validator(mode="after")
     def _known(self) -> Probes:

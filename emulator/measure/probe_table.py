@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from inferometer.emulator.measure.probes import step_tokens
 from inferometer.emulator.measure.samples import checked_records
-from inferometer.emulator.measure.statistics import steady_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 KEY = ("backend", "device", "dtype", "scheduler", "threads", "at_once")
 SIZES = ("rows", "inner", "outer", "matrices", "flop", "weight_bytes", "activation_bytes", "kv_bytes")
-PROBE_COLUMNS = ("launch", "probe", *KEY, "model", "sharded", "op", "after", "kind", *SIZES, "us", "n", "working_set_bytes")
+PROBE_COLUMNS = (
+    "launch", "probe", *KEY, "model", "sharded", "tokens", "op", "after", "kind", *SIZES, "us", "n", "working_set_bytes",
+)  # fmt: skip
 COLLECTIVE_COLUMNS = ("launch", "probe", *KEY, "op", "collective", "bytes", "ranks", "nodes", "apart_us", "us")
 COLLECTIVE = "collective"
 """The kind of what is no computation."""
@@ -26,8 +28,9 @@ COLLECTIVE = "collective"
 def probe_table(*paths: str | Path) -> pandas.DataFrame:
     """One row per computation, or way from one (``after``) to the next, per probe and launch.
 
-    Columns: PROBE_COLUMNS; ``us`` is the mean over ranks and iterations (statistics.steady_mean). Probes that an interrupted
-    launch made twice count once, the last. Raises InputError as checked_records does.
+    Columns: PROBE_COLUMNS; ``us`` is the mean over ranks of the median over iterations, as of a step that is measured
+    (validation), ``tokens`` as of probes.step_tokens. Probes that an interrupted launch made twice count once, the last.
+    Raises InputError as checked_records does.
     """
     import pandas as pd
 
@@ -37,7 +40,7 @@ def probe_table(*paths: str | Path) -> pandas.DataFrame:
             continue
         # Files of earlier versions name the model in the probe only.
         model = record.get("model") or record["cell"].rsplit("/", 2)[0]
-        row = {**about, "model": model, "sharded": bool(record.get("sharded", False))}
+        row = {**about, "model": model, "sharded": bool(record.get("sharded", False)), "tokens": step_tokens(record["cell"])}
         row |= {"working_set_bytes": record["working_set_bytes"], **{name: op.get(name) for name in ("op", "after", "kind")}}
         row |= {name: float(op.get(name, 0.0)) for name in SIZES}
         row |= {"us": _us(op["ns"]), "n": min(len(times) for times in op["ns"])}
@@ -76,4 +79,4 @@ def _probed(paths: Iterable[str | Path]) -> Iterator[tuple[str, dict[str, Any], 
 
 
 def _us(times_ns: list[list[int]]) -> float:
-    return float(np.mean([steady_mean(np.array(times)) for times in times_ns])) / 1e3
+    return float(np.mean([np.median(np.array(times)) for times in times_ns])) / 1e3

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Literal
+from typing import Literal, get_args
 
 from inferometer.emulator.calibrate.linefit import LEAST_PROBES
 from inferometer.emulator.measure.method import Method, ProbeModel
@@ -71,6 +71,16 @@ class ModelProbe:
 Probe = MatmulProbe | ModelProbe
 
 
+def step_tokens(probe: str) -> float:
+    """How many new tokens the steps of the probe of this id have on a rank; 0 of a matmul's."""
+    about, _, sizes = probe.rpartition("/")
+    phase = about.rpartition("/")[2]
+    if phase not in get_args(Phase):
+        return 0.0
+    batch, tokens = map(float, sizes.split("x"))
+    return batch * tokens if phase == "prefill" else batch
+
+
 def probes_of(method: Method, per_node: Sequence[int], cores: int) -> list[Probe]:
     """Every probe the sweep asks for and the backend runs: on one rank of each node, on two, four, … and on all, at once.
 
@@ -83,7 +93,7 @@ def probes_of(method: Method, per_node: Sequence[int], cores: int) -> list[Probe
         return []
     dtypes = [name for name in method.dtypes if name in PROBED.get(method.backend, ())]
     most = max(1, min(max(per_node), cores // method.threads))
-    steps: list[tuple[Phase, int, int]] = [("prefill", 1, prompt) for prompt in wanted.prompts]
+    steps: list[tuple[Phase, int, int]] = [("prefill", *sizes) for sizes in wanted.prefills]
     steps += [("decode", *sizes) for sizes in product(wanted.batches, wanted.contexts)]
     steps = [steps[at] for at in coarse_to_fine(list(range(len(steps))))]
     # In the order of importance: where the time ends, the rest is left out, and should not be all of one model. So its steps
@@ -100,6 +110,8 @@ def probes_of(method: Method, per_node: Sequence[int], cores: int) -> list[Probe
         for corners, (at_once, dtype), model in product((True, False), places, wanted.models):
             if (corners or at_once == 1) if model.whole else shared_out(model, per_node, at_once):
                 its = steps[:middle] if corners else steps[middle:]
+                # Prefills before decode steps, as a model runs.
+                its = sorted(its, key=lambda step: step[0] == "decode")
                 found += [ModelProbe(dtype, at_once, model, *step) for step in its]
     return found
 

@@ -45,7 +45,7 @@ def build(
     work = RankWork(shape, layout, precision or Precision(), part.share(layout.sequence_shares), node_size, imbalance)
     per_stage = shape.layers // layout.pp
     stages = tuple(_stage(work, index, range(index * per_stage, (index + 1) * per_stage)) for index in range(layout.pp))
-    return Program(shape, layout, work.precision, micro_batches, stages)
+    return Program(shape, layout, work.precision, micro_batches, stages, work.step.tokens)
 
 
 def _stage(work: RankWork, index: int, layers: range) -> Stage:

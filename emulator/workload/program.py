@@ -113,6 +113,8 @@ class Program:
     precision: Precision
     micro_batches: Size
     stages: tuple[Stage, ...]
+    tokens: Size
+    """New ones of a micro-batch, of the sequences whose attention a rank shares in."""
 
     def total(self, field: str, collective: str | None = None) -> Size:
         """Sum over stages and repeats, for one rank of each stage and one micro-batch.

@@ -11,7 +11,15 @@ from inferometer.emulator.errors import InputError
 from inferometer.emulator.measure.apart import apart, collectives_apart
 from inferometer.emulator.measure.method import Method, ProbeModel, Probes, load_sweep
 from inferometer.emulator.measure.probe_table import model_collectives, probe_table
-from inferometer.emulator.measure.probes import MatmulProbe, ModelProbe, levels, participants, probes_of, shared_out
+from inferometer.emulator.measure.probes import (
+    MatmulProbe,
+    ModelProbe,
+    levels,
+    participants,
+    probes_of,
+    shared_out,
+    step_tokens,
+)
 
 MODEL = {"model": "llama-3-8b", "scale": 0.03125, "layers": 1}
 COMPUTE = {"rows": [1, 8], "inner": [64, 32], "outer": [64, 128], "models": [MODEL], "batches": [1, 2], "contexts": [8, 16]}
@@ -38,22 +46,41 @@ def test_every_probe_once_matmuls_first_then_the_corners_of_the_models():
     found = probes_of(method(), [1], 1)
     assert len({probe.id for probe in found}) == len(found) == 2 * 2 + 2 * 2 + 2
     assert [type(probe) for probe in found] == [MatmulProbe] * 4 + [ModelProbe] * 6
-    assert [(probe.phase, probe.batch, probe.tokens) for probe in found[4:6]] == [("prefill", 1, 8), ("decode", 2, 16)]
+    corners = {(probe.phase, probe.batch, probe.tokens) for probe in found[4:8]}
+    assert {("prefill", 1, 8), ("decode", 2, 16)} <= corners
 
 
 def test_models_come_in_two_goes_and_several_whole_ones_at_once_with_the_corners_alone():
     models = [MODEL, MODEL | {"layers": 2}, MODEL | {"tp": 2}]
-    compute = Probes(**COMPUTE | {"prompts": [8, 16], "models": models})
+    compute = Probes(**COMPUTE | {"prompts": [8, [4, 2], 16], "models": models})
     made = method(sweep=load_sweep("default").model_copy(update={"compute": compute}))
     found = [probe for probe in probes_of(made, [2], 2) if isinstance(probe, ModelProbe)]
     per_model = {}
     for at, probe in enumerate(found):
         per_model.setdefault((probe.at_once, probe.model.layers, probe.model.tp), []).append(at)
     assert {key: len(places) for key, places in per_model.items()} == {
-        (1, 1, 1): 6, (1, 2, 1): 6, (2, 1, 1): 4, (2, 2, 1): 4, (2, 1, 2): 6
+        (1, 1, 1): 7, (1, 2, 1): 7, (2, 1, 1): 4, (2, 2, 1): 4, (2, 1, 2): 7
     }  # fmt: skip
     middles = [places[:4] for places in per_model.values()]
     assert max(at for places in middles for at in places) < min(at for places in per_model.values() for at in places[4:])
+    for places in per_model.values():
+        for go in (places[:4], places[4:]):
+            phases = [found[at].phase for at in go]
+            assert phases == sorted(phases, reverse=True), "prefills first"
+    whole = {(probe.batch, probe.tokens) for probe in found if probe.phase == "prefill" and probe.at_once == 1}
+    assert whole == {(1, 8), (4, 2), (1, 16)}
+
+
+def test_tokens_of_steps_are_read_from_ids():
+    ids = [
+        "compute/float32/1/matmul/32x64",
+        "compute/float32/2/m-0.5-4-tp2/prefill/16x32",
+        "compute/float32/1/m-1/decode/6x64",
+    ]
+    assert [step_tokens(name) for name in ids] == [0, 512, 6]
+    for probe in probes_of(method(), [1], 1):
+        if isinstance(probe, ModelProbe):
+            assert step_tokens(probe.id) == probe.step.tokens
 
 
 def test_one_rank_and_all_of_them_come_before_numbers_between():
@@ -148,7 +175,7 @@ def test_a_model_that_its_layout_does_not_divide_is_refused():
         Probes(**COMPUTE | {"prompts": [8, 16], "models": [MODEL | {"scale": 0.125, "tp": 8}]})
 
 
-def test_the_table_has_means_without_spikes_and_the_last_of_a_probe_made_twice(tmp_path):
+def test_the_table_has_medians_and_the_last_of_a_probe_made_twice(tmp_path):
     path = tmp_path / "x.samples.jsonl"
     about = {"backend": "gloo", "device": "cpu", "dtype": "float32", "scheduler": "rr", "threads": 1, "at_once": 2}
     probe = {"record": "compute", "launch": 0, "cell": "p", **about, "participants": [0, 1], "working_set_bytes": 1}
@@ -164,8 +191,8 @@ def test_the_table_has_means_without_spikes_and_the_last_of_a_probe_made_twice(t
     records = [{"record": "header", "schema": "inferometer/samples/1"}, older, probe | {"ops": [op]}]
     path.write_text("".join(json.dumps(record) + "\n" for record in records))
     row = probe_table(path).iloc[0]
-    # by hand: a mean of 1, 2 and, cut to five medians, 10 us; and of 4 and 4
-    assert len(probe_table(path)) == 1 and row["us"] == pytest.approx((13 / 3 + 4) / 2)
+    # by hand: the median of 1, 2, 90 us, and that of 4 and 4
+    assert len(probe_table(path)) == 1 and row["us"] == pytest.approx((2 + 4) / 2)
     assert (row["rows"], row["flop"], row["n"]) == (8.0, 0.0, 2)
 
 

@@ -45,7 +45,7 @@ def probes(
                 {**about, "model": "planted", "sharded": False, "launch": launch, "n": 20, "working_set_bytes": 2**27, **row}
             )
     return pd.DataFrame(rows, columns=list(PROBE_COLUMNS)).fillna(
-        {"rows": 0.0, "inner": 0.0, "outer": 0.0, "matrices": 0.0, "activation_bytes": 0.0, "kv_bytes": 0.0, "flop": 0.0}
+        dict.fromkeys(("tokens", "rows", "inner", "outer", "matrices", "activation_bytes", "kv_bytes", "flop"), 0.0)
     )
 
 

@@ -171,6 +171,23 @@ def test_ways_depart_from_their_line_by_how_many_matrices_they_lead_to():
     assert pooled.seen is None
 
 
+def test_ways_of_equal_bytes_depart_by_the_tokens_of_the_step():
+    """The choice of a token from as many logits takes half as long again after a prefill."""
+    table = probes(noise=0.0)
+    to = (table["kind"] == "between") & (table["op"] == "ffn.down")
+    long = table[to].assign(probe=lambda its: "long " + its["probe"], tokens=768.0, us=lambda its: 1.5 * its["us"])
+    table.loc[to, "tokens"] = 1.0
+    found = [ComputeLaw.model_validate(document) for document in fit_compute(pd.concat([table, long]))]
+    way = next(law for law in found if (law.after, law.before) == ("ffn.up", "ffn.down"))
+    times = []
+    for tokens, factor in ((1.0, 1.0), (768.0, 1.5)):
+        sizes = {"activation_bytes": 8e3 * 6, "tokens": tokens}
+        times.append(float(computelaws.line_us(way, sizes)) * float(sizes_seen(way).ratio(**sizes)))
+        assert times[-1] == pytest.approx(factor * (40 + 3e-4 * 8e3 * 6), rel=0.05)
+    middle = {"activation_bytes": 8e3 * 6, "tokens": 28.0}
+    assert times[0] < float(computelaws.line_us(way, middle)) * float(sizes_seen(way).ratio(**middle)) < times[1]
+
+
 def test_sharded_models_have_lines_of_their_own():
     cold = departing(probes(noise=0.0), attention=1.5, between=2.0)
     cold = cold[cold["op"] != "matmul"].assign(sharded=True, probe=lambda its: "sharded " + its["probe"])
