@@ -68,7 +68,7 @@ def rank_main(scheduler_class: str, answer: str) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo")
     group = dist.group.WORLD
-    world = TorchCommunicator(group, range(dist.get_world_size()), torch.device("cpu"), 60)
+    world = TorchCommunicator(group, torch.device("cpu"), 60)
     solo = world.split([[rank] for rank in range(world.size)])
     timer = HostTimer()
     ratios = {}

@@ -22,9 +22,9 @@ STARTING_BYTES, STARTING_MESSAGES = 4 * 2**20, 2
 class TorchCommunicator:
     """See `communicator.Communicator`. Made by `world` and `split`, not directly."""
 
-    def __init__(self, group: dist.ProcessGroup, ranks: Sequence[int], device: torch.device, timeout_s: float) -> None:
+    def __init__(self, group: dist.ProcessGroup, device: torch.device, timeout_s: float) -> None:
         self.group = group
-        self.ranks = tuple(ranks)
+        self.ranks = tuple(dist.get_process_group_ranks(group))  # torch puts them in ascending order
         self.rank = dist.get_rank(group)
         self.device = device
         self.backend = dist.get_backend(group)
@@ -44,7 +44,7 @@ class TorchCommunicator:
             backend, store=store, rank=rank, world_size=world_size, timeout=timedelta(seconds=timeout_s), **bound
         )
         assert dist.group.WORLD is not None
-        made = cls(dist.group.WORLD, range(world_size), device, timeout_s)
+        made = cls(dist.group.WORLD, device, timeout_s)
         made._start_up()
         return made
 
@@ -110,7 +110,7 @@ class TorchCommunicator:
         for ranks in groups:
             group = dist.new_group(list(ranks), timeout=timedelta(seconds=self._timeout_s))
             if self.rank in ranks:
-                mine = TorchCommunicator(group, ranks, self.device, self._timeout_s)
+                mine = TorchCommunicator(group, self.device, self._timeout_s)
         if mine is not None:
             mine._start_up()
         return mine

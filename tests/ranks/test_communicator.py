@@ -135,3 +135,14 @@ def test_a_new_group_sends_large_messages_over_every_connection(ranks):
     for rank, sent in enumerate(ranks(3, _messages_of_new_groups)):
         assert {size for size, *_ in sent} == {3} and min(nbytes for _, nbytes, *_ in sent) >= 2**22
         assert {to for *_, to, _ in sent} == {source for *_, source in sent} == {0, 1, 2} - {rank}
+
+
+def _exchanged_in_a_group_out_of_order(world, control):
+    group = world.split([[2, 0, 1]])
+    received = torch.empty(1)
+    group.exchange(torch.full((1,), float(world.rank)), (group.rank + 1) % 3, received, (group.rank - 1) % 3)
+    return group.ranks[group.rank], received.item() == group.ranks[group.rank - 1]
+
+
+def test_a_groups_ranks_are_in_the_order_of_its_indices(ranks):
+    assert ranks(3, _exchanged_in_a_group_out_of_order) == [(0, True), (1, True), (2, True)]
