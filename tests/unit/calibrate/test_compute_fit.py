@@ -154,38 +154,32 @@ def test_matmuls_of_models_that_stay_in_a_cache_say_nothing_of_streamed_ones():
     assert law.seen is None and law.fit.held_out.n == 0
 
 
-def test_ways_depart_from_their_line_by_how_many_matrices_they_lead_to():
-    """Of equal bytes, the way to 8 experts takes half as long again as that to 2, as their line cannot say."""
+@pytest.mark.parametrize(
+    ("size", "less", "middle", "more"),
+    [("matrices", 2.0, 4.0, 8.0), ("tokens", 1.0, 28.0, 768.0)],
+    ids=["experts that rows are spread over", "tokens of the step"],
+)
+def test_ways_of_equal_bytes_depart_from_their_line(size, less, middle, more):
+    """They take half as long again to more experts, or after a longer step, as their line cannot say."""
     table = probes(noise=0.0)
     to = (table["kind"] == "between") & (table["op"] == "ffn.down")
-    many = table[to].assign(probe=lambda its: "other " + its["probe"], matrices=8.0, us=lambda its: 1.5 * its["us"])
-    table.loc[to, "matrices"] = 2.0
-    found = [ComputeLaw.model_validate(document) for document in fit_compute(pd.concat([table, many]))]
+    changed = {size: more, "probe": lambda its: "other " + its["probe"], "us": lambda its: 1.5 * its["us"]}
+    other = table[to].assign(**changed)
+    table.loc[to, size] = less
+    found = [ComputeLaw.model_validate(document) for document in fit_compute(pd.concat([table, other]))]
     way = next(law for law in found if (law.after, law.before) == ("ffn.up", "ffn.down"))
-    for matrices, factor in ((2.0, 1.0), (8.0, 1.5)):
-        sizes = {"activation_bytes": 8e3 * 6, "matrices": matrices}
-        told = float(computelaws.line_us(way, sizes)) * float(sizes_seen(way).ratio(**sizes))
-        assert told == pytest.approx(factor * (40 + 3e-4 * 8e3 * 6), rel=0.05)
-    assert way.fit.held_out.median < 0.1 < way.fit.medape
+    told = []
+    for value in (less, middle, more):
+        sizes = {"activation_bytes": 8e3 * 6, size: value}
+        told.append(float(computelaws.line_us(way, sizes)) * float(sizes_seen(way).ratio(**sizes)))
+    us = 40 + 3e-4 * 8e3 * 6
+    assert told[0] == pytest.approx(us, rel=0.05) and told[2] == pytest.approx(1.5 * us, rel=0.05)
+    assert told[0] < told[1] < told[2]
+    assert way.fit.medape > 0.1
+    if size == "matrices":
+        assert way.fit.held_out.median < 0.1
     pooled = next(law for law in found if (law.op, law.after, law.before) == ("between", None, "ffn.down"))
     assert pooled.seen is None
-
-
-def test_ways_of_equal_bytes_depart_by_the_tokens_of_the_step():
-    """The choice of a token from as many logits takes half as long again after a prefill."""
-    table = probes(noise=0.0)
-    to = (table["kind"] == "between") & (table["op"] == "ffn.down")
-    long = table[to].assign(probe=lambda its: "long " + its["probe"], tokens=768.0, us=lambda its: 1.5 * its["us"])
-    table.loc[to, "tokens"] = 1.0
-    found = [ComputeLaw.model_validate(document) for document in fit_compute(pd.concat([table, long]))]
-    way = next(law for law in found if (law.after, law.before) == ("ffn.up", "ffn.down"))
-    times = []
-    for tokens, factor in ((1.0, 1.0), (768.0, 1.5)):
-        sizes = {"activation_bytes": 8e3 * 6, "tokens": tokens}
-        times.append(float(computelaws.line_us(way, sizes)) * float(sizes_seen(way).ratio(**sizes)))
-        assert times[-1] == pytest.approx(factor * (40 + 3e-4 * 8e3 * 6), rel=0.05)
-    middle = {"activation_bytes": 8e3 * 6, "tokens": 28.0}
-    assert times[0] < float(computelaws.line_us(way, middle)) * float(sizes_seen(way).ratio(**middle)) < times[1]
 
 
 def test_sharded_models_have_lines_of_their_own():
