@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+
 import torch
 from torch.nn import functional
 
@@ -12,7 +14,6 @@ from inferometer.parallel.cache import Cache
 from inferometer.parallel.norm import EPSILON
 from inferometer.parallel.site import Site
 from inferometer.parallel.span import Span
-from inferometer.parallel.tape import Operation
 
 
 class LatentAttention:
@@ -109,7 +110,7 @@ class LatentAttention:
     def _scale(self) -> float:
         return (self.dims.nope_dim + self.dims.rope_dim) ** -0.5
 
-    def _core(self, span: Span, multiplied_per_pair: int) -> Operation:
+    def _core(self, span: Span, multiplied_per_pair: int) -> AbstractContextManager[object]:
         return self.tape.attention("attention.core", 2 * self.heads * multiplied_per_pair * span.pairs(self.window))
 
     def _rotated(self, q: torch.Tensor, span: Span) -> torch.Tensor:

@@ -8,6 +8,7 @@ priced, say) and what is executed can therefore not drift apart. It is also the 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import NamedTuple, Protocol
 
@@ -39,11 +40,10 @@ class Line(NamedTuple):
 
 
 class Observer(Protocol):
-    """What watches operations, to time them. size: the executed size."""
+    """What watches operations, to time them."""
 
-    def start(self, line: Line, size: tuple[int, ...]) -> None: ...
-
-    def stop(self, line: Line) -> None: ...
+    def around(self, line: Line, size: tuple[int, ...]) -> AbstractContextManager[object]:
+        """What to do the operation in, of this executed size. It is part of what is timed: one for all costs least."""
 
 
 class OffTape(RuntimeError):
@@ -58,7 +58,7 @@ class Tape:
         self.observer = observer
         self.varied: list[tuple[Line, int]] = []
         """Lines whose size depends on data, each with the size executed, since the last load."""
-        self._unwatched = Operation()
+        self._unwatched = _Unwatched()
         self._lines: Sequence[Line] = ()
         self._at = 0
 
@@ -114,11 +114,11 @@ class Tape:
                 start += count
             return y
 
-    def attention(self, name: str, flop: int) -> Operation:
+    def attention(self, name: str, flop: int) -> AbstractContextManager[object]:
         """``with tape.attention(name, flop): …``: scores, softmax, weighted values."""
         return self._next(name, "attention", (flop,))
 
-    def stream(self, name: str) -> Operation:
+    def stream(self, name: str) -> AbstractContextManager[object]:
         """``with tape.stream(name): …``: a pass over activations."""
         return self._next(name, "stream", ())
 
@@ -189,10 +189,12 @@ class Tape:
 
     # -- the one place that all pass -----------------------------------------------------------------------------------
 
-    def _collective(self, name: str, kind: str, axis: Axis, whole: torch.Tensor) -> Operation:
+    def _collective(self, name: str, kind: str, axis: Axis, whole: torch.Tensor) -> AbstractContextManager[object]:
         return self._next(name, kind, (whole.nbytes,), axis.name, axis.size)
 
-    def _next(self, name: str, kind: str, size: tuple[int, ...], axis: str = "", ranks: int = 1) -> Operation:
+    def _next(
+        self, name: str, kind: str, size: tuple[int, ...], axis: str = "", ranks: int = 1
+    ) -> AbstractContextManager[object]:
         line = self._lines[self._at] if self._at < len(self._lines) else None
         if line is None or (name, kind, axis, ranks) != (line.name, line.kind, line.axis, line.ranks):
             raise self._off(line, Line(name, kind, size, axis, ranks))
@@ -203,29 +205,18 @@ class Tape:
             self.varied.append((line, size[0]))
         if self.observer is None:
             return self._unwatched
-        return _Watched(self.observer, line, size)
+        return self.observer.around(line, size)
 
     def _off(self, line: Line | None, done: Line) -> OffTape:
         expected = line or "the end"
         return OffTape(f"line {self._at + 1} of {len(self._lines)} is {expected}; the layers came to {done}")
 
 
-class Operation:
-    """``with`` one around what an operation does. This one nobody watches."""
+class _Unwatched:
+    """Around an operation that nobody watches: nothing. (contextlib.nullcontext takes longer.)"""
 
     def __enter__(self) -> None: ...
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
-
-
-class _Watched(Operation):
-    def __init__(self, observer: Observer, line: Line, size: tuple[int, ...]) -> None:
-        self._observer, self._line, self._size = observer, line, size
-
-    def __enter__(self) -> None:
-        self._observer.start(self._line, self._size)
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._observer.stop(self._line)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import perf_counter_ns
+from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -38,16 +39,19 @@ Record = dict[str, Any]
 
 
 class Stamps:
-    """An observer that reads the clock before and after every operation."""
+    """An observer that reads the clock before and after every operation, and does little else: it is part of the step."""
 
     def __init__(self, clock: Callable[[], int] = perf_counter_ns) -> None:
         self._clock = clock
         self.ns: list[int] = []
 
-    def start(self, line: Line, size: tuple[int, ...]) -> None:
+    def around(self, line: Line, size: tuple[int, ...]) -> Stamps:
+        return self
+
+    def __enter__(self) -> None:
         self.ns.append(self._clock())
 
-    def stop(self, line: Line) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.ns.append(self._clock())
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 import torch
@@ -157,12 +157,12 @@ class FlopWitness:
         self.counter: FlopCounterMode | None = None
         self.matmuls: list[tuple[str, int]] = []
 
-    def start(self, line, size) -> None:
-        self._before = self._count()
-
-    def stop(self, line) -> None:
+    @contextmanager
+    def around(self, line, size):
+        before = self._count()
+        yield
         if line.kind == "matmul":
-            self.matmuls.append((line.name, self._count() - self._before))
+            self.matmuls.append((line.name, self._count() - before))
 
     def _count(self) -> int:
         return self.counter.get_total_flops() if self.counter else 0

@@ -132,6 +132,6 @@ def test_operations_and_the_unattributed_always_add_up(gaps):
 def test_stamps_read_the_clock_before_and_after():
     ticks = iter([3, 8])
     stamps = Stamps(lambda: next(ticks))
-    stamps.start(Line("ffn.up", "matmul"), (1, 2, 3))
-    stamps.stop(Line("ffn.up", "matmul"))
+    with stamps.around(Line("ffn.up", "matmul"), (1, 2, 3)):
+        pass
     assert stamps.ns == [3, 8]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -96,10 +98,10 @@ def test_an_observer_sees_every_operation_from_start_to_stop():
     seen = []
 
     class Observer:
-        def start(self, line, size):
+        @contextmanager
+        def around(self, line, size):
             seen.append(("start", line.name, size))
-
-        def stop(self, line):
+            yield
             seen.append(("stop", line.name))
 
     t = tape(Line("up", "matmul", (9, 4, 5), varies=True), Line("norm", "stream"), observer=Observer())
