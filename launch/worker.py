@@ -122,7 +122,7 @@ def _task(job: Job, control: Any, placement: Any, world: Any) -> tuple[Any, Call
         return Series(job.method, control, placement, world), carry_out
     from inferometer.emulator.measure.runner import Launch
 
-    return Launch(job.method, control, placement, world, cores=_cores()), _visit
+    return Launch(job.method, control, placement, world, cores=_cores(), number=job.launch), _visit
 
 
 def _visit(job: Job, launch: Any, hosts: list, listener: Listener | None, interrupted: Callable[[], bool]) -> int:

@@ -69,8 +69,8 @@ class Forecaster:
         Raises InputError where the calibration lacks a collective, or has measured computing in other widths only.
         """
         program = cell.program(phase, cell.ranks)
-        # Routers whose weights are random, as the emulated ones are, do not spread their tokens evenly.
-        uneven = cell.program(phase, cell.ranks, "random")
+        # Routers whose weights are random, as the emulated ones are, do not spread their tokens evenly, nor one by one.
+        uneven = cell.program(phase, cell.ranks, "alike")
         how: dict[str, Any] = {"at_once": cell.ranks, "repeated": phase == "decode", "uneven": uneven}
         own = predicted(program, self._network(cell.bits), self._processor, self._skew, **how)
         paper = ConstantNetwork(load_accelerator(PAPER_LINKS))
@@ -87,7 +87,7 @@ class Forecaster:
         """In words, where a step leaves what the calibration has measured, or what stands in for what it has not."""
         fresh = Forecaster(self._calibration, self._backend, self._scheduler)
         network, program = fresh._network(cell.bits), cell.program(phase, cell.ranks)
-        uneven = cell.program(phase, cell.ranks, "random")
+        uneven = cell.program(phase, cell.ranks, "alike")
         predicted(program, network, fresh._processor, fresh._skew, at_once=cell.ranks, uneven=uneven)
         computed = fresh._processor.notes if fresh._processor else {}
         return list(beyond(program, network) | computed | fresh._skew.notes)

@@ -56,7 +56,10 @@ class Series:
         Each cell makes its model anew, gives its groups and memory back. Raises as Run.carry_out does.
         """
         for cell in self.control.share("order", self.matrix.order(launch)):
-            self._run = run = Run(self.matrix.cells[cell], self.control, self.placement, self.world)
+            method = self.matrix.cells[cell]
+            # Other weights and prompts in every launch: what one draw of them makes routers choose is nobody's expectation.
+            method = method.model_copy(update={"seed": method.seed + launch})
+            self._run = run = Run(method, self.control, self.placement, self.world)
             ranks = self.control.gather("cell", run.prepare())
             if sink and ranks is not None:
                 sink.done({"record": "cell", "cell": cell, "ranks": ranks})

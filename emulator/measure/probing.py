@@ -75,7 +75,8 @@ def probe_all(
     if launch.method.sweep.compute is None:
         return None, []
     assert launch.solo is not None
-    prober = Prober(launch.method.sweep.compute, launch.world, launch.solo, launch.rests)
+    seed = launch.method.seed + launch.number
+    prober = Prober(launch.method.sweep.compute, launch.world, launch.solo, launch.rests, seed)
     per_node = launch.placement.ranks_per_node(range(launch.world.size))
     cores = min(launch.control.gather_all("cores", launch.cores))  # they may differ, where ranks are bound to some
     known = {probe.id: probe for probe in probes_of(launch.method, per_node, cores)}
@@ -112,13 +113,14 @@ def probe_all(
 
 
 class Prober:
-    """Makes probes on one rank. alone: its communicator with itself."""
+    """Makes probes on one rank. alone: its communicator with itself. seed: of weights and tokens, so of routing."""
 
-    def __init__(self, wanted: Probes, world: Communicator, alone: Communicator, rests: Rests) -> None:
+    def __init__(self, wanted: Probes, world: Communicator, alone: Communicator, rests: Rests, seed: int = 0) -> None:
         self.wanted = wanted
         self.world = world
         self.alone = alone
         self.rests = rests
+        self.seed = seed
         self._pool: torch.Tensor | None = None
         self._engine: tuple[tuple[ProbeModel, str], Engine] | None = None
         self.working_set_bytes = 0
@@ -195,7 +197,7 @@ class Prober:
         self.working_set_bytes = int(program.total("weight_bytes"))
         decoding = probe.phase == "decode"
         lines = engine.lines(probe.tokens) if decoding else engine.lines(0, probe.tokens)
-        source = torch.Generator().manual_seed(0)  # different tokens: equal ones would all go to the same experts
+        source = torch.Generator().manual_seed(self.seed)  # different tokens: equal ones would all go to the same experts
         prompts = torch.randint(engine.shape.vocab, (probe.sequences, probe.tokens), generator=source)
 
         @torch.inference_mode()
@@ -225,7 +227,7 @@ class Prober:
                 layout, world = replace(layout, dp=self.world.size // layout.gpus), self.world
             engine = Engine(
                 probe.model.shape(), layout, world, batch=layout.sequence_shares, cache_tokens=1,
-                precision=Precision(bits, bits, bits),
+                precision=Precision(bits, bits, bits), seed=self.seed,
             )  # fmt: skip
             self._engine = (probe.model, probe.dtype), engine
         return self._engine[1]

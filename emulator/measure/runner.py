@@ -55,6 +55,7 @@ class Launch:
     placement: Placement
     world: Communicator
     cores: int
+    number: int = 0
     meshes: list[GroupMesh] = field(default_factory=list)
     seats: list[Seat] = field(default_factory=list)
     solo: Communicator | None = None

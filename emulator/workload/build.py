@@ -34,14 +34,15 @@ def build(
 
     step: the whole replica's batch, of which each stage's list handles one of micro_batches equal parts. Sizes in the
     step may be arrays that broadcast. node_size: ranks per node, filled in rank order. routing: "uniform" (every
-    expert gets its expected share) or "random" (the busiest rank of tokens that choose independently).
+    expert gets its expected share), "random" (the busiest rank of tokens that choose independently), or "alike" (of tokens
+    whose routers have random weights).
 
     Raises InputError for a layout that does not divide the shape, or a context beyond the model's.
     """
     check_layout(shape, layout)
     _check_context(shape, step)
     part = step.share(micro_batches)
-    imbalance = load_imbalance(shape.experts, layout.ep, part.tokens, routing)
+    imbalance = load_imbalance(shape.experts, layout.ep, part.tokens, routing, part.new_tokens)
     work = RankWork(shape, layout, precision or Precision(), part.share(layout.sequence_shares), node_size, imbalance)
     per_stage = shape.layers // layout.pp
     stages = tuple(_stage(work, index, range(index * per_stage, (index + 1) * per_stage)) for index in range(layout.pp))

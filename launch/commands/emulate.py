@@ -172,7 +172,7 @@ def predicted(args: argparse.Namespace, method: Emulation) -> dict[Phase, Priced
             skew,
             at_once=here,
             repeated=phase == "decode",
-            uneven=method.program(phase, here, "random"),
+            uneven=method.program(phase, here, "alike"),
         )
         for phase in PHASES
     }
