@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Literal, get_args
 
 from inferometer.emulator.calibrate.linefit import LEAST_PROBES
-from inferometer.emulator.measure.method import Method, ProbeModel
+from inferometer.emulator.measure.method import ITEMSIZE, Method, ProbeModel
 from inferometer.emulator.measure.plan import coarse_to_fine
+from inferometer.emulator.workload.build import build
+from inferometer.emulator.workload.memory import resident
+from inferometer.emulator.workload.precision import Precision
 from inferometer.emulator.workload.program import Collective, Compute, Program
 from inferometer.emulator.workload.step import Step
 
 PROBED = {"gloo": ("float32", "bfloat16"), "mpi": ("float32",)}
 """By backend the dtypes in which models run; none on GPUs, where no model is run yet."""
 Phase = Literal["prefill", "decode"]
+GO = 2
+"""Steps of a model in one go, after the first."""
 
 
 @dataclass(frozen=True)
@@ -97,9 +102,10 @@ def probes_of(method: Method, per_node: Sequence[int], cores: int) -> list[Probe
     steps += [("decode", *sizes) for sizes in product(wanted.batches, wanted.contexts)]
     steps = [steps[at] for at in coarse_to_fine(list(range(len(steps))))]
     # In the order of importance: where the time ends, the rest is left out, and should not be all of one model. So its steps
-    # come in two goes, the corners first, and see two moments of the machine. More goes would be spent on making the models.
+    # come in several goes, the corners first, and see several moments of the machine; the first go bears a law.
     # Of several whole models at once the corners do: how times go with sizes is seen of one, and of sharded ones.
-    middle = max((len(steps) + 1) // 2, LEAST_PROBES)
+    corners = steps[: max((len(steps) + 1) // 2, LEAST_PROBES)]
+    goes = [steps[:LEAST_PROBES], *(steps[at : at + GO] for at in range(LEAST_PROBES, len(steps), GO))]
     found: list[Probe] = []
     for some in ({1, most}, set(levels(most)) - {1, most}):
         places = list(product(sorted(some), dtypes))
@@ -107,13 +113,24 @@ def probes_of(method: Method, per_node: Sequence[int], cores: int) -> list[Probe
             found += [
                 MatmulProbe(dtype, at_once, tuple(wanted.rows), *sizes) for sizes in product(wanted.inner, wanted.outer)
             ]
-        for corners, (at_once, dtype), model in product((True, False), places, wanted.models):
-            if (corners or at_once == 1) if model.whole else shared_out(model, per_node, at_once):
-                its = steps[:middle] if corners else steps[middle:]
+        for go, (at_once, dtype), model in product(goes, places, wanted.models):
+            its = go if at_once == 1 or not model.whole else [step for step in go if step in corners]
+            if model.whole or shared_out(model, per_node, at_once):
                 # Prefills before decode steps, as a model runs.
                 its = sorted(its, key=lambda step: step[0] == "decode")
                 found += [ModelProbe(dtype, at_once, model, *step) for step in its]
     return found
+
+
+def kept_bytes(probes: Iterable[Probe]) -> int:
+    """What a rank that has a part in all of them keeps of their models' weights: each model is made once."""
+    models = {(probe.model, probe.dtype) for probe in probes if isinstance(probe, ModelProbe)}
+    total = 0.0
+    for model, dtype in models:
+        bits = 8 * ITEMSIZE[dtype]
+        program = build(model.shape(), model.layout, Step.decode(1, 0), precision=Precision(bits, bits, bits))
+        total += resident(program, 1, 0).weights_bytes
+    return int(total)
 
 
 def shared_out(model: ProbeModel, per_node: Sequence[int], at_once: int) -> bool:

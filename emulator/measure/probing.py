@@ -91,7 +91,6 @@ def probe_all(
         if end:
             prober.close()
             return ("interrupted" if end == "interrupted" else None), wanted[index:]
-        prober.leave(probe)
         ranks = participants(launch.placement.node_of, probe.at_once)
         if launch.world.rank not in ranks:
             continue
@@ -122,7 +121,8 @@ class Prober:
         self.rests = rests
         self.seed = seed
         self._pool: torch.Tensor | None = None
-        self._engine: tuple[tuple[ProbeModel, str], Engine] | None = None
+        self._engines: dict[tuple[ProbeModel, str], Engine] = {}
+        """Each made once: a go has several models in turn, and there are several goes."""
         self.working_set_bytes = 0
         """Of the weights that the last probe ran through, again and again."""
 
@@ -133,17 +133,12 @@ class Prober:
         """
         return (self._matmuls(probe), 0.0) if isinstance(probe, MatmulProbe) else self._model(probe)
 
-    def leave(self, probe: Probe) -> None:
-        """Give the last model back if the probe needs another: on all ranks that had a part in it."""
-        if self._engine is not None and (isinstance(probe, MatmulProbe) or self._engine[0] != (probe.model, probe.dtype)):
-            self.close()
-
     def close(self) -> None:
-        """Give the last model back, with its groups and memory."""
-        if self._engine is not None:
-            self._engine[1].close()
-            self._engine = None
-            gc.collect()  # layers and tape know each other
+        """Give the models back, with their groups and memory. Collective over the world: ranks share the sharded ones."""
+        for engine in self._engines.values():
+            engine.close()
+        self._engines.clear()
+        gc.collect()  # layers and tape know each other
 
     def _matmuls(self, probe: MatmulProbe) -> Take:
         size, width = probe.inner * probe.outer, ITEMSIZE[probe.dtype]
@@ -211,6 +206,7 @@ class Prober:
             chosen = float(logits_bytes(program.stages[0], program.precision))
             uneven = {name for name, op in operations(program).items() if op.expected}
             names = [line.name for line in lines]
+            engine.admit(engine.layout.sequence_shares, 1)  # the cache's memory goes to the next model
             found = apart(names, readings, sizes, ITEMSIZE[probe.dtype], chosen)
             return found + collectives_apart(names, readings, sent(program), uneven)
 
@@ -221,16 +217,16 @@ class Prober:
         return take, time.monotonic() - begin
 
     def _engine_of(self, probe: ModelProbe) -> Engine:
-        if self._engine is None:
+        key = probe.model, probe.dtype
+        if key not in self._engines:
             layout, world, bits = probe.model.layout, self.alone, 8 * ITEMSIZE[probe.dtype]
             if not probe.model.whole:
                 layout, world = replace(layout, dp=self.world.size // layout.gpus), self.world
-            engine = Engine(
+            self._engines[key] = Engine(
                 probe.model.shape(), layout, world, batch=layout.sequence_shares, cache_tokens=1,
                 precision=Precision(bits, bits, bits), seed=self.seed,
             )  # fmt: skip
-            self._engine = (probe.model, probe.dtype), engine
-        return self._engine[1]
+        return self._engines[key]
 
     def _readings(self, engine: Engine, step: Callable[[], None], step_s: float) -> np.ndarray:
         """[steps, 2 + 2·operations] in ns: the step's begin, start and stop of every operation, the end.

@@ -26,6 +26,7 @@ from inferometer.emulator.measure.method import (
     sizes_between,
 )
 from inferometer.emulator.measure.plan import buffer_bytes
+from inferometer.emulator.measure.probes import kept_bytes, probes_of
 from inferometer.emulator.units import parse_bytes
 from inferometer.launch.identity import Identity
 from inferometer.parallel.mesh import powers_of_two
@@ -265,11 +266,14 @@ def check_memory(method: Method) -> None:
         return
     local = int(os.environ.get("LOCAL_WORLD_SIZE", method.world_size))
     compute = method.sweep.compute
-    standing = RANK_BYTES + (2 * compute.working_set_bytes if compute else 0)  # matmuls' matrices, a probed model
-    if local * standing > free:
+    probes = probes_of(method, [local], usable_cores())
+    standing = RANK_BYTES + (2 * compute.working_set_bytes if compute else 0)  # matmuls' matrices, a model's steps
+    models, at_once = kept_bytes(probes), max((probe.at_once for probe in probes), default=0)
+    if local * standing + at_once * models > free:
+        probed = f" + {models / 2**20:.0f} MiB of probed models × {at_once} at once" if probes else ""
         raise InputError(
-            f"-n {local}: {standing / 2**20:.0f} MiB for each process × {local} ranks = "
-            f"{local * standing / 2**30:.1f} GiB, but {free / 2**30:.1f} GiB are free"
+            f"-n {local}: {standing / 2**20:.0f} MiB for each process × {local} ranks{probed} = "
+            f"{(local * standing + at_once * models) / 2**30:.1f} GiB, but {free / 2**30:.1f} GiB are free"
         )
     records = collectives()
     names = {name for tier in method.sweep.tier for name in tier.collectives}

@@ -276,8 +276,10 @@ def test_every_command_is_described():
 
 def test_more_ranks_than_memory_holds_are_refused_before_any_starts(capsys, monkeypatch):
     monkeypatch.setattr(sweep_flags, "available_memory", lambda: 4 << 30)
+    monkeypatch.setattr(sweep_flags, "usable_cores", lambda: 1)
     line = one_line(capsys, 2, "measure", "-n", "100000")
-    assert line == "-n 100000: 356 MiB for each process × 100000 ranks = 34765.6 GiB, but 4.0 GiB are free"
+    assert line.endswith(" MiB of probed models × 1 at once = 34765.8 GiB, but 4.0 GiB are free")
+    assert line.startswith("-n 100000: 356 MiB for each process × 100000 ranks + ")
 
 
 def test_one_launch_does_not_count_twice(capsys, tmp_path):

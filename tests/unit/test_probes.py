@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -14,12 +15,16 @@ from inferometer.emulator.measure.probe_table import model_collectives, probe_ta
 from inferometer.emulator.measure.probes import (
     MatmulProbe,
     ModelProbe,
+    kept_bytes,
     levels,
     participants,
     probes_of,
     shared_out,
     step_tokens,
 )
+from inferometer.emulator.workload.build import build
+from inferometer.emulator.workload.precision import Precision
+from inferometer.emulator.workload.step import Step
 
 MODEL = {"model": "llama-3-8b", "scale": 0.03125, "layers": 1}
 COMPUTE = {"rows": [1, 8], "inner": [64, 32], "outer": [64, 128], "models": [MODEL], "batches": [1, 2], "contexts": [8, 16]}
@@ -50,7 +55,7 @@ def test_every_probe_once_matmuls_first_then_the_corners_of_the_models():
     assert {("prefill", 1, 8), ("decode", 2, 16)} <= corners
 
 
-def test_models_come_in_two_goes_and_several_whole_ones_at_once_with_the_corners_alone():
+def test_models_come_in_goes_and_several_whole_ones_at_once_with_the_corners_alone():
     models = [MODEL, MODEL | {"layers": 2}, MODEL | {"tp": 2}]
     compute = Probes(**COMPUTE | {"prompts": [8, [4, 2], 16], "models": models})
     made = method(sweep=load_sweep("default").model_copy(update={"compute": compute}))
@@ -61,14 +66,24 @@ def test_models_come_in_two_goes_and_several_whole_ones_at_once_with_the_corners
     assert {key: len(places) for key, places in per_model.items()} == {
         (1, 1, 1): 7, (1, 2, 1): 7, (2, 1, 1): 4, (2, 2, 1): 4, (2, 1, 2): 7
     }  # fmt: skip
-    middles = [places[:4] for places in per_model.values()]
-    assert max(at for places in middles for at in places) < min(at for places in per_model.values() for at in places[4:])
+    goes = [slice(0, 4), slice(4, 6), slice(6, 7)]  # the first bears a law
+    for before, after in pairwise(goes):
+        ends = max(at for places in per_model.values() for at in places[before])
+        assert ends < min(at for places in per_model.values() for at in places[after])
     for places in per_model.values():
-        for go in (places[:4], places[4:]):
-            phases = [found[at].phase for at in go]
+        for go in goes:
+            phases = [found[at].phase for at in places[go]]
             assert phases == sorted(phases, reverse=True), "prefills first"
     whole = {(probe.batch, probe.tokens) for probe in found if probe.phase == "prefill" and probe.at_once == 1}
     assert whole == {(1, 8), (4, 2), (1, 16)}
+
+
+def test_the_weights_that_a_rank_keeps_are_those_of_every_model_once():
+    probes = probes_of(method(), [1], 1)
+    assert kept_bytes(probes) == kept_bytes(probes[:5]) > 0 == kept_bytes(probes[:4])
+    (model,) = {probe.model for probe in probes[4:]}
+    program = build(model.shape(), model.layout, Step.decode(1, 0), precision=Precision(32, 32, 32))
+    assert kept_bytes(probes) >= program.total("weight_bytes")
 
 
 def test_tokens_of_steps_are_read_from_ids():
