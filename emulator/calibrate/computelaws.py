@@ -13,11 +13,25 @@ from inferometer.emulator.calibrate.computerecords import LINE_UNITS, STREAMED_B
 Array = NDArray[np.float64]
 
 
-def matmul_us(law: ComputeLaw, rows: ArrayLike, inner: ArrayLike, outer: ArrayLike, matrices: ArrayLike = 1.0) -> Array:
-    """Time of rows × inner by inner × outer, the rows spread evenly over so many different matrices, in µs; these broadcast.
+#: Mean rows of a routed matrix from which on it does not matter that some have more, others fewer.
+MANY_ROWS = 8
+COUNTS = np.arange(1.0, 4 * MANY_ROWS + 1)
 
-    Each matrix costs what its own rows do, at least one. Without rows or matrices nothing is done. By the surface alone: how
-    those of models depart from it is calibrate.inmodel's.
+
+def matmul_us(
+    law: ComputeLaw,
+    rows: ArrayLike,
+    inner: ArrayLike,
+    outer: ArrayLike,
+    matrices: ArrayLike = 1.0,
+    routed: ArrayLike = False,
+) -> Array:
+    """Time of rows × inner by inner × outer, the rows spread over so many different matrices, in µs; these broadcast.
+
+    Each matrix costs what its own rows do: the same number for each, at least one; or, routed, numbers as they fall to
+    those that get any (chosen_shares). Two rows may take 1.7 times as long as one, and four 1.2 times as long as two, so
+    that this is another time than that of the mean. Without rows or matrices nothing is done.
+    By the surface alone: how those of models depart from it is calibrate.inmodel's.
     """
     assert law.rows and law.inner and law.outer
     rows, inner, outer, matrices = np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in (rows, inner, outer, matrices)))
@@ -25,8 +39,31 @@ def matmul_us(law: ComputeLaw, rows: ArrayLike, inner: ArrayLike, outer: ArrayLi
     knots = [np.log(its) for its in (law.rows, law.inner, law.outer)]
     times = np.array([law.params[knot(*sizes)].value for sizes in law.knots()], dtype=float)
     table = np.log(times).reshape([len(its) for its in knots])
-    us = np.exp(surface(knots, table, [np.log(np.maximum(v, 1.0)) for v in (each, inner, outer)]))
+
+    def of(*sizes: Array) -> Array:
+        return np.exp(surface(knots, table, [np.log(np.maximum(its, 1.0)) for its in np.broadcast_arrays(*sizes)]))
+
+    us = of(each, inner, outer)
+    few = np.asarray(routed, dtype=bool) & (each < MANY_ROWS)
+    if few.any():
+        scattered = (chosen_shares(each) * of(COUNTS, inner[..., None], outer[..., None])).sum(axis=-1)
+        us = np.where(few, scattered, us)
     return np.where((rows > 0) & (matrices > 0), matrices * us, 0.0)
+
+
+def chosen_shares(mean: ArrayLike) -> Array:
+    """[…, COUNTS]: of the experts that are chosen at all, mean times each, the share that is chosen so many times.
+
+    Many tokens choose a few of the experts each, so that how often one is chosen is near Poisson distributed around some λ;
+    without those that nobody chose the mean is λ/(1 − exp(−λ)), so λ = mean + W(−mean·exp(−mean)), W Lambert's function.
+    """
+    from scipy.special import gammaln, lambertw
+
+    each = np.maximum(np.asarray(mean, dtype=float), 1.0001)  # at 1, where W branches, λ would be 0
+    rate = (each + lambertw(-each * np.exp(-each)).real)[..., None]
+    logs = COUNTS * np.log(rate) - gammaln(COUNTS + 1)
+    weights = np.exp(logs - logs.max(axis=-1, keepdims=True))
+    return np.asarray(weights / weights.sum(axis=-1, keepdims=True))
 
 
 def surface(knots: Sequence[Array], table: Array, at: Sequence[Array]) -> Array:

@@ -76,10 +76,10 @@ def fit_surface(grid: pd.DataFrame, seen_in_models: pd.DataFrame) -> Document | 
 
 def _seen(surface: ComputeLaw, matmuls: pd.DataFrame) -> Document:
     """seen: of every matmul of every probe the median over launches, over the surface's time. matmuls: rows of them."""
-    places = ["probe", "op", "sharded", "rows", "inner", "outer", "matrices"]
+    places = ["probe", "op", "sharded", "rows", "inner", "outer", "matrices", "routed"]
     found = []
-    for (_, _, sharded, rows, inner, outer, matrices), its in matmuls.groupby(places, sort=True):
-        alone = float(matmul_us(surface, rows, inner, outer, matrices))
+    for (_, _, sharded, rows, inner, outer, matrices, routed), its in matmuls.groupby(places, sort=True):
+        alone = float(matmul_us(surface, rows, inner, outer, matrices, routed))
         grouped = matrices != 1
         each = max(rows / matrices, 1.0)
         size = {"rows": each, "inner": int(inner), "outer": int(outer), "grouped": grouped, "sharded": bool(sharded)}
@@ -97,10 +97,10 @@ def _told_by_others(surface: ComputeLaw, matmuls: pd.DataFrame) -> Document:
     for name in model.unique():
         its = matmuls[model == name]
         rest = _seen(surface, matmuls[model != name])["seen"] if (model != name).any() else []
-        rows, inner, outer, matrices, sharded = (
-            its[name].to_numpy(dtype=float) for name in ("rows", "inner", "outer", "matrices", "sharded")
+        rows, inner, outer, matrices, routed, sharded = (
+            its[name].to_numpy(dtype=float) for name in ("rows", "inner", "outer", "matrices", "routed", "sharded")
         )
-        alone = matmul_us(surface, rows, inner, outer, matrices)
+        alone = matmul_us(surface, rows, inner, outer, matrices, routed)
         others = MatmulInModel([SeenMatmul.model_validate(one) for one in rest])
         foretold[model == name] = alone * others.ratio(rows / matrices, inner, outer, matrices != 1, sharded)
     steps = matmuls.assign(foretold=foretold).groupby(["probe", "launch"])[["foretold", "us"]].sum()

@@ -87,7 +87,9 @@ class CalibrationProcessor:
         surface = self._law(place, "matmul")
         if op.kind == "matmul":
             assert op.matmul is not None
-            own = shared * matmul_us(surface, *op.matmul, op.matrices) * self._in_model(surface, op, state.sharded)
+            own = (
+                shared * matmul_us(surface, *op.matmul, op.matrices, op.routed) * self._in_model(surface, op, state.sharded)
+            )
             start = np.minimum(own, _value(surface, "smallest_us"))
             self._note_matmul(surface, op)
         else:

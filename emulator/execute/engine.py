@@ -126,6 +126,11 @@ class Engine:
         """
         return self._step(None if tokens is None else tokens[:, None], 1, routing)
 
+    def choose(self, tokens: torch.Tensor) -> None:
+        """Let the next decode step take these, [batch], for what the last one chose. Without a pipeline only."""
+        assert self.layout.pp == 1
+        self._tokens = [tokens[sequences.to(tokens.device)].to(self.world.device) for sequences in self.parts]
+
     def finish(self) -> None:
         """Receive the last step's tokens: with a pipeline they are on their way until the next step asks for them."""
         if self.tokens_awaited and self.stage_index == 0:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas
 
 KEY = ("backend", "device", "dtype", "scheduler", "threads", "at_once")
-SIZES = ("rows", "inner", "outer", "matrices", "flop", "weight_bytes", "activation_bytes", "kv_bytes")
+SIZES = ("rows", "inner", "outer", "matrices", "routed", "flop", "weight_bytes", "activation_bytes", "kv_bytes")
 PROBE_COLUMNS = (
     "launch", "probe", *KEY, "model", "sharded", "tokens", "op", "after", "kind", *SIZES, "us", "n", "working_set_bytes",
 )  # fmt: skip

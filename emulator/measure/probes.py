@@ -151,7 +151,7 @@ def participants(node_of: Sequence[int], at_once: int) -> list[int]:
 def features(op: Compute) -> dict[str, float]:
     """What an operation's time may depend on."""
     rows, inner, outer = op.matmul or (0, 0, 0)
-    sizes = {"rows": rows, "inner": inner, "outer": outer, "matrices": op.matrices if op.matmul else 0}
+    sizes = {"rows": rows, "inner": inner, "outer": outer, "matrices": op.matrices if op.matmul else 0, "routed": op.routed}
     sizes |= {name: getattr(op, name) for name in ("flop", "weight_bytes", "activation_bytes", "kv_bytes")}
     return {name: float(value) for name, value in sizes.items()}
 

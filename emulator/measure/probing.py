@@ -195,13 +195,15 @@ class Prober:
         source = torch.Generator().manual_seed(self.seed)  # different tokens: equal ones would all go to the same experts
         prompts = torch.randint(engine.shape.vocab, (probe.sequences, probe.tokens), generator=source)
 
-        @torch.inference_mode()
-        def step() -> None:
+        def ready() -> None:
             engine.context = probe.tokens if decoding else 0
-            engine.decode(prompts[:, 0]) if decoding else engine.prefill(prompts)
+            engine.choose(prompts[:, 0])
+
+        def step() -> None:
+            engine.decode() if decoding else engine.prefill(prompts)
 
         def take(step_s: float) -> list[Record]:
-            readings = self._readings(engine, step, step_s)
+            readings = self._readings(engine, ready, step, step_s)
             sizes = {name: {"kind": op.kind, **features(op)} for name, op in operations(program).items()}
             chosen = float(logits_bytes(program.stages[0], program.precision))
             uneven = {name for name, op in operations(program).items() if op.expected}
@@ -212,6 +214,7 @@ class Prober:
 
         # By what the probe is, not by what a step took here: sharded ranks have to make as many steps as the others.
         for _ in range(2 if decoding else 1):  # the first makes what is made once, little beside a prefill
+            ready()
             begin = time.monotonic()
             step()
         return take, time.monotonic() - begin
@@ -228,7 +231,7 @@ class Prober:
             )  # fmt: skip
         return self._engines[key]
 
-    def _readings(self, engine: Engine, step: Callable[[], None], step_s: float) -> np.ndarray:
+    def _readings(self, engine: Engine, ready: Callable[[], None], step: Callable[[], None], step_s: float) -> np.ndarray:
         """[steps, 2 + 2·operations] in ns: the step's begin, start and stop of every operation, the end.
 
         Steps follow steps, as a model runs: after a pause the first take up to twice as long between operations.
@@ -243,7 +246,9 @@ class Prober:
                 if number % block == 0:  # every rank at the same step: they wait for each other
                     self.rests.rest()
                     for _ in range(warm_up):
+                        ready()
                         step()
+                ready()
                 stamps.ns = []
                 begin = perf_counter_ns()
                 step()

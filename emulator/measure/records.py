@@ -118,6 +118,7 @@ class Operation(Record):
     inner: NonNegativeNumber = 0.0
     outer: NonNegativeNumber = 0.0
     matrices: NonNegativeNumber = 0.0
+    routed: NonNegativeNumber = 0.0
     flop: NonNegativeNumber = 0.0
     weight_bytes: NonNegativeNumber = 0.0
     activation_bytes: NonNegativeNumber = 0.0

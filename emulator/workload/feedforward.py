@@ -50,6 +50,7 @@ def expert_block(work: RankWork) -> list[Op]:
     on_rank: dict[str, Any] = {
         "matrices_read": touched_experts(experts, share * layout.ep) / layout.ep,
         "matrices_kept": experts.count // layout.ep,
+        "routed": True,
         "expected": layout.ep > 1,
     }
     ops += _pair(work, "moe", arriving, d_ff, **on_rank)

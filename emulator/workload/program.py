@@ -38,6 +38,8 @@ class Compute:
     matmul: tuple[Size, int, int] | None = None
     matrices: Size = 1.0
     """Different matrices that the rows of a matmul are spread over: experts, heads."""
+    routed: bool = False
+    """The rows fall to the matrices at random; else as many to each."""
     expected: bool = False
     """The rows depend on the routing of tokens, and are the expectation under the program's routing."""
 

@@ -55,6 +55,7 @@ class RankWork:
         bias: bool = False,
         matrices_read: Size = 1.0,
         matrices_kept: int = 1,
+        routed: bool = False,
         expected: bool = False,
     ) -> Compute:
         """rows × inner by inner × outer. Of the experts' matrices several are kept, those that are chosen are read."""
@@ -69,6 +70,7 @@ class RankWork:
             resident_bytes=matrices_kept * matrix_bytes,
             matmul=(rows, inner, outer),
             matrices=matrices_read,
+            routed=routed,
             expected=expected,
         )
 

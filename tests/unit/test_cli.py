@@ -278,7 +278,7 @@ def test_more_ranks_than_memory_holds_are_refused_before_any_starts(capsys, monk
     monkeypatch.setattr(sweep_flags, "available_memory", lambda: 4 << 30)
     monkeypatch.setattr(sweep_flags, "usable_cores", lambda: 1)
     line = one_line(capsys, 2, "measure", "-n", "100000")
-    assert line.endswith(" MiB of probed models × 1 at once = 34765.8 GiB, but 4.0 GiB are free")
+    assert line.endswith(" MiB of probed models × 1 at once = 34766.0 GiB, but 4.0 GiB are free")
     assert line.startswith("-n 100000: 356 MiB for each process × 100000 ranks + ")
 
 

@@ -45,7 +45,9 @@ def probes(
                 {**about, "model": "planted", "sharded": False, "launch": launch, "n": 20, "working_set_bytes": 2**27, **row}
             )
     return pd.DataFrame(rows, columns=list(PROBE_COLUMNS)).fillna(
-        dict.fromkeys(("tokens", "rows", "inner", "outer", "matrices", "activation_bytes", "kv_bytes", "flop"), 0.0)
+        dict.fromkeys(
+            ("tokens", "rows", "inner", "outer", "matrices", "routed", "activation_bytes", "kv_bytes", "flop"), 0.0
+        )
     )
 
 

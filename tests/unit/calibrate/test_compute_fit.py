@@ -47,6 +47,23 @@ def test_rows_spread_over_matrices_cost_each_matrix_its_own_rows():
     assert float(computelaws.matmul_us(law, 0, 512, 512)) == 0.0
 
 
+def test_rows_that_fall_to_matrices_at_random_cost_what_their_numbers_do():
+    law = laws(probes(noise=0.0))[1, "matmul", None]
+    of = [float(computelaws.matmul_us(law, rows, 512, 512)) for rows in range(1, 40)]
+    drawn = np.random.default_rng(0)
+    for tokens, experts, active in [(4, 16, 2), (12, 32, 4), (40, 16, 2)]:
+        choices = np.argsort(drawn.random((4000, tokens, experts)), axis=2)[..., :active].reshape(4000, -1)
+        counts = np.stack([(choices == expert).sum(axis=1) for expert in range(experts)], axis=1)
+        measured = np.concatenate([[0.0], of])[counts].sum(axis=1).mean()
+        touched = (counts > 0).sum(axis=1).mean()
+        told = float(computelaws.matmul_us(law, tokens * active, 512, 512, touched, routed=True))
+        assert told == pytest.approx(measured, rel=0.02)
+    many = [float(computelaws.matmul_us(law, 1024, 512, 512, 8, routed=routed)) for routed in (True, False)]
+    assert many[0] == many[1]
+    assert computelaws.chosen_shares([1.0, 2.0]).sum(axis=-1) == pytest.approx([1, 1])
+    assert computelaws.chosen_shares(1.0)[0] == pytest.approx(1, abs=1e-3)
+
+
 @pytest.mark.parametrize("op", ["attention", "stream"])
 def test_a_line_is_found_again(op):
     law = laws(probes(noise=0.0))[1, op, None]
