@@ -58,7 +58,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--bits", type=int, choices=(16, 32), default=32, help="bfloat16 or float32 (default 32)")
     parser.add_argument("--steps", type=int, metavar="N", help="most timed steps of each phase and launch (default 100)")
-    parser.add_argument("--seed", type=int, default=0, help="of weights and prompts (default 0)")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of weights and prompts of the first launch; others count on (default 0)"
+    )
     parser.add_argument(
         "-o", "--output", metavar="FILE", default="model.emulation.jsonl", help="raw samples (default model.emulation.jsonl)"
     )
