@@ -56,6 +56,7 @@ class Launch:
     world: Communicator
     cores: int
     number: int = 0
+    """Of the launch, from 0: each draws what it probes anew."""
     meshes: list[GroupMesh] = field(default_factory=list)
     seats: list[Seat] = field(default_factory=list)
     solo: Communicator | None = None

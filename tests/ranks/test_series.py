@@ -62,3 +62,20 @@ def test_cells_run_in_the_launchs_order_and_leave_nothing(ranks):
             assert len(found) == 2 and sum(found[0].instrumented & ~found[0].lead) >= 3
             assert any(line.kind in ("send", "recv") for line in found[0].lines) == ("pp" in layout)
             assert any(line.kind == "all_to_all" for line in found[0].lines) == ("ep" in layout)
+
+
+def routed(world, control):
+    """What the routers of a launch sent where, in the first prefill, of launches 0, 0, 1."""
+    hosts = [HostReport(**report) for report in control.gather_all("hosts", asdict(this_host()))]
+    matrix = Matrix(cells=[MATRIX.cells[1]])
+    found = []
+    for launch in (0, 0, 1):
+        sink = Kept() if world.rank == 0 else None
+        Series(matrix, control, Placement.from_reports(hosts), world).carry_out(launch, lambda: False, sink)
+        found.append(sink and next(record["executed"] for record in sink.records if record["record"] == "step"))
+    return found
+
+
+def test_every_launch_draws_weights_and_prompts_of_its_own(ranks):
+    (one, again, other), _ = ranks(2, routed)
+    assert one == again != other
