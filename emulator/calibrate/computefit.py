@@ -33,7 +33,7 @@ def fit_compute(probes: pd.DataFrame) -> list[Document]:
     for key, rows in probes.groupby(list(ComputeTarget.model_fields), sort=True):
         target = dict(zip(ComputeTarget.model_fields, key))
         laws = list(_laws(rows))
-        if {law["op"] for law in laws if not law.get("sharded")} == {"matmul", *GROWS_WITH}:
+        if {law["op"] for law in laws if not law.get("sharded") and "before" not in law} == {"matmul", *GROWS_WITH}:
             found += [{"target": target, **law} for law in laws]
     return found
 
@@ -51,13 +51,15 @@ def _laws(rows: pd.DataFrame) -> Iterator[Document]:
 
 
 def _lines(models: pd.DataFrame) -> Iterator[Document]:
-    between = models[models["kind"] == "between"]
-    parts: list[tuple[Document, pd.DataFrame]] = [({"op": kind}, models[models["kind"] == kind]) for kind in GROWS_WITH]
-    parts += [({"op": "between", "before": name}, led) for name, led in between.groupby("op", sort=True)]
-    ways = between.groupby(["after", "op"], sort=True)
-    parts += [({"op": "between", "after": after, "before": name}, way) for (after, name), way in ways]
-    for about, its in parts:
-        # Of what lies between operations only for single ways: a law over several would follow none of them.
-        line = operation_line(its, GROWS_WITH[about["op"]], near=about["op"] != "between" or "after" in about)
-        if line is not None:
-            yield about | line
+    """Of every kind of operation over all of them, then of each operation over all ways to it, then of each way."""
+    for kind in GROWS_WITH:
+        its = models[models["kind"] == kind]
+        parts: list[tuple[Document, pd.DataFrame]] = [({"op": kind}, its)]
+        parts += [({"op": kind, "before": name}, some) for name, some in its.groupby("op", sort=True)]
+        ways = its.groupby(["after", "op"], sort=True)
+        parts += [({"op": kind, "after": after, "before": name}, way) for (after, name), way in ways]
+        for about, some in parts:
+            # Of what lies between operations only for single ways: a law over several would follow none of them.
+            line = operation_line(some, GROWS_WITH[kind], near=kind != "between" or "after" in about)
+            if line is not None:
+                yield about | line

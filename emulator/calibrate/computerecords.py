@@ -99,9 +99,9 @@ class ComputeLaw(Record):
     """The time of one kind of operation on one rank, µs.
 
     op: "matmul", "attention", "stream", or "between": what the engine does on the way to an operation (activation functions,
-    residual sums, top-k, Python). after, before: what it lies between, null for the law over all: before it leads to a
-    computation, after it comes from the computation before that and the collectives since ("moe.router, moe.counts").
-    Its activation_bytes are what enters the operation before which it lies.
+    residual sums, top-k, Python). after, before: of one way, null for the law over all: before is the computation, that it is
+    of or leads to, after the computation before that and the collectives since ("moe.router, moe.counts"), "" at a step's
+    beginning. Of what lies between, activation_bytes are what enters the operation before which it lies.
     sharded: of steps with collectives, after which what is computed finds core and caches cold; else of steps without.
     A matmul's law holds for both. seen: how operations of models depart from the surface or the line.
     A parameter of a line that is not identified adds nothing: o then holds what it adds at the one size measured.

@@ -15,15 +15,19 @@ from numpy.typing import ArrayLike
 from inferometer.emulator.calibrate.computerecords import SEEN_SIZES, ComputeLaw, SeenMatmul, SeenSizes
 from inferometer.emulator.calibrate.departure import Array, Departure, Kernel, features
 
-#: Over ln rows, ln inner, ln outer, from one matrix to several (experts, heads), from a whole model to a sharded one: one
-#: for what is common to many, one for what is particular.
+#: From one row to several another kernel is at work (a matrix times a vector), and copies fall away: not half as much alike.
+SEVERAL = 0.5
+#: Over ln rows, ln inner, ln outer, from one matrix to several (experts, heads), from a whole model to a sharded one, from one
+#: row to several: one for what is common to many, one for what is particular.
 MATMULS: tuple[Kernel, ...] = (
-    (0.1, (float(np.log(16)), float(np.log(16)), float(np.log(16)), 2.0, 2.0)),
-    (0.2, (float(np.log(3)), float(np.log(1.5)), float(np.log(1.5)), 1.0, 1.0)),
+    (0.1, (float(np.log(16)), float(np.log(16)), float(np.log(16)), 2.0, 2.0, SEVERAL)),
+    (0.2, (float(np.log(3)), float(np.log(1.5)), float(np.log(1.5)), 1.0, 1.0, SEVERAL)),
 )
 #: Over ln of SEEN_SIZES. What is done on the way to experts differs from make to make, and goes with their number.
 #: What comes once a step, and goes with sizes of its own, is slower the more tokens a step has: caches have forgotten it.
-SIZES: tuple[Kernel, ...] = ((0.2, tuple(float(np.log(16 if name == "tokens" else 2)) for name in SEEN_SIZES)),)
+SIZES: tuple[Kernel, ...] = (
+    (0.2, (*(float(np.log(16 if name == "tokens" else 2)) for name in SEEN_SIZES), SEVERAL)),
+)
 #: Of one that was seen, on ln.
 NOISE_MATMUL, NOISE_SIZES = 0.03, 0.05
 
@@ -43,7 +47,7 @@ class MatmulInModel:
 
 def _matmul_at(rows: ArrayLike, inner: ArrayLike, outer: ArrayLike, grouped: ArrayLike, sharded: ArrayLike) -> Array:
     logs = (np.log(np.maximum(its, 1.0)) for its in (rows, inner, outer))
-    return features(*logs, grouped, sharded)
+    return features(*logs, grouped, sharded, _several(rows))
 
 
 class SizesInModel:
@@ -59,7 +63,13 @@ class SizesInModel:
 
 
 def _sizes_at(*sizes: ArrayLike) -> Array:
-    return features(*(np.log(np.maximum(its, 1.0)) for its in sizes))
+    tokens = sizes[SEEN_SIZES.index("tokens")]
+    return features(*(np.log(np.maximum(its, 1.0)) for its in sizes), _several(tokens))
+
+
+def _several(count: ArrayLike) -> Array:
+    """0 of one row, 1 of two or more; what is routed has means between."""
+    return np.clip(np.asarray(count, dtype=float) - 1.0, 0.0, 1.0)
 
 
 def matmuls_seen(law: ComputeLaw) -> MatmulInModel | None:

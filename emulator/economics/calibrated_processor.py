@@ -83,7 +83,8 @@ class CalibrationProcessor:
         own: Size
         lead: Size = 0.0
         if after:
-            lead = shared * self._line_us(self._between(place, after, op.name), entering(op, precision) | tokens)
+            way = self._on_way(place, "between", after, op.name)
+            lead = shared * self._line_us(way, entering(op, precision) | tokens)
         surface = self._law(place, "matmul")
         if op.kind == "matmul":
             assert op.matmul is not None
@@ -93,11 +94,12 @@ class CalibrationProcessor:
             start = np.minimum(own, _value(surface, "smallest_us"))
             self._note_matmul(surface, op)
         else:
-            law = self._law(place, op.kind)
+            law = self._on_way(place, op.kind, after, op.name)
             own = shared * self._line_us(law, sizes | tokens)
             start = np.minimum(own, law.params["o"].value or 0.0)
+            domain = self._law(place, op.kind).domain
             for size, value in sizes.items():
-                low_high = getattr(law.domain, size)
+                low_high = getattr(domain, size)
                 if low_high and np.max(value) > FAR * low_high[1] > 0:
                     self._note(f"{op.kind}: {size} of {np.max(value):.3g} is beyond the {low_high[1]:.3g} measured")
         memory = op.memory_bytes / _value(surface, "memory_gb_per_s") / 1e9
@@ -107,12 +109,13 @@ class CalibrationProcessor:
     def begin_s(self, precision: Precision, state: State) -> Size:
         """What the engine does before the first operation of a step."""
         place, shared = self._place(precision, state)
-        return shared * self._line_us(self._between(place, (), BEGIN), {"tokens": state.tokens}) * US
+        return shared * self._line_us(self._on_way(place, "between", (), BEGIN), {"tokens": state.tokens}) * US
 
-    def end_s(self, logits_bytes: Size, precision: Precision, state: State) -> Size:
+    def end_s(self, logits_bytes: Size, precision: Precision, state: State, after: Sequence[str]) -> Size:
         """The choice of tokens from logits; nothing where there are none."""
         place, shared = self._place(precision, state)
-        chosen = self._line_us(self._between(place, (), END), {"activation_bytes": logits_bytes, "tokens": state.tokens})
+        way = self._on_way(place, "between", after, END)
+        chosen = self._line_us(way, {"activation_bytes": logits_bytes, "tokens": state.tokens})
         return np.where(np.asarray(logits_bytes) > 0, shared * chosen * US, 0.0)
 
     def accelerator(self, memory_bytes: float, node_size: int) -> Accelerator:
@@ -192,8 +195,8 @@ class CalibrationProcessor:
             raise InputError(f"calibration {self._id} has no law of {op} in {dtype} on {level} ranks at once")
         return law
 
-    def _between(self, place: Place, after: Sequence[str], before: str) -> ComputeLaw:
-        """The law of this way, of the one without the collectives on it, of all ways to the same operation, or of all."""
+    def _on_way(self, place: Place, op: str, after: Sequence[str], before: str) -> ComputeLaw:
+        """The law of this way, of the one without the collectives on it, of all ways to the same operation, or of the kind."""
         dtype, level, sharded = place
         ways = [
             (sharded, chain(after)),
@@ -202,8 +205,8 @@ class CalibrationProcessor:
             (sharded, None),
             (False, None),
         ]
-        found = (self._laws.get((dtype, level, kind, "between", way, before)) for kind, way in ways)
-        return next((law for law in found if law is not None), None) or self._law(place, "between")
+        found = (self._laws.get((dtype, level, kind, op, way, before)) for kind, way in ways)
+        return next((law for law in found if law is not None), None) or self._law(place, op)
 
     def _line_us(self, law: ComputeLaw, sizes: dict[str, Size]) -> Size:
         """By the line, and by how what was measured near departs from it."""

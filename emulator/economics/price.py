@@ -117,7 +117,7 @@ def priced_ops(
                 yield PricedOp(op, times_over(segment.repeat, terms), segment.repeat * time.lead_s)
         apart = apart + segment.repeat * sum(busy, 0.0) if ends_at < 0 else since
     around = processor.begin_s(precision, state) / program.micro_batches
-    around = around + processor.end_s(logits_bytes(stage, precision), precision, state)
+    around = around + processor.end_s(logits_bytes(stage, precision), precision, state, come)
     yield PricedOp(None, Terms(around), around)
 
 

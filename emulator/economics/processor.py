@@ -64,8 +64,8 @@ class Processor(Protocol):
         """What lies before the first operation of a step."""
         ...
 
-    def end_s(self, logits_bytes: Size, precision: Precision, state: State) -> Size:
-        """What lies after the last: the choice of tokens from logits, nothing where there are none."""
+    def end_s(self, logits_bytes: Size, precision: Precision, state: State, after: Sequence[str]) -> Size:
+        """What lies after the last: the choice of tokens from logits, nothing where there are none. after: as of time."""
         ...
 
 
@@ -90,7 +90,7 @@ class Datasheet:
         """Nothing: a datasheet says nothing of it."""
         return 0.0
 
-    def end_s(self, logits_bytes: Size, precision: Precision, state: State) -> Size:
+    def end_s(self, logits_bytes: Size, precision: Precision, state: State, after: Sequence[str]) -> Size:
         """Nothing: a datasheet says nothing of it."""
         return 0.0
 

@@ -126,5 +126,5 @@ class _Unknown:
     def begin_s(self, precision: Precision, state: State) -> Size:
         return 0.0
 
-    def end_s(self, logits_bytes: Size, precision: Precision, state: State) -> Size:
+    def end_s(self, logits_bytes: Size, precision: Precision, state: State, after: Sequence[str]) -> Size:
         return 0.0

@@ -13,7 +13,9 @@ Record = dict[str, Any]
 
 
 def apart(names: list[str], readings: np.ndarray, sizes: dict[str, Record], width: int, chosen_bytes: float) -> list[Record]:
-    """Steps taken apart: each computation, and each way from one to the next, as the mean over its occurrences in a step.
+    """Steps taken apart: each computation, and the way to it from the one before, as the mean over their occurrences in a step.
+
+    After another computation, or collectives since, a computation finds other things in the caches: it is one of its own.
 
     names: of the operations as executed; readings [steps, 2 + 2·operations]: the beginning of the step, start and stop of
     every operation, the end. sizes: of each computation its kind and features; width: bytes of an element; chosen_bytes: of
@@ -23,7 +25,7 @@ def apart(names: list[str], readings: np.ndarray, sizes: dict[str, Record], widt
     own = readings[:, 2:-1:2] - readings[:, 1:-1:2]
     edges = readings.reshape(len(readings), -1, 2)
     before = edges[:, :, 1] - edges[:, :, 0]  # one more than there are operations
-    at: dict[str, list[int]] = {name: [] for name in sizes}
+    at: dict[tuple[str, str], list[int]] = {}
     legs: dict[tuple[str, str], list[list[int]]] = {}
     way: list[int] = []
     come: list[str] = []
@@ -33,13 +35,15 @@ def apart(names: list[str], readings: np.ndarray, sizes: dict[str, Record], widt
             legs.setdefault((chain(come), name), []).append(way)
             way = []
         if name in sizes:
-            at[name].append(index)
+            at.setdefault((chain(come), name), []).append(index)
         come = way_on(come, name, computes=name in sizes)
-    found = [{"op": name, **its, "ns": _means(own[:, at[name]])} for name, its in sizes.items()]
+    found: list[Record] = []
+    for (after, name), its in at.items():
+        found.append({"op": name, "after": after, **sizes[name], "ns": _means(own[:, its])})
     for (after, name), ways in legs.items():
         about: Record = {"op": name, "after": after, "activation_bytes": 0.0}
         if not after:
-            about = {"op": BEGIN}
+            about = {"op": BEGIN, "after": after}
         elif name == END:
             about |= {"activation_bytes": chosen_bytes}
         else:
