@@ -14,8 +14,9 @@ from inferometer.emulator.measure.samples import SamplesFile, read_records
 from inferometer.launch.events import Event, Listener
 from inferometer.launch.identity import Identity
 from inferometer.launch.job import Job
-from inferometer.launch.local import rank_environment, run_ranks
+from inferometer.launch.local import run_ranks
 from inferometer.launch.measuring import keep_aside, logs_of
+from inferometer.launch.rank_environment import rank_environment
 from inferometer.launch.rank_log import redirect_output
 from inferometer.launch.sampling import faults_to, require_mpi
 from inferometer.launch.worker import take_part

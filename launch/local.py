@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from inferometer.emulator.errors import InputError
 from inferometer.launch.events import Event, EventPipe, Listener
 from inferometer.launch.job import Job
 from inferometer.launch.last_words import blamed_by_launcher
+from inferometer.launch.rank_environment import rank_environment
 from inferometer.launch.rank_log import last_line, remove_log
 from inferometer.launch.worker import EVENTS_VARIABLE, PARENT_VARIABLE
 
@@ -39,13 +40,6 @@ class Outcome:
 
     reason: str
     text: str = ""
-
-
-def rank_environment(variables: Mapping[str, str], threads: int) -> dict[str, str]:
-    """The environment of a rank: this process's, with one OpenMP thread per rank unless the user said otherwise."""
-    ranks = dict(variables)
-    ranks.setdefault("OMP_NUM_THREADS", str(threads))
-    return ranks
 
 
 def run_ranks(job: Job, listener: Listener) -> Outcome:

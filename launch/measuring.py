@@ -18,7 +18,8 @@ from inferometer.emulator.measure.header import comparable, first_difference, he
 from inferometer.emulator.measure.method import Method
 from inferometer.emulator.measure.samples import SamplesFile, read_header, read_records
 from inferometer.launch.job import Job
-from inferometer.launch.local import Outcome, rank_environment
+from inferometer.launch.local import Outcome
+from inferometer.launch.rank_environment import rank_environment
 
 RunRanks = Callable[[Job], Outcome]
 

@@ -21,6 +21,7 @@ from inferometer.launch.events import Event, Listener, pipe_writer
 from inferometer.launch.identity import Identity, identity_from
 from inferometer.launch.job import Job
 from inferometer.launch.memory import keep_memory
+from inferometer.launch.rank_environment import rank_environment
 from inferometer.launch.rank_log import redirect_output, remove_log
 
 EVENTS_VARIABLE = "INFEROMETER_EVENTS"
@@ -236,7 +237,7 @@ def _cores() -> int:
 
 
 def _quiet_libraries(threads: int) -> None:
-    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    os.environ.update(rank_environment(os.environ, threads))
     # c10d warns about host names that do not resolve; what matters of its messages comes as exceptions.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 

@@ -45,7 +45,9 @@ class Weights:
             part = here[start : start + step]
             first = rows.start + start
             part[:] = _uniform(self._row_keys(name, first, len(part)), counters)
-        return torch.from_numpy(shard * np.float32((3 / inner) ** 0.5)).to(self.device, self.dtype)
+        shard *= np.float32((3 / inner) ** 0.5)
+        # A copy, into memory that torch has allocated: aligned to cache lines, on huge pages where they are permitted.
+        return torch.from_numpy(shard).to(self.device, self.dtype, copy=True)
 
     def vector(self, name: str, length: int, part: range | None = None, *, around: float = 0.0) -> torch.Tensor:
         """[len(part)] of the vector ``name``: biases around 0, scales of norms around 1, by 0.1 at most."""

@@ -33,22 +33,39 @@ def matmul_us(
     that this is another time than that of the mean. Without rows or matrices nothing is done.
     By the surface alone: how those of models depart from it is calibrate.inmodel's.
     """
-    assert law.rows and law.inner and law.outer
     rows, inner, outer, matrices = np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in (rows, inner, outer, matrices)))
     each = np.maximum(rows / np.maximum(matrices, 1e-12), 1.0)
+    us = surface_us(law, each, inner, outer)
+    few = np.asarray(routed, dtype=bool) & (each < MANY_ROWS)
+    if few.any():
+        us = np.where(few, _by_count(law, each, inner, outer).sum(axis=-1), us)
+    return np.where((rows > 0) & (matrices > 0), matrices * us, 0.0)
+
+
+def several_share(law: ComputeLaw, each: ArrayLike, inner: ArrayLike, outer: ArrayLike, routed: ArrayLike) -> Array:
+    """The part of a matmul's time that matrices of two rows or more take; each: mean rows of a matrix. These broadcast."""
+    each, inner, outer = np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in (each, inner, outer)))
+    few = np.asarray(routed, dtype=bool) & (each < MANY_ROWS)
+    found = np.clip(each - 1, 0.0, 1.0)
+    if few.any():
+        times = _by_count(law, each, inner, outer)
+        found = np.where(few, 1 - times[..., 0] / times.sum(axis=-1), found)
+    return found
+
+
+def _by_count(law: ComputeLaw, each: Array, inner: Array, outer: Array) -> Array:
+    """[…, COUNTS]: of a routed matrix's mean time, the parts of the numbers of rows that it may get."""
+    return chosen_shares(each) * surface_us(law, COUNTS, inner[..., None], outer[..., None])
+
+
+def surface_us(law: ComputeLaw, rows: ArrayLike, inner: ArrayLike, outer: ArrayLike) -> Array:
+    """Time of rows × inner by inner × outer, one matrix, in µs; these broadcast."""
+    assert law.rows and law.inner and law.outer
     knots = [np.log(its) for its in (law.rows, law.inner, law.outer)]
     times = np.array([law.params[knot(*sizes)].value for sizes in law.knots()], dtype=float)
     table = np.log(times).reshape([len(its) for its in knots])
-
-    def of(*sizes: Array) -> Array:
-        return np.exp(surface(knots, table, [np.log(np.maximum(its, 1.0)) for its in np.broadcast_arrays(*sizes)]))
-
-    us = of(each, inner, outer)
-    few = np.asarray(routed, dtype=bool) & (each < MANY_ROWS)
-    if few.any():
-        scattered = (chosen_shares(each) * of(COUNTS, inner[..., None], outer[..., None])).sum(axis=-1)
-        us = np.where(few, scattered, us)
-    return np.where((rows > 0) & (matrices > 0), matrices * us, 0.0)
+    at = np.broadcast_arrays(*(np.asarray(its, dtype=float) for its in (rows, inner, outer)))
+    return np.exp(surface(knots, table, [np.log(np.maximum(its, 1.0)) for its in at]))
 
 
 def chosen_shares(mean: ArrayLike) -> Array:

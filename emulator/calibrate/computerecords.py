@@ -54,7 +54,8 @@ class ComputeDomain(Record):
 class SeenMatmul(Record):
     """A matmul of a probed model: rows of each matrix, one matrix or several (grouped), in a whole or a sharded model.
 
-    ratio: its time over that by the surface.
+    several: the part of its time, by the surface, that matrices of two rows or more take. ratio: its time over that by the
+    surface.
     """
 
     rows: FiniteFloat = Field(ge=1)
@@ -62,6 +63,7 @@ class SeenMatmul(Record):
     outer: int = Field(ge=1)
     grouped: bool
     sharded: bool
+    several: FiniteFloat = Field(default=1.0, ge=0, le=1)
     ratio: FiniteFloat = Field(gt=0)
 
 
@@ -99,8 +101,8 @@ class ComputeLaw(Record):
     """The time of one kind of operation on one rank, µs.
 
     op: "matmul", "attention", "stream", or "between": what the engine does on the way to an operation (activation functions,
-    residual sums, top-k, Python). after, before: of one way, null for the law over all: before is the computation, that it is
-    of or leads to, after the computation before that and the collectives since ("moe.router, moe.counts"), "" at a step's
+    residual sums, top-k, Python). after, before: of one way, null for the law over all: before is the computation that it is
+    of, or leads to; after the computation before that and the collectives since ("moe.router, moe.counts"), "" at a step's
     beginning. Of what lies between, activation_bytes are what enters the operation before which it lies.
     sharded: of steps with collectives, after which what is computed finds core and caches cold; else of steps without.
     A matmul's law holds for both. seen: how operations of models depart from the surface or the line.

@@ -7,7 +7,7 @@ with grouped heads, with latent ones).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,19 +15,15 @@ from numpy.typing import ArrayLike
 from inferometer.emulator.calibrate.computerecords import SEEN_SIZES, ComputeLaw, SeenMatmul, SeenSizes
 from inferometer.emulator.calibrate.departure import Array, Departure, Kernel, features
 
-#: From one row to several another kernel is at work (a matrix times a vector), and copies fall away: not half as much alike.
-SEVERAL = 0.5
-#: Over ln rows, ln inner, ln outer, from one matrix to several (experts, heads), from a whole model to a sharded one, from one
-#: row to several: one for what is common to many, one for what is particular.
+#: Over ln rows, ln inner, ln outer, from one matrix to several (experts, heads), from a whole model to a sharded one: one
+#: for what is common to many, one for what is particular.
 MATMULS: tuple[Kernel, ...] = (
-    (0.1, (float(np.log(16)), float(np.log(16)), float(np.log(16)), 2.0, 2.0, SEVERAL)),
-    (0.2, (float(np.log(3)), float(np.log(1.5)), float(np.log(1.5)), 1.0, 1.0, SEVERAL)),
+    (0.1, (float(np.log(16)), float(np.log(16)), float(np.log(16)), 2.0, 2.0)),
+    (0.2, (float(np.log(3)), float(np.log(1.5)), float(np.log(1.5)), 1.0, 1.0)),
 )
 #: Over ln of SEEN_SIZES. What is done on the way to experts differs from make to make, and goes with their number.
 #: What comes once a step, and goes with sizes of its own, is slower the more tokens a step has: caches have forgotten it.
-SIZES: tuple[Kernel, ...] = (
-    (0.2, (*(float(np.log(16 if name == "tokens" else 2)) for name in SEEN_SIZES), SEVERAL)),
-)
+SIZES: tuple[Kernel, ...] = ((0.2, tuple(float(np.log(16 if name == "tokens" else 2)) for name in SEEN_SIZES)),)
 #: Of one that was seen, on ln.
 NOISE_MATMUL, NOISE_SIZES = 0.03, 0.05
 
@@ -36,40 +32,43 @@ class MatmulInModel:
     """The departure as a function. seen: of one surface; without any it is 1 everywhere."""
 
     def __init__(self, seen: Sequence[SeenMatmul]) -> None:
-        names = ("rows", "inner", "outer", "grouped", "sharded")
-        at = _matmul_at(*(np.array([getattr(its, name) for its in seen], dtype=float) for name in names))
-        self._departure = Departure(at, [its.ratio for its in seen], MATMULS, NOISE_MATMUL)
+        names = ("rows", "inner", "outer", "grouped", "sharded", "several")
+        *at, several = (np.array([getattr(its, name) for its in seen], dtype=float) for name in names)
+        self._departure = Departure(_matmul_at(*at), [its.ratio for its in seen], MATMULS, NOISE_MATMUL, several)
 
-    def ratio(self, rows: ArrayLike, inner: ArrayLike, outer: ArrayLike, grouped: ArrayLike, sharded: ArrayLike) -> Array:
-        """Time in a model over time by the surface; rows: of each matrix. These broadcast."""
-        return self._departure.ratio(_matmul_at(rows, inner, outer, grouped, sharded))
+    def ratio(
+        self, rows: ArrayLike, inner: ArrayLike, outer: ArrayLike, grouped: ArrayLike, sharded: ArrayLike, several: ArrayLike
+    ) -> Array:
+        """Time in a model over time by the surface. As SeenMatmul has them; these broadcast."""
+        return self._departure.ratio(_matmul_at(rows, inner, outer, grouped, sharded), several)
 
 
 def _matmul_at(rows: ArrayLike, inner: ArrayLike, outer: ArrayLike, grouped: ArrayLike, sharded: ArrayLike) -> Array:
     logs = (np.log(np.maximum(its, 1.0)) for its in (rows, inner, outer))
-    return features(*logs, grouped, sharded, _several(rows))
+    return features(*logs, grouped, sharded)
 
 
 class SizesInModel:
     """The same of a line."""
 
     def __init__(self, seen: Sequence[SeenSizes]) -> None:
-        at = _sizes_at(*(np.array([getattr(its, name) for its in seen]) for name in SEEN_SIZES))
-        self._departure = Departure(at, [its.ratio for its in seen], SIZES, NOISE_SIZES)
+        sizes = {name: np.array([getattr(its, name) for its in seen]) for name in SEEN_SIZES}
+        self._departure = Departure(
+            _sizes_at(sizes), [its.ratio for its in seen], SIZES, NOISE_SIZES, _several(sizes["tokens"])
+        )
 
     def ratio(self, **sizes: ArrayLike) -> Array:
         """Time in a model over time by the line, by SEEN_SIZES; missing ones are 0. These broadcast."""
-        return self._departure.ratio(_sizes_at(*(sizes.get(name, 0.0) for name in SEEN_SIZES)))
+        return self._departure.ratio(_sizes_at(sizes), _several(sizes.get("tokens", 0.0)))
 
 
-def _sizes_at(*sizes: ArrayLike) -> Array:
-    tokens = sizes[SEEN_SIZES.index("tokens")]
-    return features(*(np.log(np.maximum(its, 1.0)) for its in sizes), _several(tokens))
+def _sizes_at(sizes: Mapping[str, ArrayLike]) -> Array:
+    return features(*(np.log(np.maximum(sizes.get(name, 0.0), 1.0)) for name in SEEN_SIZES))
 
 
-def _several(count: ArrayLike) -> Array:
-    """0 of one row, 1 of two or more; what is routed has means between."""
-    return np.clip(np.asarray(count, dtype=float) - 1.0, 0.0, 1.0)
+def _several(tokens: ArrayLike) -> Array:
+    """1 for a step of more than one token."""
+    return (np.asarray(tokens, dtype=float) > 1).astype(float)
 
 
 def matmuls_seen(law: ComputeLaw) -> MatmulInModel | None:

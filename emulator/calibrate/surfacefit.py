@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inferometer.emulator.calibrate.computelaws import matmul_us
+from inferometer.emulator.calibrate.computelaws import matmul_us, several_share
 from inferometer.emulator.calibrate.computeparameters import intervals_of, parameter, relative_errors
 from inferometer.emulator.calibrate.computerecords import SURFACE, ComputeLaw, ComputeTarget, SeenMatmul, knot
 from inferometer.emulator.calibrate.inmodel import MatmulInModel
@@ -83,6 +83,7 @@ def _seen(surface: ComputeLaw, matmuls: pd.DataFrame) -> Document:
         grouped = matrices != 1
         each = max(rows / matrices, 1.0)
         size = {"rows": each, "inner": int(inner), "outer": int(outer), "grouped": grouped, "sharded": bool(sharded)}
+        size |= {"several": float(several_share(surface, each, inner, outer, routed))}
         found.append({**size, "ratio": float(its["us"].median()) / alone})
     return {"seen": found}
 
@@ -102,7 +103,9 @@ def _told_by_others(surface: ComputeLaw, matmuls: pd.DataFrame) -> Document:
         )
         alone = matmul_us(surface, rows, inner, outer, matrices, routed)
         others = MatmulInModel([SeenMatmul.model_validate(one) for one in rest])
-        foretold[model == name] = alone * others.ratio(rows / matrices, inner, outer, matrices != 1, sharded)
+        each = np.maximum(rows / matrices, 1.0)
+        several = several_share(surface, each, inner, outer, routed)
+        foretold[model == name] = alone * others.ratio(each, inner, outer, matrices != 1, sharded, several)
     steps = matmuls.assign(foretold=foretold).groupby(["probe", "launch"])[["foretold", "us"]].sum()
     return {
         "held_out": relative_errors(foretold, matmuls["us"].to_numpy()),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from inferometer.emulator.calibrate.computelaws import line_us, matmul_us
+from inferometer.emulator.calibrate.computelaws import line_us, matmul_us, several_share
 from inferometer.emulator.calibrate.computerecords import BEGIN, END, ComputeLaw, ComputeTarget
 from inferometer.emulator.calibrate.inmodel import matmuls_seen, sizes_seen
 from inferometer.emulator.economics.accelerator import Accelerator
@@ -196,7 +196,7 @@ class CalibrationProcessor:
         return law
 
     def _on_way(self, place: Place, op: str, after: Sequence[str], before: str) -> ComputeLaw:
-        """The law of this way, of the one without the collectives on it, of all ways to the same operation, or of the kind."""
+        """The law of this way, of the one without the collectives on it, of all ways to the operation, or of the kind."""
         dtype, level, sharded = place
         ways = [
             (sharded, chain(after)),
@@ -219,8 +219,9 @@ class CalibrationProcessor:
         if seen is None or op.matmul is None:
             return 1.0
         rows, inner, outer = op.matmul
-        each = np.asarray(rows) / np.maximum(op.matrices, 1e-12)
-        return seen.ratio(each, inner, outer, np.asarray(op.matrices) != 1, sharded)
+        each = np.maximum(np.asarray(rows) / np.maximum(op.matrices, 1e-12), 1.0)
+        several = several_share(surface, each, inner, outer, op.routed)
+        return seen.ratio(each, inner, outer, np.asarray(op.matrices) != 1, sharded, several)
 
     def _note_matmul(self, law: ComputeLaw, op: Compute) -> None:
         assert op.matmul is not None and law.inner and law.outer

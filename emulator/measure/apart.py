@@ -13,9 +13,9 @@ Record = dict[str, Any]
 
 
 def apart(names: list[str], readings: np.ndarray, sizes: dict[str, Record], width: int, chosen_bytes: float) -> list[Record]:
-    """Steps taken apart: each computation, and the way to it from the one before, as the mean over their occurrences in a step.
+    """Steps taken apart: each computation, and the way to it from the one before, as means over their occurrences in a step.
 
-    After another computation, or collectives since, a computation finds other things in the caches: it is one of its own.
+    After another computation, or other collectives, a computation finds other things in the caches: it is one of its own.
 
     names: of the operations as executed; readings [steps, 2 + 2·operations]: the beginning of the step, start and stop of
     every operation, the end. sizes: of each computation its kind and features; width: bytes of an element; chosen_bytes: of

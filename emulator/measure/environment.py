@@ -17,6 +17,7 @@ VARIABLE_PREFIXES = (
     "NCCL_",
     "OMP_",
     "TORCH_",
+    "THP_",
     "MKL_",
     "UCX_",
     "FI_",

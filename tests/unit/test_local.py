@@ -15,7 +15,8 @@ from inferometer.emulator.errors import InputError
 from inferometer.launch import local
 from inferometer.launch.job import Job
 from inferometer.launch.last_words import blamed_by_launcher
-from inferometer.launch.local import Outcome, kill_all, mpiexec, processes_with, rank_environment, run_ranks
+from inferometer.launch.local import Outcome, kill_all, mpiexec, processes_with, run_ranks
+from inferometer.launch.rank_environment import rank_environment
 
 PREAMBLE = """
 import json, os, signal, sys, time
@@ -132,9 +133,10 @@ def test_ranks_get_the_job_the_pipe_and_their_parent(launch, job, monkeypatch):
     assert len(token) >= 16
 
 
-def test_threads_default_to_the_methods_and_the_users_word_counts():
-    assert rank_environment({"PATH": "x"}, 2) == {"PATH": "x", "OMP_NUM_THREADS": "2"}
-    assert rank_environment({"OMP_NUM_THREADS": "7"}, 2) == {"OMP_NUM_THREADS": "7"}
+def test_threads_default_to_the_methods_pages_are_huge_and_the_users_word_counts():
+    assert rank_environment({"PATH": "x"}, 2) == {"PATH": "x", "OMP_NUM_THREADS": "2", "THP_MEM_ALLOC_ENABLE": "1"}
+    said = {"OMP_NUM_THREADS": "7", "THP_MEM_ALLOC_ENABLE": "0"}
+    assert rank_environment(said, 2) == said
 
 
 def test_torch_backends_start_through_torchrun(job):
