@@ -64,6 +64,16 @@ def test_rows_that_fall_to_matrices_at_random_cost_what_their_numbers_do():
     assert computelaws.chosen_shares(1.0)[0] == pytest.approx(1, abs=1e-3)
 
 
+def test_what_is_routed_is_part_one_row_part_several():
+    law = laws(probes(noise=0.0))[1, "matmul", None]
+    routed = computelaws.several_share(law, [1.0, 1.5, 3.0, 20.0], 512, 512, True)
+    assert routed[0] < 0.01 and routed[3] == 1.0 and (np.diff(routed) > 0).all()
+    shares = computelaws.chosen_shares(1.5)
+    one, many = shares[0] * matmul_us(1, 2**18), sum(shares[1:]) * matmul_us(2, 2**18)
+    assert routed[1] == pytest.approx(many / (one + many), rel=0.02)
+    assert computelaws.several_share(law, [1.0, 1.5, 2.0, 8.0], 512, 512, False).tolist() == [0.0, 0.5, 1.0, 1.0]
+
+
 @pytest.mark.parametrize("op", ["attention", "stream"])
 def test_a_line_is_found_again(op):
     law = laws(probes(noise=0.0))[1, op, None]
@@ -79,6 +89,23 @@ def test_what_leads_to_an_operation_has_a_line_of_its_own():
     assert found[1, "between", None].fit.medape > 0.1  # one line for both misses them
     ways = {(law["after"], law["before"]) for law in fit_compute(probes(noise=0.0)) if law.get("after")}
     assert ways == {("ffn.up", "ffn.down"), ("ffn.up", "ffn.norm")}
+
+
+def test_an_operation_has_a_line_of_its_own_for_each_way_to_it():
+    """A norm takes twice as long after one operation as after another; the line over both ways runs between them."""
+    table = probes(noise=0.0)
+    norms = (table["op"] == "ffn.norm") & (table["kind"] == "stream")
+    late = table[norms].assign(after="moe.combine", us=lambda its: 2 * its["us"])
+    table.loc[norms, "after"] = "attention.out"
+    found = [ComputeLaw.model_validate(document) for document in fit_compute(pd.concat([table, late]))]
+    us = {
+        law.after: float(computelaws.line_us(law, {"activation_bytes": 2e4}))
+        for law in found
+        if (law.op, law.before) == ("stream", "ffn.norm")
+    }
+    assert us["attention.out"] == pytest.approx(line_us("stream", {"activation_bytes": 2e4}), rel=0.01)
+    assert us["moe.combine"] == pytest.approx(2 * us["attention.out"], rel=0.01)
+    assert us["attention.out"] < us[None] < us["moe.combine"]
 
 
 def test_a_size_that_does_not_vary_is_not_identified_and_adds_nothing():

@@ -40,8 +40,9 @@ def test_a_smooth_departure_is_foretold_between_what_was_seen_of_it():
     assert np.sqrt(np.mean((np.log(seen.ratio(new)) - truth(new)) ** 2)) < 0.03
 
 
-def matmul(rows, inner, outer, ratio, grouped=False, sharded=False):
-    return SeenMatmul(rows=rows, inner=inner, outer=outer, grouped=grouped, sharded=sharded, ratio=ratio)
+def matmul(rows, inner, outer, ratio, grouped=False, sharded=False, several=1.0):
+    size = {"rows": rows, "inner": inner, "outer": outer, "grouped": grouped, "sharded": sharded}
+    return SeenMatmul(**size, several=several, ratio=ratio)
 
 
 def test_matmuls_follow_their_like_in_shape_and_kind():
@@ -54,6 +55,19 @@ def test_matmuls_follow_their_like_in_shape_and_kind():
     assert 0.8 < sharded < 0.97  # what whole models take says something of sharded ones
     both = MatmulInModel([matmul(8, 512, 3584, 0.8), matmul(8, 512, 3584, 1.1, sharded=True)])
     assert both.ratio(8, 512, 3584, False, [False, True]) == pytest.approx([0.8, 1.1], abs=0.06)
+
+
+def test_one_row_and_several_depart_each_in_its_own_way():
+    law = MatmulInModel([matmul(1, 512, 3584, 1.4, several=0.0), matmul(2, 512, 3584, 0.8)])
+    one, half, two = (float(law.ratio(rows, 512, 3584, False, False, part)) for rows, part in ((1, 0), (1.5, 0.5), (2, 1)))
+    assert (one, two) == (pytest.approx(1.4, abs=0.05), pytest.approx(0.8, abs=0.05)) and two < half < one
+    alike = MatmulInModel([matmul(1, 512, 3584, 1.4), matmul(2, 512, 3584, 0.8)])
+    assert law.ratio(4, 512, 3584, False, False) == pytest.approx(0.8, abs=0.05)  # what one row departs by says nothing here
+    assert alike.ratio(4, 512, 3584, False, False) < 0.7
+    seen = [{"activation_bytes": 1e4, "tokens": 1, "ratio": 0.7}, {"activation_bytes": 2e4, "tokens": 2, "ratio": 1.3}]
+    steps = [SeenSizes(kv_bytes=0, flop=0, **its) for its in seen]
+    found = SizesInModel(steps).ratio(activation_bytes=[1e4, 2e4, 4e4], tokens=[1, 2, 4])
+    assert found == pytest.approx([0.7, 1.3, 1.15], abs=0.06)
 
 
 def test_operations_of_a_line_follow_their_like_in_size():

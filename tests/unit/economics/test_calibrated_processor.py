@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from inferometer.emulator.calibrate.computefit import fit_compute
-from inferometer.emulator.calibrate.computerecords import ComputeLaw, SeenMatmul
+from inferometer.emulator.calibrate.computerecords import ComputeLaw, SeenMatmul, SeenSizes
 from inferometer.emulator.calibrate.file import load_calibration
 from inferometer.emulator.calibrate.records import Provenance
 from inferometer.emulator.economics.accelerators import load_accelerator
@@ -107,6 +107,48 @@ def test_a_way_through_a_collective_has_its_own_law_or_that_of_the_way_without(c
     leads = [p.time(norm, WIDE, State(2, True), come).lead_s for p in (own, plain) for come in (after, after[:1])]
     assert leads[0] == pytest.approx(10 * leads[2]) and leads[1] == leads[2] == leads[3] > 0
     assert own.time(norm, WIDE, State(2, False), after).lead_s == leads[2]
+
+
+def with_laws(calibration, *laws):
+    return CalibrationProcessor(calibration.model_copy(update={"compute": [*calibration.compute, *laws]}))
+
+
+def times(law, factor, **about):
+    """The law with every parameter so many times as large, of another place among the laws."""
+    return of_sharded(law, factor, sharded=False, **about)
+
+
+def test_an_operation_is_priced_by_the_law_of_its_way_of_itself_or_of_its_kind(calibration):
+    kind = next(law for law in calibration.compute if (law.op, law.before, law.target.at_once) == ("stream", None, 1))
+    norm = next(op for op in program().stages[0] if op.name == "ffn.norm")
+    its_own = times(kind, 3.0, before="ffn.norm", seen=None)
+    both = with_laws(calibration, its_own, times(kind, 7.0, before="ffn.norm", after="attention.out", seen=None))
+    plain = with_laws(calibration.model_copy(update={"compute": [bare(law) for law in calibration.compute]}))
+
+    def own_s(processor, after):
+        time = processor.time(norm, WIDE, State(1, False), (after,))
+        return float(time.total_s - time.lead_s)
+
+    base = own_s(plain, "attention.out")
+    assert own_s(both, "attention.out") == pytest.approx(7 * base)
+    assert own_s(both, "moe.combine") == pytest.approx(3 * base)
+    assert own_s(with_laws(calibration, its_own), "attention.out") == pytest.approx(3 * base)
+
+
+def bare(law):
+    return law.model_copy(update={"seen": None})
+
+
+def test_the_end_of_a_step_departs_from_its_line_as_was_seen(calibration):
+    kind = next(law for law in calibration.compute if (law.op, law.before, law.target.at_once) == ("between", None, 1))
+    seen = [SeenSizes(activation_bytes=1e6, kv_bytes=0, flop=0, tokens=8, ratio=1.5)]
+    end = times(kind, 1.0, before="step.end", after="head.logits", seen=None)
+    told = [
+        float(with_laws(calibration, law).end_s(1e6, WIDE, State(1, False, 8), after=("head.logits",)))
+        for law in (end, end.model_copy(update={"seen": seen}))
+    ]
+    assert told[1] == pytest.approx(1.5 * told[0], rel=0.05)
+    assert with_laws(calibration, end).end_s(0.0, WIDE, State(1, False, 8), after=("head.logits",)) == 0
 
 
 def test_the_fullest_rank_is_waited_for(calibration):
