@@ -31,6 +31,7 @@ bench: $(VENV)/dev.stamp
 	$(BIN)/python benchmarks/epoch_grid.py
 	$(BIN)/python benchmarks/fit_speed.py
 	$(BIN)/python benchmarks/engine_step.py
+	$(BIN)/python benchmarks/weight_pages.py
 
 verify: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -m verify -s

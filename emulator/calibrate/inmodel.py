@@ -37,13 +37,7 @@ class MatmulInModel:
         self._departure = Departure(_matmul_at(*at), [its.ratio for its in seen], MATMULS, NOISE_MATMUL, several)
 
     def ratio(
-        self,
-        rows: ArrayLike,
-        inner: ArrayLike,
-        outer: ArrayLike,
-        grouped: ArrayLike,
-        sharded: ArrayLike,
-        several: ArrayLike = 1.0,
+        self, rows: ArrayLike, inner: ArrayLike, outer: ArrayLike, grouped: ArrayLike, sharded: ArrayLike, several: ArrayLike
     ) -> Array:
         """Time in a model over time by the surface. As SeenMatmul has them; these broadcast."""
         return self._departure.ratio(_matmul_at(rows, inner, outer, grouped, sharded), several)

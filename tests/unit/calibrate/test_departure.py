@@ -24,7 +24,7 @@ def test_the_posterior_mean_by_hand():
 def test_without_anything_seen_the_law_stands_alone():
     nothing = Departure(np.empty((0, 2)), [], KERNELS, 0.1)
     assert nothing.ratio(features([0.0, 1.0], 2.0)).tolist() == [1.0, 1.0]
-    assert MatmulInModel([]).ratio(8, 512, [512, 1024], False, False).tolist() == [1.0, 1.0]
+    assert MatmulInModel([]).ratio(8, 512, [512, 1024], False, False, 1).tolist() == [1.0, 1.0]
 
 
 def test_a_smooth_departure_is_foretold_between_what_was_seen_of_it():
@@ -47,14 +47,14 @@ def matmul(rows, inner, outer, ratio, grouped=False, sharded=False, several=1.0)
 
 def test_matmuls_follow_their_like_in_shape_and_kind():
     law = MatmulInModel([matmul(8, 512, 3584, 0.8), matmul(8, 448, 256, 1.4, grouped=True)])
-    assert law.ratio(8, 512, 3584, False, False) == pytest.approx(0.8, abs=0.05)
-    assert law.ratio(8, 448, 256, True, False) == pytest.approx(1.4, abs=0.1)
-    near, far = (float(law.ratio(8, 512, outer, False, False)) for outer in (3072, 65536 * 64))
+    assert law.ratio(8, 512, 3584, False, False, 1) == pytest.approx(0.8, abs=0.05)
+    assert law.ratio(8, 448, 256, True, False, 1) == pytest.approx(1.4, abs=0.1)
+    near, far = (float(law.ratio(8, 512, outer, False, False, 1)) for outer in (3072, 65536 * 64))
     assert near < 0.9 and far == pytest.approx(1.0, abs=0.01)
-    sharded = float(law.ratio(8, 512, 3584, False, True))
+    sharded = float(law.ratio(8, 512, 3584, False, True, 1))
     assert 0.8 < sharded < 0.97  # what whole models take says something of sharded ones
     both = MatmulInModel([matmul(8, 512, 3584, 0.8), matmul(8, 512, 3584, 1.1, sharded=True)])
-    assert both.ratio(8, 512, 3584, False, [False, True]) == pytest.approx([0.8, 1.1], abs=0.06)
+    assert both.ratio(8, 512, 3584, False, [False, True], 1) == pytest.approx([0.8, 1.1], abs=0.06)
 
 
 def test_one_row_and_several_depart_each_in_its_own_way():
@@ -62,8 +62,10 @@ def test_one_row_and_several_depart_each_in_its_own_way():
     one, half, two = (float(law.ratio(rows, 512, 3584, False, False, part)) for rows, part in ((1, 0), (1.5, 0.5), (2, 1)))
     assert (one, two) == (pytest.approx(1.4, abs=0.05), pytest.approx(0.8, abs=0.05)) and two < half < one
     alike = MatmulInModel([matmul(1, 512, 3584, 1.4), matmul(2, 512, 3584, 0.8)])
-    assert law.ratio(4, 512, 3584, False, False) == pytest.approx(0.8, abs=0.05)  # what one row departs by says nothing here
-    assert alike.ratio(4, 512, 3584, False, False) < 0.7
+    assert law.ratio(4, 512, 3584, False, False, 1) == pytest.approx(
+        0.8, abs=0.05
+    )  # what one row departs by says nothing here
+    assert alike.ratio(4, 512, 3584, False, False, 1) < 0.7
     seen = [{"activation_bytes": 1e4, "tokens": 1, "ratio": 0.7}, {"activation_bytes": 2e4, "tokens": 2, "ratio": 1.3}]
     steps = [SeenSizes(kv_bytes=0, flop=0, **its) for its in seen]
     found = SizesInModel(steps).ratio(activation_bytes=[1e4, 2e4, 4e4], tokens=[1, 2, 4])

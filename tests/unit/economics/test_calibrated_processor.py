@@ -71,14 +71,18 @@ def test_a_matmul_follows_those_like_it_seen_in_models(calibration):
     shape = {"rows": 8.0, "inner": SMALL.d_model, "outer": 2 * SMALL.d_ff, "grouped": False, "sharded": False}
     seen = [SeenMatmul(**shape, ratio=1.2)]
     laws = [law.model_copy(update={"seen": seen if law.op == "matmul" else None}) for law in calibration.compute]
-    bare = [law.model_copy(update={"seen": None}) for law in calibration.compute]
     more, less = (
         predicted(program(), NETWORK, CalibrationProcessor(calibration.model_copy(update={"compute": its})))
-        for its in (laws, bare)
+        for its in (laws, bare(calibration))
     )
     assert more.by_op["ffn.up"] == pytest.approx(1.2 * less.by_op["ffn.up"], rel=0.02)
     assert less.by_op["attention.out"] < more.by_op["attention.out"] < 1.2 * less.by_op["attention.out"]
     assert more.by_op["attention.core"] == less.by_op["attention.core"]
+
+
+def bare(calibration):
+    """Its laws without what was seen beside them."""
+    return [law.model_copy(update={"seen": None}) for law in calibration.compute]
 
 
 def of_sharded(law, factor=1.0, **changes):
@@ -123,7 +127,7 @@ def test_an_operation_is_priced_by_the_law_of_its_way_of_itself_or_of_its_kind(c
     norm = next(op for op in program().stages[0] if op.name == "ffn.norm")
     its_own = times(kind, 3.0, before="ffn.norm", seen=None)
     both = with_laws(calibration, its_own, times(kind, 7.0, before="ffn.norm", after="attention.out", seen=None))
-    plain = with_laws(calibration.model_copy(update={"compute": [bare(law) for law in calibration.compute]}))
+    plain = CalibrationProcessor(calibration.model_copy(update={"compute": bare(calibration)}))
 
     def own_s(processor, after):
         time = processor.time(norm, WIDE, State(1, False), (after,))
@@ -133,10 +137,6 @@ def test_an_operation_is_priced_by_the_law_of_its_way_of_itself_or_of_its_kind(c
     assert own_s(both, "attention.out") == pytest.approx(7 * base)
     assert own_s(both, "moe.combine") == pytest.approx(3 * base)
     assert own_s(with_laws(calibration, its_own), "attention.out") == pytest.approx(3 * base)
-
-
-def bare(law):
-    return law.model_copy(update={"seen": None})
 
 
 def test_the_end_of_a_step_departs_from_its_line_as_was_seen(calibration):
