@@ -21,8 +21,6 @@ test: $(VENV)/dev.stamp
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	mkdir -p build/typings/inferometer
-	for part in parallel emulator launch configs; do ln -sfn ../../../$$part build/typings/inferometer/$$part; done
 	$(BIN)/mypy
 
 bench: $(VENV)/dev.stamp

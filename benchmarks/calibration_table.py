@@ -10,11 +10,11 @@ import warnings
 
 import numpy as np
 
-from inferometer.emulator.calibrate.builtin import TUNER, calibration_names
-from inferometer.emulator.calibrate.calibration import Calibration
-from inferometer.emulator.calibrate.file import load_calibration
-from inferometer.emulator.calibrate.nccl_tuner import NcclTuner
-from inferometer.emulator.calibrate.records import Model
+from inferometer.emulator.calibrate.evaluate.builtin import TUNER, calibration_names
+from inferometer.emulator.calibrate.evaluate.calibration import Calibration
+from inferometer.emulator.calibrate.evaluate.file import load_calibration
+from inferometer.emulator.calibrate.laws.nccl_tuner import NcclTuner
+from inferometer.emulator.calibrate.schema.records import Model
 
 SMALL = 4096
 RANKS = (2, 4, 8)

@@ -51,7 +51,7 @@ def measured(world: Any, model: str, batch: int) -> Timed:
     import numpy as np
     import torch
 
-    from inferometer.emulator.execute.engine import Engine
+    from inferometer.emulator.engine.engine import Engine
     from inferometer.emulator.workload.catalogue import load_shape
     from inferometer.emulator.workload.layout import Layout
     from inferometer.emulator.workload.scaled import scaled
@@ -174,7 +174,7 @@ def row(case: tuple[int, str, int, float], each: Sequence[Timed]) -> tuple[str, 
     """The table's line for a case from every launch of it; whether all holds that it must."""
     import numpy as np
 
-    from inferometer.emulator.measure.statistics import median_interval
+    from inferometer.emulator.samples.statistics import median_interval
 
     ranks, model, batch, bound = case
     ratios = np.array([one.ratio for one in each])

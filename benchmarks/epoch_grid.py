@@ -16,9 +16,9 @@ from typing import Any
 import naive_grid
 import numpy as np
 
-from inferometer.emulator.economics.epoch import load_accelerator, load_model
-from inferometer.emulator.economics.epoch.frontier import frontier
-from inferometer.emulator.economics.epoch.grid import latency_grid, paper_grid
+from inferometer.emulator.economics.paper.epoch import load_accelerator, load_model
+from inferometer.emulator.economics.paper.epoch.frontier import frontier
+from inferometer.emulator.economics.paper.epoch.grid import latency_grid, paper_grid
 
 #: Name, bits of the weights.
 MODELS = (("llama-3-70b", 8), ("deepseek-v3", 8))

@@ -10,6 +10,7 @@ first row: a ratio below that of the cells (or refits) says that time grows no f
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from time import perf_counter
 
 CELLS = (50, 100, 200, 400)
@@ -20,15 +21,16 @@ TRUTH = {"a": 8.0, "a.2": 40.0, "b": 2.0, "c": 1.0, "B_intra": 50.0, "B_intra.2"
 
 
 def main() -> int:
+    sys.path.insert(0, str(Path(__file__).parents[1]))  # for tests.studies
     import numpy as np
 
-    from inferometer.emulator.calibrate.choose import choose_law
-    from inferometer.emulator.calibrate.intervals import bootstrap
-    from inferometer.emulator.calibrate.keys import usable_rows
-    from inferometer.emulator.calibrate.ladder import law_of
-    from inferometer.emulator.calibrate.points import points_of
-    from inferometer.emulator.calibrate.recognition import NOISE
-    from inferometer.emulator.calibrate.synthetic import synthetic_cells
+    from inferometer.emulator.calibrate.fit.choose import choose_law
+    from inferometer.emulator.calibrate.fit.intervals import bootstrap
+    from inferometer.emulator.calibrate.fit.points import points_of
+    from inferometer.emulator.calibrate.laws.forms import law_of
+    from inferometer.emulator.calibrate.schema.keys import usable_rows
+    from tests.studies.recognition import NOISE
+    from tests.studies.synthetic import synthetic_cells
 
     law = law_of("two_protocols", "all_reduce")
 

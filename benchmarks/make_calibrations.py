@@ -16,15 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from inferometer.emulator.calibrate.build import validated
-from inferometer.emulator.calibrate.calibration import Calibration
-from inferometer.emulator.calibrate.choose import AUTO
-from inferometer.emulator.calibrate.file import SCHEMA, load_calibration
-from inferometer.emulator.calibrate.from_samples import calibrate_samples
-from inferometer.emulator.calibrate.published import paper_calibration, paper_code_calibration
+from inferometer.emulator.calibrate.evaluate.calibration import Calibration
+from inferometer.emulator.calibrate.evaluate.file import SCHEMA, load_calibration
+from inferometer.emulator.calibrate.fit.build import validated
+from inferometer.emulator.calibrate.fit.choose import AUTO
+from inferometer.emulator.calibrate.fit.from_samples import calibrate_samples
+from inferometer.emulator.economics.paper.paper_calibration import paper_calibration, paper_code_calibration
 from inferometer.emulator.importers.imports import import_files
 from inferometer.emulator.importers.settings import parse_settings
-from inferometer.emulator.measure.samples import SamplesFile
+from inferometer.emulator.samples.samples import SamplesFile
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / ".." / "shared" / "data"

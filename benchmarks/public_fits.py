@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from inferometer.emulator.calibrate.points import Points
+    from inferometer.emulator.calibrate.fit.points import Points
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "aiconfigurator"
 TABLES = {
@@ -38,7 +38,7 @@ def points_of_table(path: Path, operation: str) -> Points:
     """The cells of one operation in half precision: elements become bytes, milliseconds µs; everything on one node."""
     import pandas as pd
 
-    from inferometer.emulator.calibrate.points import points_of
+    from inferometer.emulator.calibrate.fit.points import points_of
 
     rows = pd.read_parquet(path / "nccl_perf.parquet")
     rows = rows[(rows["op_name"] == operation) & (rows["nccl_dtype"] == "half")].reset_index(drop=True)
@@ -48,9 +48,9 @@ def points_of_table(path: Path, operation: str) -> Points:
 
 def errors_of(collective: str, points: Points) -> dict[str, float | str]:
     """What `auto` chooses and how far it and the paper's constants are off, as fractions."""
-    from inferometer.emulator.calibrate.choose import choose_law
-    from inferometer.emulator.calibrate.fit import fit_law
-    from inferometer.emulator.calibrate.laws import paper
+    from inferometer.emulator.calibrate.fit.choose import choose_law
+    from inferometer.emulator.calibrate.fit.robust import fit_law
+    from inferometer.emulator.calibrate.laws.linear import paper
 
     chosen = choose_law(collective, points).chosen
     where = points.n, points.r, points.N

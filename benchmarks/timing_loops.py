@@ -61,8 +61,9 @@ def rank_main(scheduler_class: str, answer: str) -> None:
 
     from inferometer.emulator.measure.collectives import collectives
     from inferometer.emulator.measure.plan import Cell
-    from inferometer.emulator.measure.timing import HostTimer, iteration_times_us
+    from inferometer.emulator.measure.timing import HostTimer
     from inferometer.emulator.measure.work import Work
+    from inferometer.emulator.samples.times import iteration_times_us
     from inferometer.parallel.torch_communicator import TorchCommunicator
 
     torch.set_num_threads(1)

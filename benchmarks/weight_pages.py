@@ -33,7 +33,7 @@ def copies_us() -> list[float]:
     import torch
     import torch.distributed as dist
 
-    from inferometer.emulator.execute.engine import Engine
+    from inferometer.emulator.engine.engine import Engine
     from inferometer.emulator.measure.timing import collector_off
     from inferometer.emulator.workload.catalogue import load_shape
     from inferometer.emulator.workload.layout import Layout

@@ -20,10 +20,11 @@ def checked(record: type[Record], fields: Mapping[str, Any], where: str) -> Reco
     try:
         return record.model_validate(fields)
     except ValidationError as error:
-        raise InputError(f"{where}: {_complaint(error)}") from None
+        raise InputError(f"{where}: {first_error(error)}") from None
 
 
-def _complaint(error: ValidationError) -> str:
+def first_error(error: ValidationError) -> str:
+    """pydantic's first complaint in one line: ``key.path = value: what is wrong``."""
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
     message = first["msg"].removeprefix("Value error, ")

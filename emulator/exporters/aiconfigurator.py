@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inferometer.emulator.calibrate.records import Model
+from inferometer.emulator.calibrate.schema.records import Model
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.exporters.loss import Carried, Made, Times
 from inferometer.emulator.exporters.query import Query, software

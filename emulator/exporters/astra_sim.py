@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from inferometer.emulator.calibrate.records import Model
+from inferometer.emulator.calibrate.schema.records import Model
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.exporters.ends import ends_of, one_layout
 from inferometer.emulator.exporters.loss import Carried, Made, unplaced

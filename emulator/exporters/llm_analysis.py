@@ -10,7 +10,7 @@ import json
 import numpy as np
 from numpy.typing import NDArray
 
-from inferometer.emulator.calibrate.busfactors import bus_factors
+from inferometer.emulator.calibrate.laws.bus_factors import bus_factors
 from inferometer.emulator.exporters.ends import ends_of, one_layout
 from inferometer.emulator.exporters.loss import Carried, Made, unplaced
 from inferometer.emulator.exporters.query import Query, software

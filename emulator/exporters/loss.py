@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inferometer.emulator.calibrate.records import Model
+from inferometer.emulator.calibrate.schema.records import Model
 from inferometer.emulator.exporters.query import Layout, grid, law_us, layouts_of, place
 from inferometer.emulator.units import format_bytes
 

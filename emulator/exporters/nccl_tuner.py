@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from inferometer.emulator.calibrate.records import Model
+from inferometer.emulator.calibrate.schema.records import Model
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.exporters.loss import Carried, Made
 from inferometer.emulator.exporters.query import Layout, Query, law_us, layouts_of

@@ -11,8 +11,8 @@ import json
 import numpy as np
 from numpy.typing import NDArray
 
-from inferometer.emulator.calibrate.busfactors import RING_PASSES, bus_factors
-from inferometer.emulator.calibrate.records import Model
+from inferometer.emulator.calibrate.laws.bus_factors import RING_PASSES, bus_factors
+from inferometer.emulator.calibrate.schema.records import Model
 from inferometer.emulator.exporters.loss import Carried, Made, Times, unplaced
 from inferometer.emulator.exporters.query import Query
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from inferometer.emulator.calibrate.calibration import Calibration
-from inferometer.emulator.calibrate.predict import predict_us
-from inferometer.emulator.calibrate.records import Model
+from inferometer.emulator.calibrate.evaluate.calibration import Calibration
+from inferometer.emulator.calibrate.evaluate.predict import predict_us
+from inferometer.emulator.calibrate.schema.records import Model
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.measure.method import sizes_between
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from inferometer.emulator.calibrate.file import canonical
+from inferometer.emulator.calibrate.evaluate.file import canonical
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.exporters import aiconfigurator, astra_sim, llm_analysis, nccl_tuner, paper, vidur
 from inferometer.emulator.exporters.loss import AGREES, Made, agreement

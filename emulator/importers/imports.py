@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from inferometer.emulator.errors import InputError
-from inferometer.emulator.importers import aiconfigurator, mpi_text, nccl_tests, rccl_tests, table, vidur
+from inferometer.emulator.importers import aiconfigurator, mpi_text, table, vidur
 from inferometer.emulator.importers.cells import cell_records, entry, header, settle_unknown
+from inferometer.emulator.importers.nccl import nccl_tests, rccl_tests
 from inferometer.emulator.importers.run import Run
 from inferometer.emulator.importers.settings import Settings, apply
 from inferometer.emulator.importers.source import Source

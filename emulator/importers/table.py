@@ -7,7 +7,7 @@ from typing import Any
 
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.importers.grouped import Reading, runs_from
-from inferometer.emulator.importers.nccl_collective import from_name
+from inferometer.emulator.importers.nccl.collective import from_name
 from inferometer.emulator.importers.run import COLLECTIVES, DTYPES, Row, Run, known_word, tool_name
 from inferometer.emulator.importers.settings import Settings
 from inferometer.emulator.importers.source import Source

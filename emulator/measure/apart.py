@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from inferometer.emulator.calibrate.computerecords import BEGIN, END
-from inferometer.emulator.workload.program import chain, way_on
+from inferometer.emulator.workload.program import BEGIN, END, chain, way_on
 
 Record = dict[str, Any]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inferometer.emulator.measure import scheduler
-from inferometer.emulator.measure.environment import available_memory, cgroup_cpu_limit, environment, usable_cores
+from inferometer.emulator.samples.environment import available_memory, cgroup_cpu_limit, environment, usable_cores
 
 BUSY_CARE = 0.15
 """Busier than this before anything was started, and launches will differ by what the others do."""

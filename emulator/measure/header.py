@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from inferometer.emulator.measure.environment import environment
 from inferometer.emulator.measure.method import Method, Strict
+from inferometer.emulator.samples.environment import environment
 
 
 def header_for(method: Strict, variables: Mapping[str, str]) -> dict[str, Any]:
@@ -32,14 +32,3 @@ def comparable(header: dict[str, Any]) -> dict[str, Any]:
         "variables": known.get("variables"),
         "method": method,
     }
-
-
-def first_difference(held: Any, now: Any, path: str = "") -> str | None:
-    """The first field in which two nested dicts differ, in words; None where they are equal."""
-    if isinstance(held, dict) and isinstance(now, dict):
-        for key in [*held, *(k for k in now if k not in held)]:
-            found = first_difference(held.get(key), now.get(key), f"{path}.{key}" if path else str(key))
-            if found:
-                return found
-        return None
-    return None if held == now else f"{path} is {held!r} in the file and {now!r} here"

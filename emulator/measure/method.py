@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
+from inferometer.emulator.checked import first_error
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.measure.collectives import collectives
 from inferometer.emulator.regular import check_regular
@@ -74,6 +75,10 @@ class Tier(Strict):
             if name not in known:
                 raise ValueError(f"unknown collective {name!r}: known are {', '.join(known)}")
         return self
+
+
+#: Different probes below which an operation gets no line of its own.
+LEAST_PROBES = 4
 
 
 class ProbeModel(Strict):
@@ -195,14 +200,6 @@ def load_sweep(name_or_path: str) -> Sweep:
         raise InputError(f"{name_or_path}: not TOML: {error}") from None
     except ValidationError as error:
         raise InputError(f"{name_or_path}: {first_error(error)}") from None
-
-
-def first_error(error: ValidationError) -> str:
-    """The first complaint of pydantic in one line: ``key.path: what is wrong``."""
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
-    message = first["msg"].removeprefix("Value error, ")
-    return f"{where}: {message}" if where else message
 
 
 def sizes_between(begin: int, end: int, factor: int | None = None, step: int | None = None) -> list[int]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Literal, get_args
+from typing import Literal
 
-from inferometer.emulator.calibrate.linefit import LEAST_PROBES
-from inferometer.emulator.measure.method import ITEMSIZE, Method, ProbeModel
+from inferometer.emulator.measure.method import ITEMSIZE, LEAST_PROBES, Method, ProbeModel
 from inferometer.emulator.measure.plan import coarse_to_fine
 from inferometer.emulator.workload.build import build
 from inferometer.emulator.workload.memory import resident
@@ -72,18 +71,13 @@ class ModelProbe:
         kind = Step.decode if self.phase == "decode" else Step.prefill
         return kind(self.sequences, self.tokens)
 
+    @property
+    def step_tokens(self) -> int:
+        """New tokens of one step on this rank."""
+        return self.batch * (self.tokens if self.phase == "prefill" else 1)
+
 
 Probe = MatmulProbe | ModelProbe
-
-
-def step_tokens(probe: str) -> float:
-    """How many new tokens the steps of the probe of this id have on a rank; 0 of a matmul's."""
-    about, _, sizes = probe.rpartition("/")
-    phase = about.rpartition("/")[2]
-    if phase not in get_args(Phase):
-        return 0.0
-    batch, tokens = map(float, sizes.split("x"))
-    return batch * tokens if phase == "prefill" else batch
 
 
 def probes_of(method: Method, per_node: Sequence[int], cores: int) -> list[Probe]:

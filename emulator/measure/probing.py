@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from inferometer.emulator.execute.engine import Engine
-from inferometer.emulator.execute.run import Stamps
+from inferometer.emulator.engine.engine import Engine
+from inferometer.emulator.engine.stamps import Stamps
 from inferometer.emulator.measure.apart import apart, collectives_apart
 from inferometer.emulator.measure.method import ITEMSIZE, ProbeModel, Probes
 from inferometer.emulator.measure.probes import (
@@ -270,6 +270,7 @@ def _record(launch: Launch, probe: Probe, ranks: list[int], of_rank: list[list[R
         "at_once": probe.at_once,
         "model": probe.model.model if isinstance(probe, ModelProbe) else None,
         "sharded": isinstance(probe, ModelProbe) and not probe.model.whole,
+        "tokens": float(probe.step_tokens) if isinstance(probe, ModelProbe) else 0.0,
         "participants": ranks,
         "working_set_bytes": working_set_bytes,
         "ops": ops,

@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from inferometer.emulator.measure.environment import usable_cores
+from inferometer.emulator.samples.environment import usable_cores
 
 KERNEL = Path("/proc/sys/kernel")
 LEAST = 0.1

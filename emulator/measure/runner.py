@@ -19,9 +19,10 @@ from inferometer.emulator.measure.filler import Filler
 from inferometer.emulator.measure.method import ITEMSIZE, Method
 from inferometer.emulator.measure.plan import Cell, GroupMesh
 from inferometer.emulator.measure.rests import Rests
-from inferometer.emulator.measure.statistics import effective_count, relative_half_width, summary
-from inferometer.emulator.measure.timing import CudaTimer, HostTimer, Run, Timer, iteration_times_us, time_definition
+from inferometer.emulator.measure.timing import CudaTimer, HostTimer, Run, Timer
 from inferometer.emulator.measure.work import Work
+from inferometer.emulator.samples.statistics import effective_count, relative_half_width, summary
+from inferometer.emulator.samples.times import iteration_times_us, time_definition
 from inferometer.parallel.communicator import Communicator, UnsupportedDtype
 from inferometer.parallel.control import Control
 from inferometer.parallel.placement import Placement

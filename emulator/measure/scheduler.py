@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import time
 
-from inferometer.emulator.measure.environment import cpu_times
 from inferometer.emulator.measure.method import Scheduler
+from inferometer.emulator.samples.environment import cpu_times
 
 RR_PRIORITY = 20
 IDLE_BUSY_FRACTION = 0.10

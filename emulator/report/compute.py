@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from inferometer.emulator.calibrate.calibration import Calibration
-    from inferometer.emulator.calibrate.computerecords import ComputeLaw
-    from inferometer.emulator.calibrate.records import Parameter
+    from inferometer.emulator.calibrate.evaluate.calibration import Calibration
+    from inferometer.emulator.calibrate.schema.compute_records import ComputeLaw
+    from inferometer.emulator.calibrate.schema.records import Parameter
 
 
 def compute_lines(calibration: Calibration) -> Iterator[str]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from inferometer.emulator.execute.accounting import COMPUTE, Account, Row
-from inferometer.emulator.execute.predicted import WAITED, Priced
 from inferometer.emulator.units import format_us
+from inferometer.emulator.validate.accounting import COMPUTE, Account, Row
+from inferometer.emulator.validate.predicted import WAITED, Priced
 
 HEADER = f"{'operation':<28}{'kind':<15}{'count':>7}{'FLOP or B':>12}{'time us':>10}{'±95%':>8}{'waiting':>10}{'share':>8}"
 

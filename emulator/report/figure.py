@@ -11,8 +11,8 @@ from inferometer.emulator.report.summary import differing_words, main_models, pa
 from inferometer.emulator.units import format_bytes
 
 if TYPE_CHECKING:
-    from inferometer.emulator.calibrate.calibration import Calibration
-    from inferometer.emulator.calibrate.records import Cell, Model
+    from inferometer.emulator.calibrate.evaluate.calibration import Calibration
+    from inferometer.emulator.calibrate.schema.records import Cell, Model
 
 COLUMNS = 3
 PANEL_INCHES = (4.6, 3.4)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from inferometer.emulator.economics.prediction import Prediction, hidden
+from inferometer.emulator.economics.serving.prediction import Prediction, hidden
 
 GB = 1e9
 

@@ -7,8 +7,8 @@ from itertools import groupby
 from textwrap import wrap
 from typing import Any
 
-from inferometer.emulator.economics.published.record import Published
-from inferometer.emulator.economics.published.reproduce import Comparison, summary
+from inferometer.emulator.economics.paper.published.record import Published
+from inferometer.emulator.economics.paper.published.reproduce import Comparison, summary
 
 MARK = {"reproduced": "ok   ", "source_error": "wrong", "stale": "stale", "measured": "timed", "failed": "FAIL "}
 WIDTH = 125

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from inferometer.emulator.calibrate.calibration import Calibration
-    from inferometer.emulator.calibrate.records import Parameter
-    from inferometer.emulator.calibrate.skewrecords import Skew
+    from inferometer.emulator.calibrate.evaluate.calibration import Calibration
+    from inferometer.emulator.calibrate.schema.in_step_records import Skew
+    from inferometer.emulator.calibrate.schema.records import Parameter
 
 MIB = 1 << 20
 #: Parameter: (what one unit of it is worth in what is shown, how that reads).

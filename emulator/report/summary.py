@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from inferometer.emulator.calibrate.laws import affine
-from inferometer.emulator.calibrate.prior import paper_parameters
+from inferometer.emulator.calibrate.laws.linear import affine
+from inferometer.emulator.calibrate.laws.prior import paper_parameters
 from inferometer.emulator.report.compute import compute_lines
 from inferometer.emulator.report.skew import skew_lines
 from inferometer.emulator.units import format_bytes, format_us
@@ -16,8 +16,8 @@ from inferometer.emulator.units import format_bytes, format_us
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from inferometer.emulator.calibrate.calibration import Calibration
-    from inferometer.emulator.calibrate.records import Combination, Model, Parameter, Target
+    from inferometer.emulator.calibrate.evaluate.calibration import Calibration
+    from inferometer.emulator.calibrate.schema.records import Combination, Model, Parameter, Target
 
 SMALL_BYTES = 4096
 """The summary compares with the paper near this size: a small message, where latency is everything."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.names import did_you_mean
-from inferometer.emulator.workload.huggingface import shape_from_config
+from inferometer.emulator.workload.hugging_face.config import shape_from_config
 from inferometer.emulator.workload.shape import Shape
 
 FOLDER = "inferometer.configs.models"

@@ -18,6 +18,8 @@ from inferometer.emulator.workload.shape import Shape
 
 Size = float | NDArray[Any]
 ComputeKind = Literal["matmul", "attention", "stream"]
+#: What stands where no operation does: before the first of a step, after the last.
+BEGIN, END = "step.begin", "step.end"
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from inferometer.emulator.errors import InputError
 from inferometer.launch.commands.fit import add_law_flag, fit_and_show
 from inferometer.launch.commands.outputs import json_target, keep_apart, output_path, replaced_path
 from inferometer.launch.commands.sweep_flags import add_sweep_flags, method_from
-from inferometer.launch.identity import identity_from
+from inferometer.launch.ranks.identity import identity_from
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from inferometer.launch.sampling import sample
+    from inferometer.launch.runs.sampling import sample
 
     identity = identity_from(os.environ)
     path = replaced_path(args.output)

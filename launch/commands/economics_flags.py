@@ -14,8 +14,8 @@ from inferometer.launch.commands.law_key import add_key_flag, law_key
 from inferometer.launch.commands.outputs import json_target, keep_apart, write_text
 
 if TYPE_CHECKING:
-    from inferometer.emulator.economics.epoch_answer import EpochQuestion
-    from inferometer.emulator.economics.request import Request
+    from inferometer.emulator.economics.paper.epoch_answer import EpochQuestion
+    from inferometer.emulator.economics.serving.request import Request
 
 #: Nobody has more tokens, devices, dollars than this.
 MOST = 1e12
@@ -102,8 +102,8 @@ def add_load_flags(parser: argparse.ArgumentParser) -> None:
 
 def request_from(args: argparse.Namespace) -> Request:
     """The deployable question of the flags."""
-    from inferometer.emulator.economics.predict import load_of, precision_of
-    from inferometer.emulator.economics.request import Request
+    from inferometer.emulator.economics.serving.predict import load_of, precision_of
+    from inferometer.emulator.economics.serving.request import Request
 
     return Request(
         args.model,
@@ -144,7 +144,7 @@ def keep_inputs(args: argparse.Namespace, *writes: str | Path | None) -> None:
 
 def epoch_question(args: argparse.Namespace) -> EpochQuestion:
     """The question of the flags under epoch-2025. Raises InputError for a flag that this convention does not know."""
-    from inferometer.emulator.economics.epoch_answer import EpochQuestion
+    from inferometer.emulator.economics.paper.epoch_answer import EpochQuestion
 
     refuse_under_epoch(args)
     further = pricing(args)

@@ -24,18 +24,18 @@ from inferometer.launch.commands.economics_flags import show
 from inferometer.launch.commands.law_key import add_key_flag, law_key
 from inferometer.launch.commands.outputs import json_target, keep_apart, output_path
 from inferometer.launch.commands.sweep_flags import LAUNCHES, RANK_BYTES, add_rank_flags, refuse_under, scheduler_class
-from inferometer.launch.identity import Identity, identity_from
+from inferometer.launch.ranks.identity import Identity, identity_from
 
 if TYPE_CHECKING:
-    from inferometer.emulator.execute.predicted import Priced
-    from inferometer.emulator.execute.settings import Emulation, Phase
+    from inferometer.emulator.validate.predicted import Priced
+    from inferometer.emulator.validate.settings import Emulation, Phase
 
 AXES = ("tp", "ep", "pp", "dp")
 
 
 def fraction(text: str) -> float:
     """``1/16`` or ``0.0625``."""
-    from inferometer.emulator.execute.settings import scale_of
+    from inferometer.emulator.validate.settings import scale_of
 
     try:
         return scale_of(text)
@@ -75,8 +75,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from inferometer.emulator.execute.matrix import Matrix
-    from inferometer.launch.emulating import emulate_as_rank, emulate_here
+    from inferometer.emulator.validate.campaign import Matrix
+    from inferometer.launch.runs.emulating import emulate_as_rank, emulate_here
 
     identity = identity_from(os.environ)
     method, words = settings_from(args, identity)
@@ -97,9 +97,9 @@ def run(args: argparse.Namespace) -> int:
 
 def settings_from(args: argparse.Namespace, identity: Identity | None) -> tuple[Emulation, str]:
     """The settings, fully resolved, and a sentence on the scheduler. Raises InputError before any rank is started."""
-    from inferometer.emulator.execute.settings import Emulation
-    from inferometer.emulator.measure.environment import available_memory
-    from inferometer.emulator.measure.method import first_error
+    from inferometer.emulator.checked import first_error
+    from inferometer.emulator.samples.environment import available_memory
+    from inferometer.emulator.validate.settings import Emulation
 
     refuse_under(identity, args, "give each run a file of its own with -o")
     product = args.tp * args.ep * args.pp * args.dp
@@ -132,17 +132,17 @@ def settings_from(args: argparse.Namespace, identity: Identity | None) -> tuple[
 
 def predicted(args: argparse.Namespace, method: Emulation) -> dict[Phase, Priced]:
     """By phase, where --calibration or --accelerator is given. Raises InputError as they do."""
-    from inferometer.emulator.calibrate.builtin import computed
-    from inferometer.emulator.economics.accelerators import load_accelerator
-    from inferometer.emulator.economics.calibrated import CalibrationNetwork
-    from inferometer.emulator.economics.calibrated_processor import CalibrationProcessor
-    from inferometer.emulator.economics.calibrated_skew import CalibrationSkew
-    from inferometer.emulator.economics.network import Network
-    from inferometer.emulator.economics.processor import Datasheet, Processor
-    from inferometer.emulator.economics.request import loaded, network_of
-    from inferometer.emulator.economics.uncertainty import beyond
-    from inferometer.emulator.execute.predicted import predicted
-    from inferometer.emulator.execute.settings import PHASES
+    from inferometer.emulator.calibrate.evaluate.builtin import computed
+    from inferometer.emulator.economics.pricing.accelerators import load_accelerator
+    from inferometer.emulator.economics.pricing.calibrated_in_step import CalibrationSkew
+    from inferometer.emulator.economics.pricing.calibrated_network import CalibrationNetwork
+    from inferometer.emulator.economics.pricing.calibrated_processor import CalibrationProcessor
+    from inferometer.emulator.economics.pricing.network import Network
+    from inferometer.emulator.economics.pricing.processor import Datasheet, Processor
+    from inferometer.emulator.economics.serving.request import loaded, network_of
+    from inferometer.emulator.economics.serving.uncertainty import beyond
+    from inferometer.emulator.validate.predicted import predicted
+    from inferometer.emulator.validate.settings import PHASES
 
     if args.calibration is None and args.accelerator is None:
         return {}
@@ -194,11 +194,11 @@ def report(method: Emulation, path: Path, prices: dict[Phase, Priced], target: s
     """The tables on stdout, the document where --json says."""
     from dataclasses import asdict
 
-    from inferometer.emulator.execute.accounting import account
-    from inferometer.emulator.execute.records import traces
-    from inferometer.emulator.execute.settings import PHASES, SCHEMA
-    from inferometer.emulator.measure.samples import read_header, read_records
     from inferometer.emulator.report.emulation import phase_lines, split
+    from inferometer.emulator.samples.samples import read_header, read_records
+    from inferometer.emulator.validate.accounting import account
+    from inferometer.emulator.validate.records import traces
+    from inferometer.emulator.validate.settings import PHASES, SCHEMA
 
     records = list(read_records(path, schema=SCHEMA))
     small = method.small()

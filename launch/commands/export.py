@@ -14,7 +14,7 @@ import argparse
 import json
 import sys
 
-from inferometer.emulator.calibrate.file import load_calibration
+from inferometer.emulator.calibrate.evaluate.file import load_calibration
 from inferometer.emulator.exporters.files import files_of, write_export
 from inferometer.emulator.exporters.loss import lines_of
 from inferometer.emulator.exporters.query import Query

@@ -17,7 +17,7 @@ from inferometer.launch.commands.outputs import figure_path, json_target, keep_a
 from inferometer.launch.commands.sweep_flags import seed
 
 if TYPE_CHECKING:
-    from inferometer.emulator.calibrate.calibration import Calibration
+    from inferometer.emulator.calibrate.evaluate.calibration import Calibration
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,8 +48,8 @@ def add_law_flag(parser: argparse.ArgumentParser) -> None:
 
 def law_name(text: str) -> str:
     """A --law that exists, told before anything is measured."""
-    from inferometer.emulator.calibrate.choose import AUTO
-    from inferometer.emulator.calibrate.ladder import law_of
+    from inferometer.emulator.calibrate.fit.choose import AUTO
+    from inferometer.emulator.calibrate.laws.forms import law_of
     from inferometer.emulator.errors import InputError
 
     try:
@@ -62,8 +62,8 @@ def fit_and_show(
     samples: list[Path], path: Path, figure: Path | None, seed: int, json_target: str | None, law: str
 ) -> Calibration:
     """Fit, write the calibration and the figure, print the summary (to stderr where stdout is for JSON)."""
-    from inferometer.emulator.calibrate.file import to_json, write_calibration
-    from inferometer.emulator.calibrate.from_samples import calibrate_samples
+    from inferometer.emulator.calibrate.evaluate.file import to_json, write_calibration
+    from inferometer.emulator.calibrate.fit.from_samples import calibrate_samples
     from inferometer.emulator.report.summary import summary_lines
 
     calibration = calibrate_samples(samples, seed=seed, law=law)

@@ -100,7 +100,7 @@ def _refuse(args: argparse.Namespace) -> None:
 
 
 def _search(args: argparse.Namespace):  # type: ignore[no-untyped-def]
-    from inferometer.emulator.economics.frontier import Search
+    from inferometer.emulator.economics.serving.frontier import Search
 
     given = {name: getattr(args, name) for name in ("gpus_max", "batch_max", "alpha") if getattr(args, name) is not None}
     return Search(
@@ -128,15 +128,15 @@ def _lists(args: argparse.Namespace) -> dict[str, list[Any]]:
 
 
 def _frontier(args: argparse.Namespace):  # type: ignore[no-untyped-def]
-    from inferometer.emulator.economics.frontier import frontier
+    from inferometer.emulator.economics.serving.frontier import frontier
 
     return frontier(**_lists(args), search=_search(args))
 
 
 def _within(args: argparse.Namespace):  # type: ignore[no-untyped-def]
-    from inferometer.emulator.economics.candidates import Target
-    from inferometer.emulator.economics.curves import curves
-    from inferometer.emulator.economics.frontier import within_target
+    from inferometer.emulator.economics.serving.candidates import Target
+    from inferometer.emulator.economics.serving.curves import curves
+    from inferometer.emulator.economics.serving.frontier import within_target
 
     (curve,) = curves(**_lists(args))
     return within_target(curve, Target(args.ttft_max, args.tpot_max), _search(args))

@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _write(path: Path, imported: Imported) -> None:
-    from inferometer.emulator.measure.samples import SamplesFile
+    from inferometer.emulator.samples.samples import SamplesFile
 
     samples = SamplesFile.create(path, imported.header)
     try:

@@ -22,7 +22,7 @@ def law_key(texts: list[str]) -> dict[str, str | int]:
 
     Raises InputError for what is no K=V, no field of a key, or given twice.
     """
-    from inferometer.emulator.calibrate.records import Target
+    from inferometer.emulator.calibrate.schema.records import Target
 
     chosen: dict[str, str | int] = {}
     for part in ",".join(texts).split(",") if texts else []:

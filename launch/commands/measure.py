@@ -20,7 +20,7 @@ from typing import Any
 
 from inferometer.launch.commands.outputs import json_target, keep_apart, output_path, write_text
 from inferometer.launch.commands.sweep_flags import add_sweep_flags, method_from
-from inferometer.launch.identity import identity_from
+from inferometer.launch.ranks.identity import identity_from
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from inferometer.launch.sampling import sample
+    from inferometer.launch.runs.sampling import sample
 
     identity = identity_from(os.environ)
     path = output_path(args.output)
@@ -61,8 +61,8 @@ def run(args: argparse.Namespace) -> int:
 def summary(path: Path) -> dict[str, Any]:
     """The cells of a samples file with their statistics, as one JSON-able document in nccl-tests' words."""
     from inferometer.emulator.measure.collectives import collectives
-    from inferometer.emulator.measure.samples import cell_table, read_header
     from inferometer.emulator.report.table import bandwidths
+    from inferometer.emulator.samples.samples import cell_table, read_header
 
     records = collectives()
     cells = []

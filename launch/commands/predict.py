@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _deployable(args: argparse.Namespace):  # type: ignore[no-untyped-def]
-    from inferometer.emulator.economics.predict import answer
+    from inferometer.emulator.economics.serving.predict import answer
     from inferometer.emulator.workload.layout import Layout
 
     layout = None
@@ -76,7 +76,7 @@ def _deployable(args: argparse.Namespace):  # type: ignore[no-untyped-def]
 
 
 def _epoch(args: argparse.Namespace):  # type: ignore[no-untyped-def]
-    from inferometer.emulator.economics.epoch_answer import answer
+    from inferometer.emulator.economics.paper.epoch_answer import answer
 
     for axis in (*LAYOUT, "attention"):
         if getattr(args, axis) is not None:

@@ -26,8 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from inferometer.emulator.economics.published.books import SOURCES
-    from inferometer.emulator.economics.published.reproduce import compare_sources, summary
+    from inferometer.emulator.economics.paper.published.books import SOURCES
+    from inferometer.emulator.economics.paper.published.reproduce import compare_sources, summary
     from inferometer.emulator.report.published import published_lines
 
     comparisons = compare_sources(args.only or SOURCES)

@@ -8,10 +8,10 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
+from inferometer.emulator.checked import first_error
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.measure import scheduler
 from inferometer.emulator.measure.collectives import collectives, elements_for
-from inferometer.emulator.measure.environment import available_memory, environment, usable_cores
 from inferometer.emulator.measure.method import (
     DTYPE_ALIASES,
     ITEMSIZE,
@@ -21,14 +21,14 @@ from inferometer.emulator.measure.method import (
     Sweep,
     Tier,
     Timing,
-    first_error,
     load_sweep,
     sizes_between,
 )
 from inferometer.emulator.measure.plan import buffer_bytes
 from inferometer.emulator.measure.probes import kept_bytes, probes_of
+from inferometer.emulator.samples.environment import available_memory, environment, usable_cores
 from inferometer.emulator.units import parse_bytes
-from inferometer.launch.identity import Identity
+from inferometer.launch.ranks.identity import Identity
 from inferometer.parallel.mesh import powers_of_two
 
 RANK_BYTES = 100 << 20

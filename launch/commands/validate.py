@@ -25,12 +25,12 @@ from inferometer.launch.commands.economics_flags import show
 from inferometer.launch.commands.measure import write_json
 from inferometer.launch.commands.outputs import json_target, keep_apart, output_path, replaced_path
 from inferometer.launch.commands.sweep_flags import RANK_BYTES, add_rank_flags, scheduler_class
-from inferometer.launch.identity import identity_from
+from inferometer.launch.ranks.identity import identity_from
 
 if TYPE_CHECKING:
-    from inferometer.emulator.calibrate.calibration import Calibration
-    from inferometer.emulator.execute.settings import Configuration, Emulation
-    from inferometer.emulator.execute.validation_plan import Part, Plan
+    from inferometer.emulator.calibrate.evaluate.calibration import Calibration
+    from inferometer.emulator.validate.plan import Part, Plan
+    from inferometer.emulator.validate.settings import Configuration, Emulation
 
 LAUNCHES = 4
 """By default: more than intervals need, so that what one launch says counts less."""
@@ -55,12 +55,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from inferometer.emulator.calibrate.file import load_calibration
-    from inferometer.emulator.execute.forecast import check_agreement
-    from inferometer.emulator.execute.validation_document import Validation
-    from inferometer.emulator.execute.validation_plan import load_plan
+    from inferometer.emulator.calibrate.evaluate.file import load_calibration
     from inferometer.emulator.report.validation import validation_lines
-    from inferometer.launch.validating import beside, samples_path, validate_here
+    from inferometer.emulator.validate.document import Validation
+    from inferometer.emulator.validate.forecast import check_agreement
+    from inferometer.emulator.validate.plan import load_plan
+    from inferometer.launch.runs.validating import beside, samples_path, validate_here
 
     identity = identity_from(os.environ)
     if identity:
@@ -104,11 +104,11 @@ def say(left_out: dict[int, str]) -> None:
 
 def planned(args: argparse.Namespace, plan: Plan) -> tuple[list[Part], dict[int, str]]:
     """The cells by numbers of ranks, and what is left out. Raises InputError before any rank is started."""
-    from inferometer.emulator.execute.forecast import LEAST_LAUNCHES
-    from inferometer.emulator.execute.settings import Emulation
-    from inferometer.emulator.execute.validation_plan import parts_of
-    from inferometer.emulator.measure.environment import available_memory, usable_cores
-    from inferometer.emulator.measure.method import first_error
+    from inferometer.emulator.checked import first_error
+    from inferometer.emulator.samples.environment import available_memory, usable_cores
+    from inferometer.emulator.validate.forecast import LEAST_LAUNCHES
+    from inferometer.emulator.validate.plan import parts_of
+    from inferometer.emulator.validate.settings import Emulation
 
     launches = LAUNCHES if args.launches is None else args.launches
     if launches < LEAST_LAUNCHES:
@@ -140,8 +140,8 @@ def calibrate_between(args: argparse.Namespace, path: Path, parts: list[Part], p
     from inferometer.launch.commands import calibrate
     from inferometer.launch.commands.fit import fit_and_show
     from inferometer.launch.commands.sweep_flags import method_from
-    from inferometer.launch.sampling import sample
-    from inferometer.launch.validating import validate_here
+    from inferometer.launch.runs.sampling import sample
+    from inferometer.launch.runs.validating import validate_here
 
     parser = argparse.ArgumentParser()
     calibrate.add_arguments(parser)

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from inferometer.emulator.measure.samples import cell_table, read_records
+from inferometer.emulator.samples.samples import cell_table, read_records
 
 torch = pytest.importorskip("torch")
 pytestmark = [

@@ -9,13 +9,13 @@ import sys
 import pytest
 
 from inferometer.emulator.errors import InputError
-from inferometer.emulator.measure.samples import cell_table
-from inferometer.launch.sampling import require_mpi
+from inferometer.emulator.samples.samples import cell_table
+from inferometer.launch.runs.sampling import require_mpi
 
 
 @pytest.fixture(scope="module")
 def mpiexec() -> str:
-    from inferometer.launch.local import mpiexec
+    from inferometer.launch.ranks.local import mpiexec
 
     try:
         require_mpi()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from inferometer.emulator.errors import InputError
-from inferometer.launch.sampling import require_mpi
+from inferometer.launch.runs.sampling import require_mpi
 
 RANKS = """
 import json, sys, torch
@@ -28,7 +28,7 @@ if world.rank == 0:
 
 
 def test_every_layout_of_two_ranks_on_mpi():
-    from inferometer.launch.local import mpiexec
+    from inferometer.launch.ranks.local import mpiexec
 
     try:
         require_mpi()

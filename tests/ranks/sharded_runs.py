@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from inferometer.emulator.execute.engine import Engine
+from inferometer.emulator.engine.engine import Engine
 from inferometer.emulator.workload.layout import Layout
 from inferometer.emulator.workload.precision import Precision
 from inferometer.emulator.workload.program import Collective, Compute
 from inferometer.emulator.workload.shape import Experts, Heads, Latent, Shape
 from inferometer.emulator.workload.step import Step
-from inferometer.parallel.reference import Reference
+from inferometer.parallel.layers.reference import Reference
 from inferometer.parallel.weights import Weights
 
 BATCH, PROMPT, STEPS, SEED = 8, 5, 16, 3

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from inferometer.emulator.execute.settings import SCHEMA
-from inferometer.emulator.measure.samples import read_records
+from inferometer.emulator.samples.samples import read_records
+from inferometer.emulator.validate.settings import SCHEMA
 
 SMALL = "emulate mixtral-8x7b --scale 1/32 --layers 2 --batch 4 --context 8 --steps 6 --timeout 10".split()
 TORCHRUN = (
@@ -57,7 +57,7 @@ def test_one_torchrun_is_one_launch_and_a_pipeline_knows_who_waits(command, tmp_
 PLANTED = """
 import os
 if os.environ.get("RANK") == "1" and "INFEROMETER_EVENTS" in os.environ:
-    from inferometer.emulator.execute.engine import Engine
+    from inferometer.emulator.engine.engine import Engine
     decode, calls = Engine.decode, []
     def planted(engine, *args):
         calls.append(engine)

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from inferometer.emulator.measure.samples import read_records
-from inferometer.launch.local import processes_with
+from inferometer.emulator.samples.samples import read_records
+from inferometer.launch.ranks.local import processes_with
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds the ranks through /proc (Linux)")
 

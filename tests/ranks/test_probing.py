@@ -6,13 +6,13 @@ import json
 
 import pytest
 
-from inferometer.emulator.calibrate.computefit import fit_compute
-from inferometer.emulator.calibrate.computerecords import ComputeLaw
+from inferometer.emulator.calibrate.fit.compute import fit_compute
+from inferometer.emulator.calibrate.schema.compute_records import ComputeLaw
 from inferometer.emulator.measure.method import Method, ProbeModel, Probes, Sweep, Tier
-from inferometer.emulator.measure.probe_table import probe_table
 from inferometer.emulator.measure.probes import ModelProbe, probes_of
 from inferometer.emulator.measure.probing import probe_all
 from inferometer.emulator.measure.runner import Launch
+from inferometer.emulator.samples.probe_table import probe_table
 from inferometer.parallel.placement import HostReport, Placement
 
 PROBES = Probes(

@@ -11,7 +11,7 @@ from inferometer.emulator.measure import runner as runner_module
 from inferometer.emulator.measure.method import Method, Stop, Sweep, Tier
 from inferometer.emulator.measure.plan import candidate_cells, shuffled
 from inferometer.emulator.measure.runner import Launch
-from inferometer.emulator.measure.samples import times_us
+from inferometer.emulator.samples.samples import times_us
 from inferometer.parallel.control import Disagreement
 from inferometer.parallel.placement import HostReport, Placement
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import gc
 from dataclasses import asdict
 
-from inferometer.emulator.execute.engine import Engine
-from inferometer.emulator.execute.matrix import Matrix
-from inferometer.emulator.execute.records import traces
-from inferometer.emulator.execute.series import Series
-from inferometer.emulator.execute.settings import PHASES, Emulation
+from inferometer.emulator.engine.engine import Engine
 from inferometer.emulator.measure.method import Stop
+from inferometer.emulator.validate.campaign import Matrix
+from inferometer.emulator.validate.records import traces
+from inferometer.emulator.validate.series import Series
+from inferometer.emulator.validate.settings import PHASES, Emulation
 from inferometer.parallel.placement import HostReport, Placement, this_host
 
 LAYOUTS = ({"tp": 2}, {"ep": 2, "micro_batches": 2}, {"pp": 2, "micro_batches": 2}, {"dp": 2})

@@ -9,9 +9,9 @@ import pytest
 import torch
 from sharded_runs import DENSE, MIXED, SEED
 
+from inferometer.emulator.engine.agreement import check
+from inferometer.emulator.engine.engine import Engine
 from inferometer.emulator.errors import InputError, RunFailed
-from inferometer.emulator.execute.agreement import check
-from inferometer.emulator.execute.engine import Engine
 from inferometer.emulator.workload.layout import Layout
 from inferometer.emulator.workload.precision import Precision
 from inferometer.parallel.control import Disagreement

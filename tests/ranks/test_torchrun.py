@@ -8,8 +8,8 @@ import sys
 import jsonschema
 import pytest
 
-from inferometer.emulator import load_calibration, load_samples
-from inferometer.emulator.measure.samples import read_records
+from inferometer import load_calibration, load_samples
+from inferometer.emulator.samples.samples import read_records
 
 SMALL = "--collectives all_reduce,send_recv -b 64 -e 64K -f 8 --timings isolated --iters 20 --budget none".split()
 TORCHRUN = (
@@ -78,7 +78,7 @@ def test_calibrate_prints_one_json_document_and_nothing_else(calibration, tmp_pa
     assert parameter["value"] is None and parameter["status"] == "not_identified" and "one node" in parameter["reason"]
 
     # the same samples and seed give the same bytes
-    from inferometer.emulator.calibrate import to_json
-    from inferometer.emulator.calibrate.from_samples import calibrate_samples
+    from inferometer.emulator.calibrate.evaluate.file import to_json
+    from inferometer.emulator.calibrate.fit.from_samples import calibrate_samples
 
     assert to_json(calibrate_samples([tmp_path / "cal.samples.jsonl"])) == (tmp_path / "cal.json").read_text()

@@ -8,13 +8,13 @@ import signal
 
 import pytest
 
-from inferometer.emulator import validation_table
-from inferometer.emulator.calibrate.file import load_calibration, write_calibration
-from inferometer.emulator.execute.forecast import TERMS, VARIANTS
-from inferometer.emulator.execute.settings import SCHEMA
-from inferometer.emulator.measure.environment import usable_cores
-from inferometer.emulator.measure.samples import read_records
+from inferometer import validation_table
+from inferometer.emulator.calibrate.evaluate.file import load_calibration, write_calibration
 from inferometer.emulator.measure.scheduler import choose
+from inferometer.emulator.samples.environment import usable_cores
+from inferometer.emulator.samples.samples import read_records
+from inferometer.emulator.validate.forecast import TERMS, VARIANTS
+from inferometer.emulator.validate.settings import SCHEMA
 
 pytestmark = pytest.mark.skipif(usable_cores() < 2, reason="cells of two ranks need two cores")
 STOP = "[stop]\nmin_iterations = 6\nmax_iterations = 6\ncell_seconds = 0.1\n"

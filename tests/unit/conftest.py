@@ -84,9 +84,9 @@ def small_calibration() -> Any:
     """A real calibration, from three synthetic launches on one node of 2 and 4 ranks."""
     import pandas as pd
 
-    from inferometer.emulator.calibrate import calibrate
-    from inferometer.emulator.calibrate.laws import affine
-    from inferometer.emulator.calibrate.synthetic import synthetic_cells
+    from inferometer.emulator.calibrate.fit.build import calibrate
+    from inferometer.emulator.calibrate.laws.linear import affine
+    from tests.studies.synthetic import synthetic_cells
 
     truth = {"a": 100.0, "b": 30.0, "c": 0.0, "B_intra": 2.0, "B_inter": 1.0}
     sizes = [256 * 8**k for k in range(6)]

@@ -12,9 +12,10 @@ import pytest
 
 from inferometer.emulator.errors import RunFailed
 from inferometer.emulator.measure import scheduler
-from inferometer.launch import cli, sampling
+from inferometer.launch import cli
 from inferometer.launch.cli import main
 from inferometer.launch.commands import sweep_flags
+from inferometer.launch.runs import sampling
 
 
 @pytest.fixture(autouse=True)
@@ -65,11 +66,11 @@ BAD = {
     "a budget of nothing": (["measure", "--budget", "0"], "'0' is neither a positive number"),
     "a budget in words": (["measure", "--budget", "long"], "'long' is neither"),
     "a budget that is no number": (["measure", "--budget", "nan"], "'nan' is neither"),
-    "a timeout of nothing": (["measure", "-T", "0"], "timeout_s: "),
-    "an endless timeout": (["measure", "-T", "inf"], "timeout_s: "),
-    "no launch": (["measure", "--launches", "0"], "launches: "),
-    "no warm-up": (["measure", "-w", "0"], "warmup: "),
-    "no threads": (["measure", "--threads", "0"], "threads: "),
+    "a timeout of nothing": (["measure", "-T", "0"], "timeout_s = "),
+    "an endless timeout": (["measure", "-T", "inf"], "timeout_s = "),
+    "no launch": (["measure", "--launches", "0"], "launches = "),
+    "no warm-up": (["measure", "-w", "0"], "warmup = "),
+    "no threads": (["measure", "--threads", "0"], "threads = "),
     "too few iterations": (["measure", "--iters", "5"], "--iters 5: the interval"),
     "an unknown sweep": (["measure", "--sweep", "nowhere"], "sweep nowhere: "),
     "append and resume": (["measure", "--append", "--resume"], "not allowed with"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from inferometer.emulator.measure import environment as env
+from inferometer.emulator.samples import environment as env
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from inferometer.launch.events import EventPipe, pipe_writer
+from inferometer.launch.ranks.events import EventPipe, pipe_writer
 
 
 @pytest.fixture

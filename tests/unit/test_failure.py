@@ -12,8 +12,16 @@ from pathlib import Path
 import pytest
 import torch.distributed as dist
 
-from inferometer.launch import failure
-from inferometer.launch.failure import NoProgress, Terminated, explain, first_line, kind_of, process_state, report_failure
+from inferometer.launch.ranks import failure
+from inferometer.launch.ranks.failure import (
+    NoProgress,
+    Terminated,
+    explain,
+    first_line,
+    kind_of,
+    process_state,
+    report_failure,
+)
 from inferometer.parallel.control import Control, Disagreement, Fault, MissingRanks, PeerFault
 from inferometer.parallel.placement import HostReport, this_host
 

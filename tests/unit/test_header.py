@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inferometer.emulator.measure import header as module
-from inferometer.emulator.measure.header import comparable, first_difference, header_for
+from inferometer.emulator.measure.header import comparable, header_for
+from inferometer.emulator.samples.compare import first_difference
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=3),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from inferometer.emulator.errors import InputError
-from inferometer.launch.identity import LAUNCHERS, Identity, identity_from
+from inferometer.launch.ranks.identity import LAUNCHERS, Identity, identity_from
 
 
 def variables_of(launcher, rank="5", size="8", local="1"):

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from inferometer.emulator.errors import InputError
-from inferometer.launch import local
-from inferometer.launch.job import Job
-from inferometer.launch.last_words import blamed_by_launcher
-from inferometer.launch.local import Outcome, kill_all, mpiexec, processes_with, run_ranks
-from inferometer.launch.rank_environment import rank_environment
+from inferometer.launch.ranks import local
+from inferometer.launch.ranks.environment import rank_environment
+from inferometer.launch.ranks.job import Job
+from inferometer.launch.ranks.last_words import blamed_by_launcher
+from inferometer.launch.ranks.local import Outcome, kill_all, mpiexec, processes_with, run_ranks
 
 PREAMBLE = """
 import json, os, signal, sys, time
@@ -143,13 +143,13 @@ def test_torch_backends_start_through_torchrun(job):
     command = local._command(job, Path("/j.json"))
     assert command[:3] == [sys.executable, "-m", "torch.distributed.run"]
     assert command[command.index("--nproc-per-node") + 1] == "4"
-    assert command[-3:] == ["-m", "inferometer.launch.worker", "/j.json"]
+    assert command[-3:] == ["-m", "inferometer.launch.ranks.worker", "/j.json"]
 
 
 def test_mpi_starts_through_mpiexec(job, method, monkeypatch):
     monkeypatch.setattr(local, "mpiexec", lambda: "/x/mpiexec")
     command = local._command(job.model_copy(update={"method": method(backend="mpi", world_size=3)}), Path("/j.json"))
-    assert command == ["/x/mpiexec", "-n", "3", sys.executable, "-m", "inferometer.launch.worker", "/j.json"]
+    assert command == ["/x/mpiexec", "-n", "3", sys.executable, "-m", "inferometer.launch.ranks.worker", "/j.json"]
 
 
 def test_the_mpiexec_beside_this_python_comes_first(monkeypatch):

@@ -7,10 +7,10 @@ import types
 import pytest
 
 from inferometer.emulator.errors import RunFailed
-from inferometer.emulator.measure.samples import SamplesFile, read_records
-from inferometer.launch import measuring
-from inferometer.launch.local import Outcome
-from inferometer.launch.measuring import Slot, lacks_cells, logs_of, run_launches, slots_in
+from inferometer.emulator.samples.samples import SamplesFile, read_records
+from inferometer.launch.ranks.local import Outcome
+from inferometer.launch.runs import measuring
+from inferometer.launch.runs.measuring import Slot, lacks_cells, logs_of, run_launches, slots_in
 
 CELLS = ["a", "b", "c", "d"]
 

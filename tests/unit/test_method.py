@@ -77,15 +77,15 @@ BAD_SWEEPS = {
         NAMED + '[[tier]]\ncollectives = ["all_reduse"]\n',
         "tier.0: unknown collective 'all_reduse'",
     ),
-    "unknown timing": (NAMED + TIER + 'timings = ["fast"]\n', "tier.0.timings.0: "),
-    "no time apart": (NAMED + TIER + "[in_step]\napart_us = [0.0]\n", "in_step.apart_us.0: "),
+    "unknown timing": (NAMED + TIER + 'timings = ["fast"]\n', "tier.0.timings.0 = 'fast': "),
+    "no time apart": (NAMED + TIER + "[in_step]\napart_us = [0.0]\n", "in_step.apart_us.0 = 0.0: "),
     "no size": (NAMED + TIER + "sizes = [0]\n", "tier.0.sizes."),
-    "of the wrong kind": (NAMED + '[stop]\ncell_seconds = "long"\n' + TIER, "stop.cell_seconds: "),
+    "of the wrong kind": (NAMED + '[stop]\ncell_seconds = "long"\n' + TIER, "stop.cell_seconds = 'long': "),
     "limits crossed": (
         NAMED + "[stop]\nmin_iterations = 30\nmax_iterations = 20\n" + TIER,
         "stop: max_iterations = 20 < ",
     ),
-    "too few iterations": (NAMED + "[stop]\nmin_iterations = 5\n" + TIER, "stop.min_iterations: "),
+    "too few iterations": (NAMED + "[stop]\nmin_iterations = 5\n" + TIER, "stop.min_iterations = 5: "),
     "no TOML": ("name = \n", "not TOML: "),
 }
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from inferometer.emulator.errors import InputError
-from inferometer.emulator.measure.samples import SamplesFile, read_header, read_records
-from inferometer.launch.measuring import Slot, keep_aside, open_samples
+from inferometer.emulator.samples.samples import SamplesFile, read_header, read_records
+from inferometer.launch.runs.measuring import Slot, keep_aside, open_samples
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ import pytest
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.measure.apart import apart, collectives_apart
 from inferometer.emulator.measure.method import Method, ProbeModel, Probes, load_sweep
-from inferometer.emulator.measure.probe_table import model_collectives, probe_table
 from inferometer.emulator.measure.probes import (
     MatmulProbe,
     ModelProbe,
@@ -20,8 +19,8 @@ from inferometer.emulator.measure.probes import (
     participants,
     probes_of,
     shared_out,
-    step_tokens,
 )
+from inferometer.emulator.samples.probe_table import model_collectives, probe_table
 from inferometer.emulator.workload.build import build
 from inferometer.emulator.workload.precision import Precision
 from inferometer.emulator.workload.step import Step
@@ -86,16 +85,10 @@ def test_the_weights_that_a_rank_keeps_are_those_of_every_model_once():
     assert kept_bytes(probes) >= program.total("weight_bytes")
 
 
-def test_tokens_of_steps_are_read_from_ids():
-    ids = [
-        "compute/float32/1/matmul/32x64",
-        "compute/float32/2/m-0.5-4-tp2/prefill/16x32",
-        "compute/float32/1/m-1/decode/6x64",
-    ]
-    assert [step_tokens(name) for name in ids] == [0, 512, 6]
+def test_a_probe_knows_its_steps_tokens():
     for probe in probes_of(method(), [1], 1):
         if isinstance(probe, ModelProbe):
-            assert step_tokens(probe.id) == probe.step.tokens
+            assert probe.step_tokens == probe.step.tokens
 
 
 def test_one_rank_and_all_of_them_come_before_numbers_between():

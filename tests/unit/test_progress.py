@@ -9,7 +9,7 @@ import pytest
 
 from inferometer.emulator.report import table
 from inferometer.emulator.report.progress import Display
-from inferometer.launch.worker import _cell_event
+from inferometer.launch.ranks.worker import _cell_event
 
 
 @pytest.fixture

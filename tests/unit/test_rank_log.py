@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from inferometer.launch.rank_log import last_line, remove_log
+from inferometer.launch.ranks.logs import last_line, remove_log
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ def test_a_log_that_is_not_there_or_not_text(tmp_path):
 
 def test_output_of_python_and_of_children_goes_to_the_log(tmp_path):
     code = (
-        "import os, sys; from pathlib import Path; from inferometer.launch.rank_log import redirect_output;"
+        "import os, sys; from pathlib import Path; from inferometer.launch.ranks.logs import redirect_output;"
         f"print('before'); redirect_output(Path({str(tmp_path / 'l' / 'rank-0.log')!r}));"
         "print('out', flush=True); print('err', file=sys.stderr); os.system('echo child')"
     )

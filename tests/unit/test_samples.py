@@ -8,7 +8,7 @@ import math
 import pytest
 
 from inferometer.emulator.errors import InputError
-from inferometer.emulator.measure.samples import SCHEMA, SamplesFile, read_header, read_records
+from inferometer.emulator.samples.samples import SCHEMA, SamplesFile, read_header, read_records
 
 HEADER = json.dumps({"record": "header", "schema": SCHEMA}) + "\n"
 

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from inferometer.emulator import load_samples
+from inferometer import load_samples
 from inferometer.emulator.errors import InputError
-from inferometer.emulator.measure.samples import CELL_COLUMNS, cell_table, times_us
+from inferometer.emulator.samples.samples import CELL_COLUMNS, cell_table, times_us
 
 LAUNCH = {"record": "launch", "launch": 0, "node_of": [0, 0], "conditions": {"load_1m": 0.0}}
 

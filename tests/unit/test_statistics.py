@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from inferometer.emulator.measure.statistics import (
+from inferometer.emulator.samples.statistics import (
     drift,
     effective_count,
     median_interval,

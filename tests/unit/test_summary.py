@@ -132,7 +132,7 @@ def test_of_equally_many_dtypes_16_bit_floats_are_shown_and_named(small_calibrat
 
 
 def test_a_key_that_could_not_be_fitted_is_named(small_calibration):
-    from inferometer.emulator.calibrate.records import NotFitted
+    from inferometer.emulator.calibrate.schema.records import NotFitted
 
     missing = NotFitted(target=small_calibration.models[0].target, reason="too few sizes", n_excluded={})
     made = small_calibration.model_copy(update={"not_fitted": [missing]})

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from inferometer.emulator.measure.statistics import summary
 from inferometer.emulator.report.table import HEADER, Footer, bandwidths, row
+from inferometer.emulator.samples.statistics import summary
 
 NCCL_COLUMNS = ["size", "count", "type", "redop", "root", "time", "algbw", "busbw", "wrong"]
 

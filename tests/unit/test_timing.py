@@ -7,7 +7,8 @@ import gc
 import numpy as np
 import pytest
 
-from inferometer.emulator.measure.timing import HostTimer, collector_off, iteration_times_us, time_definition
+from inferometer.emulator.measure.timing import HostTimer, collector_off
+from inferometer.emulator.samples.times import iteration_times_us, time_definition
 
 # two ranks, two iterations, ns
 START = np.array([[0, 10_000], [2_000, 9_000]])

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from inferometer.launch import validating
+from inferometer.launch.runs import validating
 
 
 def parts(*ranks, launches):

@@ -10,9 +10,9 @@ import sys
 import pytest
 
 from inferometer.emulator.errors import InputError
-from inferometer.launch import worker
-from inferometer.launch.failure import Terminated
-from inferometer.launch.job import Job
+from inferometer.launch.ranks import worker
+from inferometer.launch.ranks.failure import Terminated
+from inferometer.launch.ranks.job import Job
 
 
 def test_a_cells_event_has_its_numbers_and_not_its_readings(cell):

@@ -5,7 +5,7 @@ Run with -s to see the counts. One core takes a minute or two per law.
 
 import pytest
 
-from inferometer.emulator.calibrate.recognition import PLANTED, recognise
+from tests.studies.recognition import PLANTED, recognise
 
 TRIALS = 100
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from inferometer.emulator import load_calibration
-from inferometer.emulator.calibrate.choose import DEFAULT, Choice, choose_law
-from inferometer.emulator.calibrate.points import Points, points_of
+from inferometer import load_calibration
+from inferometer.emulator.calibrate.fit.choose import DEFAULT, Choice, choose_law
+from inferometer.emulator.calibrate.fit.points import Points, points_of
 from inferometer.launch.cli import main
 
 ROOT = Path(__file__).parents[2]

@@ -5,7 +5,7 @@ Run with -s to see the tables. One core takes two to four minutes.
 
 import pytest
 
-from inferometer.emulator.calibrate.recovery import DESIGNS, recover, recovery_table
+from tests.studies.recovery import DESIGNS, recover, recovery_table
 
 RUNS = 200
 

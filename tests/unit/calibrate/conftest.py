@@ -7,9 +7,10 @@ from collections.abc import Callable
 import pandas as pd
 import pytest
 
-from inferometer.emulator.calibrate import Calibration, calibrate
-from inferometer.emulator.calibrate.laws import affine
-from inferometer.emulator.calibrate.synthetic import synthetic_cells
+from inferometer.emulator.calibrate.evaluate.calibration import Calibration
+from inferometer.emulator.calibrate.fit.build import calibrate
+from inferometer.emulator.calibrate.laws.linear import affine
+from tests.studies.synthetic import synthetic_cells
 
 CREATED = "2026-01-01T00:00:00Z"
 TRUTH = {"a": 120.0, "b": 35.0, "c": 80.0, "B_intra": 2.5, "B_inter": 0.9}

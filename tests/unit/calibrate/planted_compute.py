@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from inferometer.emulator.measure.probe_table import PROBE_COLUMNS
+from inferometer.emulator.samples.probe_table import PROBE_COLUMNS
 
 ROWS = [1, 2, 4, 8, 16, 32, 64, 256, 1024]
 INNER, OUTER = [128, 512, 2048], [128, 512, 4096]
@@ -42,7 +42,16 @@ def probes(
         for row in [*_grid(), *_models()]:
             row |= {"us": row["us"] * off}
             rows.append(
-                {**about, "model": "planted", "sharded": False, "launch": launch, "n": 20, "working_set_bytes": 2**27, **row}
+                {
+                    **about,
+                    "model": "planted",
+                    "sharded": False,
+                    "tokens": 0.0,
+                    "launch": launch,
+                    "n": 20,
+                    "working_set_bytes": 2**27,
+                    **row,
+                }
             )
     return pd.DataFrame(rows, columns=list(PROBE_COLUMNS)).fillna(
         dict.fromkeys(

@@ -15,12 +15,12 @@ import jsonschema
 import numpy as np
 import pytest
 
-from inferometer.emulator.calibrate.builtin import TUNER, calibration_names
-from inferometer.emulator.calibrate.calibration import Calibration
-from inferometer.emulator.calibrate.file import SCHEMA_FILE, content_id, load_calibration
-from inferometer.emulator.calibrate.predict import predict_us
-from inferometer.emulator.calibrate.prior import paper_parameters
-from inferometer.emulator.economics.predict import predict
+from inferometer.emulator.calibrate.evaluate.builtin import TUNER, calibration_names
+from inferometer.emulator.calibrate.evaluate.calibration import Calibration
+from inferometer.emulator.calibrate.evaluate.file import SCHEMA_FILE, content_id, load_calibration
+from inferometer.emulator.calibrate.evaluate.predict import predict_us
+from inferometer.emulator.calibrate.laws.prior import paper_parameters
+from inferometer.emulator.economics.serving.predict import predict
 from inferometer.emulator.errors import InputError
 from inferometer.launch.cli import main
 

@@ -7,9 +7,9 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from inferometer.emulator.calibrate import to_json
-from inferometer.emulator.calibrate.laws import affine
-from inferometer.emulator.calibrate.synthetic import Noise, synthetic_cells
+from inferometer.emulator.calibrate.evaluate.file import to_json
+from inferometer.emulator.calibrate.laws.linear import affine
+from tests.studies.synthetic import Noise, synthetic_cells
 
 TRUTH = {"a": 120.0, "b": 35.0, "c": 80.0, "B_intra": 2.5, "B_inter": 0.9}
 LAYOUTS = st.lists(

@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from inferometer.emulator.calibrate.choose import choose_law
-from inferometer.emulator.calibrate.heldout import hold_out, node_folds, rank_folds, relative_errors, size_folds
-from inferometer.emulator.calibrate.laws import affine, affine_bandwidth_per_ranks, flat_ring
-from inferometer.emulator.calibrate.points import points_of
-from inferometer.emulator.calibrate.prior import paper_parameters
-from inferometer.emulator.calibrate.synthetic import NO_NOISE, Noise, synthetic_cells
+from inferometer.emulator.calibrate.fit.choose import choose_law
+from inferometer.emulator.calibrate.fit.held_out import hold_out, node_folds, rank_folds, relative_errors, size_folds
+from inferometer.emulator.calibrate.fit.points import points_of
+from inferometer.emulator.calibrate.laws.linear import affine, affine_bandwidth_per_ranks, flat_ring
+from inferometer.emulator.calibrate.laws.prior import paper_parameters
+from tests.studies.synthetic import NO_NOISE, Noise, synthetic_cells
 
 TRUTH = {"a": 120.0, "b": 35.0, "c": 80.0, "B_intra": 2.5, "B_inter": 0.9}
 NODES = [(4, 1), (2, 2), (4, 4), (8, 2), (16, 4)]

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inferometer.emulator.calibrate.design import identify
-from inferometer.emulator.calibrate.laws import affine, flat_ring
-from inferometer.emulator.calibrate.points import Points
-from inferometer.emulator.calibrate.words import combination_expression, not_identified_reason
+from inferometer.emulator.calibrate.fit.explain import combination_expression, not_identified_reason
+from inferometer.emulator.calibrate.fit.points import Points
+from inferometer.emulator.calibrate.laws.design import identify
+from inferometer.emulator.calibrate.laws.linear import affine, flat_ring
 
 SIZES = (1024, 65536, 2**22)
 

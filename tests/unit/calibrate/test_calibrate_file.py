@@ -7,11 +7,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from inferometer.emulator.calibrate import calibrate, load_calibration, to_json, write_calibration
-from inferometer.emulator.calibrate.file import SCHEMA_FILE, content_id, write_schema
-from inferometer.emulator.calibrate.laws import affine
-from inferometer.emulator.calibrate.synthetic import synthetic_cells
+from inferometer.emulator.calibrate.evaluate.file import (
+    SCHEMA_FILE,
+    content_id,
+    load_calibration,
+    to_json,
+    write_calibration,
+    write_schema,
+)
+from inferometer.emulator.calibrate.fit.build import calibrate
+from inferometer.emulator.calibrate.laws.linear import affine
 from inferometer.emulator.errors import InputError
+from tests.studies.synthetic import synthetic_cells
 
 TRUTH = {"a": 120.0, "b": 35.0, "c": 80.0, "B_intra": 2.5, "B_inter": 0.9}
 CREATED = "2026-01-01T00:00:00Z"

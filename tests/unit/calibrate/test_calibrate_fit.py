@@ -5,17 +5,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from inferometer.emulator.calibrate.fit import fit_law
-from inferometer.emulator.calibrate.intervals import (
+from inferometer.emulator.calibrate.fit.intervals import (
     fits_without_each_launch,
     over_launches,
     within_launches,
 )
-from inferometer.emulator.calibrate.laws import affine, flat_ring, paper, scaled
-from inferometer.emulator.calibrate.points import points_of, weights_of, without_launch_effect
-from inferometer.emulator.calibrate.prior import paper_parameters
-from inferometer.emulator.calibrate.problem import LinearProblem
-from inferometer.emulator.calibrate.synthetic import NO_NOISE, Noise, synthetic_cells
+from inferometer.emulator.calibrate.fit.points import points_of, weights_of, without_launch_effect
+from inferometer.emulator.calibrate.fit.robust import fit_law
+from inferometer.emulator.calibrate.laws.linear import affine, flat_ring, paper, scaled
+from inferometer.emulator.calibrate.laws.prior import paper_parameters
+from inferometer.emulator.calibrate.laws.problem import LinearProblem
+from tests.studies.synthetic import NO_NOISE, Noise, synthetic_cells
 
 TRUTH = {"a": 120.0, "b": 35.0, "c": 80.0, "B_intra": 2.5, "B_inter": 0.9}
 FULL = [(4, 1), (2, 2), (4, 4), (8, 2), (16, 4)]

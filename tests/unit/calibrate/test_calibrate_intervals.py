@@ -7,20 +7,20 @@ import pandas as pd
 import pytest
 from scipy.stats import t as student
 
-from inferometer.emulator.calibrate.build import fit_key
-from inferometer.emulator.calibrate.file import load_calibration
-from inferometer.emulator.calibrate.fit import fit_law
-from inferometer.emulator.calibrate.from_samples import calibrate_samples
-from inferometer.emulator.calibrate.intervals import fits_without_each_launch, over_launches, spreads
-from inferometer.emulator.calibrate.keys import keys_of
-from inferometer.emulator.calibrate.ladder import law_of
-from inferometer.emulator.calibrate.laws import affine
-from inferometer.emulator.calibrate.points import points_of
-from inferometer.emulator.calibrate.synthetic import synthetic_cells
-from inferometer.emulator.calibrate.uncertainty import _parameters
+from inferometer.emulator.calibrate.evaluate.file import load_calibration
+from inferometer.emulator.calibrate.evaluate.uncertainty import _parameters
+from inferometer.emulator.calibrate.fit.build import fit_key
+from inferometer.emulator.calibrate.fit.from_samples import calibrate_samples
+from inferometer.emulator.calibrate.fit.intervals import fits_without_each_launch, over_launches, spreads
+from inferometer.emulator.calibrate.fit.points import points_of
+from inferometer.emulator.calibrate.fit.robust import fit_law
+from inferometer.emulator.calibrate.laws.forms import law_of
+from inferometer.emulator.calibrate.laws.linear import affine
+from inferometer.emulator.calibrate.schema.keys import keys_of
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.importers.imports import import_files
-from inferometer.emulator.measure.samples import SamplesFile
+from inferometer.emulator.samples.samples import SamplesFile
+from tests.studies.synthetic import synthetic_cells
 
 TRUTH = {"a": 120.0, "b": 35.0, "c": 80.0, "B_intra": 2.5, "B_inter": 0.9}
 

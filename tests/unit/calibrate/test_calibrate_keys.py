@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from inferometer.emulator.calibrate.keys import KEY_FIELDS, keys_of, rows_of_key, usable_rows
-from inferometer.emulator.calibrate.laws import affine
-from inferometer.emulator.calibrate.synthetic import synthetic_cells
+from inferometer.emulator.calibrate.laws.linear import affine
+from inferometer.emulator.calibrate.schema.keys import KEY_FIELDS, keys_of, rows_of_key, usable_rows
+from tests.studies.synthetic import synthetic_cells
 
 TRUTH = {"a": 120.0, "b": 35.0, "c": 80.0, "B_intra": 2.5, "B_inter": 0.9}
 

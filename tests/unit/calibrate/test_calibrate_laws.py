@@ -3,21 +3,21 @@
 import numpy as np
 import pytest
 
-from inferometer.emulator.calibrate.busfactors import bus_factors
-from inferometer.emulator.calibrate.fit import fit_law
-from inferometer.emulator.calibrate.ladder import bears, law_of, linear_ladder, rank_counts
-from inferometer.emulator.calibrate.laws import (
+from inferometer.emulator.calibrate.fit.points import points_of
+from inferometer.emulator.calibrate.fit.robust import fit_law
+from inferometer.emulator.calibrate.laws.bus_factors import bus_factors
+from inferometer.emulator.calibrate.laws.forms import bears, law_of, linear_ladder, rank_counts
+from inferometer.emulator.calibrate.laws.linear import (
     affine,
     affine_bandwidth_per_ranks,
     flat_ring,
     paper,
     scaled,
 )
-from inferometer.emulator.calibrate.points import points_of
-from inferometer.emulator.calibrate.prior import paper_parameters
-from inferometer.emulator.calibrate.synthetic import NO_NOISE, synthetic_cells
+from inferometer.emulator.calibrate.laws.prior import paper_parameters
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.measure.collectives import collectives
+from tests.studies.synthetic import NO_NOISE, synthetic_cells
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from inferometer.emulator.calibrate.quality import Evidence, assess
+from inferometer.emulator.calibrate.fit.quality import Evidence, assess
 
 
 def cell(**changes):

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from inferometer.emulator.calibrate.recovery import DESIGNS, recover, recovery_table
-from inferometer.emulator.calibrate.synthetic import NO_NOISE, Noise, synthetic_cells
+from tests.studies.recovery import DESIGNS, recover, recovery_table
+from tests.studies.synthetic import NO_NOISE, Noise, synthetic_cells
 
 RUNS = 24
 BY_NAME = {design.name: design for design in DESIGNS}

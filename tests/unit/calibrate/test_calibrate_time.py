@@ -7,11 +7,12 @@ import warnings
 import numpy as np
 import pytest
 
-from inferometer.emulator.calibrate import ExtrapolationWarning, NotIdentifiedWarning, write_calibration
-from inferometer.emulator.calibrate.laws import affine, affine_bandwidth_per_ranks
-from inferometer.emulator.calibrate.prior import paper_parameters
-from inferometer.emulator.calibrate.synthetic import NO_NOISE, synthetic_cells
+from inferometer.emulator.calibrate.evaluate.file import write_calibration
+from inferometer.emulator.calibrate.evaluate.predict import ExtrapolationWarning, NotIdentifiedWarning
+from inferometer.emulator.calibrate.laws.linear import affine, affine_bandwidth_per_ranks
+from inferometer.emulator.calibrate.laws.prior import paper_parameters
 from inferometer.emulator.errors import InputError
+from tests.studies.synthetic import NO_NOISE, synthetic_cells
 
 TRUTH = {"a": 120.0, "b": 35.0, "c": 80.0, "B_intra": 2.5, "B_inter": 0.9}
 
@@ -60,9 +61,9 @@ def test_beyond_the_domain_is_given_with_a_warning(exact):
 
 def test_file_and_fit_predict_the_same(calibration, cells):
     """The file keeps nine digits of parameters and combinations; nothing else may get lost on the way."""
-    from inferometer.emulator.calibrate.choose import choose_law
-    from inferometer.emulator.calibrate.keys import keys_of, rows_of_key, usable_rows
-    from inferometer.emulator.calibrate.points import points_of
+    from inferometer.emulator.calibrate.fit.choose import choose_law
+    from inferometer.emulator.calibrate.fit.points import points_of
+    from inferometer.emulator.calibrate.schema.keys import keys_of, rows_of_key, usable_rows
 
     for key in keys_of(cells):
         if key["collective"] != "null":
@@ -144,7 +145,7 @@ def test_the_papers_law_does_not_speak_for_nodes_nobody_measured(make):
 def test_predicting_needs_neither_torch_nor_scipy_nor_pandas(calibration, tmp_path):
     write_calibration(calibration, tmp_path / "cal.json")
     code = (
-        "import sys; from inferometer.emulator.calibrate import load_calibration\n"
+        "import sys; from inferometer.emulator.calibrate.evaluate.file import load_calibration\n"
         "time = load_calibration(sys.argv[1]).time_s('all_reduce', 4096, 4)\n"
         "assert 1e-5 < time < 1e-2, time\n"
         "print([name for name in ('torch', 'scipy', 'pandas', 'matplotlib') if name in sys.modules])"

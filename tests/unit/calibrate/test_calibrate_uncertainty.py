@@ -6,20 +6,20 @@ import numpy as np
 import pytest
 from scipy.stats import t as student
 
-from inferometer.emulator.calibrate import ExtrapolationWarning, NotIdentifiedWarning
-from inferometer.emulator.calibrate.build import fit_key
-from inferometer.emulator.calibrate.choose import NotFittedError, choose_law
-from inferometer.emulator.calibrate.fit import fit_law
-from inferometer.emulator.calibrate.guidelines import guidelines_record
-from inferometer.emulator.calibrate.intervals import bootstrap, over_cells
-from inferometer.emulator.calibrate.keys import keys_of, usable_rows
-from inferometer.emulator.calibrate.ladder import law_of
-from inferometer.emulator.calibrate.laws import affine
-from inferometer.emulator.calibrate.points import points_of
-from inferometer.emulator.calibrate.recognition import NOISE, ONE_NODE, PLANTED, SIZES, recognise
-from inferometer.emulator.calibrate.synthetic import synthetic_cells
-from inferometer.emulator.calibrate.uncertainty import _t_quantile
+from inferometer.emulator.calibrate.evaluate.predict import ExtrapolationWarning, NotIdentifiedWarning
+from inferometer.emulator.calibrate.evaluate.uncertainty import _t_quantile
+from inferometer.emulator.calibrate.fit.build import fit_key
+from inferometer.emulator.calibrate.fit.choose import NotFittedError, choose_law
+from inferometer.emulator.calibrate.fit.guidelines import guidelines_record
+from inferometer.emulator.calibrate.fit.intervals import bootstrap, over_cells
+from inferometer.emulator.calibrate.fit.points import points_of
+from inferometer.emulator.calibrate.fit.robust import fit_law
+from inferometer.emulator.calibrate.laws.forms import law_of
+from inferometer.emulator.calibrate.laws.linear import affine
+from inferometer.emulator.calibrate.schema.keys import keys_of, usable_rows
 from inferometer.emulator.errors import InputError
+from tests.studies.recognition import NOISE, ONE_NODE, PLANTED, SIZES, recognise
+from tests.studies.synthetic import synthetic_cells
 
 TRUTH = {"a": 8.0, "b": 2.0, "c": 12.0, "B_intra": 50.0, "B_inter": 20.0}
 TWO = TRUTH | {"a.2": 40.0, "B_intra.2": 300.0, "B_inter.2": 30.0}

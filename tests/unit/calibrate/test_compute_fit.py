@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 from planted_compute import INNER, LARGEST, OUTER, ROWS, line_us, matmul_us, probes
 
-from inferometer.emulator.calibrate import computelaws
-from inferometer.emulator.calibrate.computefit import fit_compute
-from inferometer.emulator.calibrate.computerecords import ComputeLaw
-from inferometer.emulator.calibrate.inmodel import sizes_seen
-from inferometer.emulator.calibrate.linefit import fit_line
+from inferometer.emulator.calibrate.evaluate.residuals import sizes_seen
+from inferometer.emulator.calibrate.fit.compute import fit_compute
+from inferometer.emulator.calibrate.fit.lines import fit_line
+from inferometer.emulator.calibrate.laws import compute as computelaws
+from inferometer.emulator.calibrate.schema.compute_records import ComputeLaw
 
 
 def laws(table: pd.DataFrame) -> dict[tuple, ComputeLaw]:

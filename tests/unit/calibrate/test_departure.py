@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from inferometer.emulator.calibrate.computerecords import SeenMatmul, SeenSizes
-from inferometer.emulator.calibrate.departure import Departure, features
-from inferometer.emulator.calibrate.inmodel import MatmulInModel, SizesInModel
+from inferometer.emulator.calibrate.evaluate.departure import Departure, features
+from inferometer.emulator.calibrate.evaluate.residuals import MatmulInModel, SizesInModel
+from inferometer.emulator.calibrate.schema.compute_records import SeenMatmul, SeenSizes
 
 KERNELS = ((0.2, (1.0, 1.0)),)
 

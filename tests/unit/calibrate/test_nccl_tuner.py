@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferometer.emulator.calibrate.nccl_tuner import COLLECTIVES, PROTOCOLS, NcclTuner, generation_of, load_constants
-from inferometer.emulator.economics.accelerators import load_accelerator
-from inferometer.emulator.economics.predict import predict
-from inferometer.emulator.economics.tuned import TunerNetwork
+from inferometer.emulator.calibrate.laws.nccl_tuner import COLLECTIVES, PROTOCOLS, NcclTuner, generation_of, load_constants
+from inferometer.emulator.economics.pricing.accelerators import load_accelerator
+from inferometer.emulator.economics.pricing.tuned import TunerNetwork
+from inferometer.emulator.economics.serving.predict import predict
 from inferometer.emulator.errors import InputError
 
 FIGURES = Path(__file__).parents[3] / ".." / "shared" / "data" / "nccl_tuner_constants_2.30.7.json"

@@ -10,12 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from inferometer.emulator.calibrate import load_calibration, to_json, write_calibration
-from inferometer.emulator.calibrate.build import calibrate
-from inferometer.emulator.calibrate.file import SCHEMA_FILE
-from inferometer.emulator.calibrate.predict import ExtrapolationWarning, NotIdentifiedWarning
-from inferometer.emulator.calibrate.skew import fit_skews
-from inferometer.emulator.economics.calibrated_skew import CalibrationSkew
+from inferometer.emulator.calibrate.evaluate.file import SCHEMA_FILE, load_calibration, to_json, write_calibration
+from inferometer.emulator.calibrate.evaluate.predict import ExtrapolationWarning, NotIdentifiedWarning
+from inferometer.emulator.calibrate.fit.build import calibrate
+from inferometer.emulator.calibrate.fit.in_step import fit_skews
+from inferometer.emulator.economics.pricing.calibrated_in_step import CalibrationSkew
 from inferometer.emulator.errors import InputError
 
 TRUTH = {"s0": 60.0, "u": 0.02, "v": 0.08}  # µs, 1, ns/byte

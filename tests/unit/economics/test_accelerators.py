@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferometer.emulator.economics.accelerators import (
+from inferometer.emulator.economics.pricing.accelerators import (
     OF_THE_PAPER,
     Datasheet,
     Price,

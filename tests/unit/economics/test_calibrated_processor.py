@@ -8,18 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inferometer.emulator.calibrate.computefit import fit_compute
-from inferometer.emulator.calibrate.computerecords import ComputeLaw, SeenMatmul, SeenSizes
-from inferometer.emulator.calibrate.file import load_calibration
-from inferometer.emulator.calibrate.records import Provenance
-from inferometer.emulator.economics.accelerators import load_accelerator
-from inferometer.emulator.economics.calibrated_processor import CalibrationProcessor
-from inferometer.emulator.economics.constants import ConstantNetwork
-from inferometer.emulator.economics.predict import predict
-from inferometer.emulator.economics.price import price
-from inferometer.emulator.economics.processor import Datasheet, State
+from inferometer.emulator.calibrate.evaluate.file import load_calibration
+from inferometer.emulator.calibrate.fit.compute import fit_compute
+from inferometer.emulator.calibrate.schema.compute_records import ComputeLaw, SeenMatmul, SeenSizes
+from inferometer.emulator.calibrate.schema.records import Provenance
+from inferometer.emulator.economics.pricing.accelerators import load_accelerator
+from inferometer.emulator.economics.pricing.calibrated_processor import CalibrationProcessor
+from inferometer.emulator.economics.pricing.constants import ConstantNetwork
+from inferometer.emulator.economics.pricing.price import price
+from inferometer.emulator.economics.pricing.processor import Datasheet, State
+from inferometer.emulator.economics.serving.predict import predict
 from inferometer.emulator.errors import InputError
-from inferometer.emulator.execute.predicted import predicted
+from inferometer.emulator.validate.predicted import predicted
 from inferometer.emulator.workload.build import build
 from inferometer.emulator.workload.catalogue import load_shape
 from inferometer.emulator.workload.layout import Layout

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inferometer.emulator.economics.accelerator import Accelerator
-from inferometer.emulator.economics.candidates import Target, candidates, pareto, preferred, within
-from inferometer.emulator.economics.deployable import Load
-from inferometer.emulator.economics.layouts import layouts
-from inferometer.emulator.economics.network import CollectiveTime
-from inferometer.emulator.economics.scenario import Scenario, Speculation
+from inferometer.emulator.economics.pricing.accelerator import Accelerator
+from inferometer.emulator.economics.pricing.network import CollectiveTime
+from inferometer.emulator.economics.serving.candidates import Target, candidates, pareto, preferred, within
+from inferometer.emulator.economics.serving.deployable import Load
+from inferometer.emulator.economics.serving.layouts import layouts
+from inferometer.emulator.economics.serving.scenario import Scenario, Speculation
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.workload.layout import Layout
 from inferometer.emulator.workload.precision import Precision

@@ -7,15 +7,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from inferometer.emulator import load_calibration
-from inferometer.emulator.economics.calibrated import CalibrationNetwork
-from inferometer.emulator.economics.deployable import Load
-from inferometer.emulator.economics.epoch import catalogue
-from inferometer.emulator.economics.epoch.predict import predict
-from inferometer.emulator.economics.request import Request
+from inferometer import load_calibration
+from inferometer.emulator.economics.paper.epoch.catalogue import load_model
+from inferometer.emulator.economics.paper.epoch.predict import predict
+from inferometer.emulator.economics.pricing import paper_accelerators
+from inferometer.emulator.economics.pricing.calibrated_network import CalibrationNetwork
+from inferometer.emulator.economics.serving.deployable import Load
+from inferometer.emulator.economics.serving.request import Request
 from inferometer.emulator.workload.layout import Layout
 
-H100 = catalogue.load_accelerator("h100-sxm")
+H100 = paper_accelerators.load_accelerator("h100-sxm")
 
 
 @pytest.mark.parametrize(
@@ -24,8 +25,8 @@ H100 = catalogue.load_accelerator("h100-sxm")
 )
 def test_a_file_of_the_three_protocols_gives_the_paper_latency(model, gpus, batch):
     network = CalibrationNetwork(load_calibration("paper-2025-code"))
-    ours = predict(catalogue.load_model(model), H100, gpus, batch, network=network).token_latency_s
-    assert ours == pytest.approx(predict(catalogue.load_model(model), H100, gpus, batch).token_latency_s, rel=1e-9)
+    ours = predict(load_model(model), H100, gpus, batch, network=network).token_latency_s
+    assert ours == pytest.approx(predict(load_model(model), H100, gpus, batch).token_latency_s, rel=1e-9)
 
 
 def test_one_protocol_is_eq_23_for_one_all_reduce():

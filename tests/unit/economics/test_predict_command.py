@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from inferometer.emulator import frontier, predict
+from inferometer import frontier, predict
 from inferometer.launch.cli import main
 
 LLAMA = ["llama-3-70b", "--accelerator", "h100-sxm"]

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from pytest import approx
 
-from inferometer.emulator.economics.published import books
-from inferometer.emulator.economics.published.record import Call
-from inferometer.emulator.economics.published.reproduce import Comparison, compare, reproduce, summary
+from inferometer.emulator.economics.paper.published import books
+from inferometer.emulator.economics.paper.published.record import Call
+from inferometer.emulator.economics.paper.published.reproduce import Comparison, compare, reproduce, summary
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.report.published import published_lines
 
@@ -126,7 +126,9 @@ def test_printed_digits_leave_half_a_digit(comparisons, ours, agrees):
 def test_each_call_is_made_once(numbers, monkeypatch):
     made = []
     monkeypatch.setattr(Call, "__call__", lambda call: made.append(call.key))
-    monkeypatch.setattr("inferometer.emulator.economics.published.record.Published.in_printed_unit", lambda n, _: n.printed)
+    monkeypatch.setattr(
+        "inferometer.emulator.economics.paper.published.record.Published.in_printed_unit", lambda n, _: n.printed
+    )
     assert len(compare(numbers)) > len(made) == len(set(made)) > 100
 
 
@@ -170,6 +172,6 @@ def test_rows_of_a_table_are_as_long_as_its_columns():
 def test_no_torch_is_needed():
     """In a process in which importing torch or mpi4py is an error."""
     code = "import sys; sys.modules['torch'] = sys.modules['mpi4py'] = None\n"
-    code += "from inferometer.emulator import reproduce; assert len(reproduce(['baseten', 'llm-analysis'])) == 117"
+    code += "from inferometer import reproduce; assert len(reproduce(['baseten', 'llm-analysis'])) == 117"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

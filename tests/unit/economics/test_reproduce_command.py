@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from inferometer.emulator.economics.published import reproduce
+from inferometer.emulator.economics.paper.published import reproduce
 from inferometer.launch.cli import main
 
 

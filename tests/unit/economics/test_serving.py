@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inferometer.emulator.calibrate.protocols import PAPER_PROTOCOLS
-from inferometer.emulator.economics.accelerator import Accelerator
-from inferometer.emulator.economics.constants import ConstantNetwork
-from inferometer.emulator.economics.deployable import Load
-from inferometer.emulator.economics.scenario import Scenario, Speculation
+from inferometer.emulator.calibrate.laws.protocols import PAPER_PROTOCOLS
+from inferometer.emulator.economics.pricing.accelerator import Accelerator
+from inferometer.emulator.economics.pricing.constants import ConstantNetwork
+from inferometer.emulator.economics.serving.deployable import Load
+from inferometer.emulator.economics.serving.scenario import Scenario, Speculation
 from inferometer.emulator.workload.layout import Layout
 from inferometer.emulator.workload.precision import Precision
 from inferometer.emulator.workload.shape import Experts, Heads, Shape

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inferometer.emulator.engine.stamps import Stamps
 from inferometer.emulator.errors import InputError
-from inferometer.emulator.execute.accounting import account
-from inferometer.emulator.execute.records import traces
-from inferometer.emulator.execute.run import Stamps
+from inferometer.emulator.validate.accounting import account
+from inferometer.emulator.validate.records import traces
 from inferometer.parallel.tape import Line
 
 US = 1000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from inferometer.emulator.errors import InputError
-from inferometer.emulator.execute.settings import Emulation
+from inferometer.emulator.validate.settings import Emulation
 from inferometer.launch import cli
 
 SMALL = "llama-3-70b --scale 1/16 --layers 4"
@@ -23,8 +23,8 @@ SMALL = "llama-3-70b --scale 1/16 --layers 4"
         ("gpt-3 --scale 1/64 --layers 1 --context 2048", "a cache of 2049 tokens is beyond the 2048 learned positions"),
         (f"{SMALL} --steps 5", "--steps 5: the interval of a median needs at least 6"),
         (f"{SMALL} --tp 0", "tp·ep·pp·dp = 0·1·1·1 = 0 but"),
-        (f"{SMALL} --batch 0", "batch: Input should be greater than 0"),
-        ("llama-3-70b --scale 0/1", "scale: Input should be greater than 0"),
+        (f"{SMALL} --batch 0", "batch = 0: input should be greater than 0"),
+        ("llama-3-70b --scale 0/1", "scale = 0.0: input should be greater than 0"),
         ("llama-3-70b --scale 1/0", "'1/0' is not a fraction such as 1/16"),
         (f"{SMALL} --calibration nccl-2.30", "--calibration nccl-2.30: needs --accelerator"),
         (f"{SMALL} --backend mpi --bits 16", "MPI cannot sum bfloat16"),

@@ -6,7 +6,8 @@ from itertools import product
 
 import pytest
 
-from inferometer.emulator.calibrate.computerecords import (
+from inferometer.emulator.calibrate.evaluate.file import load_calibration
+from inferometer.emulator.calibrate.schema.compute_records import (
     LINE_UNITS,
     ComputeDomain,
     ComputeFit,
@@ -14,11 +15,10 @@ from inferometer.emulator.calibrate.computerecords import (
     ComputeTarget,
     knot,
 )
-from inferometer.emulator.calibrate.file import load_calibration
-from inferometer.emulator.calibrate.records import HeldOutError, Parameter
+from inferometer.emulator.calibrate.schema.records import HeldOutError, Parameter
 from inferometer.emulator.errors import InputError
-from inferometer.emulator.execute.forecast import CALIBRATION, TERMS, VARIANTS, Forecaster
-from inferometer.emulator.execute.settings import Configuration
+from inferometer.emulator.validate.forecast import CALIBRATION, TERMS, VARIANTS, Forecaster
+from inferometer.emulator.validate.settings import Configuration
 from inferometer.emulator.workload.program import Compute
 
 DENSE = Configuration(model="llama-3-70b", scale=1 / 16, layers=2, batch=4, context=64)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferometer.emulator.execute.prediction_errors import (
+from inferometer.emulator.validate.prediction_errors import (
     bounds,
     error_interval,
     ratio_to_repeat,

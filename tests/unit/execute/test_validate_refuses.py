@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from inferometer.emulator.calibrate.file import load_calibration, write_calibration
+from inferometer.emulator.calibrate.evaluate.file import load_calibration, write_calibration
 from inferometer.launch import cli
 
 
@@ -27,7 +27,7 @@ def as_if_measured(path, launches=3, **settings):
         ({}, "--threads 2", "cal.json: method.settings.threads: measured with threads 1, this run has threads 2"),
         ({"launches": 1}, "", "cal.json: method.launches: fitted from 1 launches, but 3 needed"),
         ({}, "--launches 2", "--launches 2: how far launches differ needs at least 3"),
-        ({}, "--threads 0", "threads: Input should be greater than 0"),
+        ({}, "--threads 0", "threads = 0: input should be greater than 0"),
         ({}, "-o cal.json", "cal.json: cannot be written: the file is read by this command"),
         ({}, "-J validation.json", "validation.json: cannot be written: the file is written by this command already"),
         ({}, "--calibration paper-2025", "paper-2025: method.settings.backend: measured with backend unknown, this run h"),

@@ -6,12 +6,12 @@ import json
 
 import pytest
 
-from inferometer.emulator import validation_table
+from inferometer import validation_table
 from inferometer.emulator.errors import InputError
-from inferometer.emulator.execute.forecast import CALIBRATION, TERMS, VARIANTS, Forecast
-from inferometer.emulator.execute.settings import Emulation
-from inferometer.emulator.execute.validation import BETWEEN, compared, missed, overall, rows_of
 from inferometer.emulator.report.validation import validation_lines
+from inferometer.emulator.validate.comparison import BETWEEN, compared, missed, overall, rows_of
+from inferometer.emulator.validate.forecast import CALIBRATION, TERMS, VARIANTS, Forecast
+from inferometer.emulator.validate.settings import Emulation
 
 LINES = [["ffn.down", "matmul", [4, 8, 16], "", 1, False], ["ffn.reduce", "all_reduce", [256], "tp", 2, False]]
 CELL = Emulation(model="llama-3-70b", scale=1 / 16, layers=2, tp=2, world_size=2)

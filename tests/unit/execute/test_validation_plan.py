@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from inferometer.emulator.errors import InputError
-from inferometer.emulator.execute.matrix import Matrix
-from inferometer.emulator.execute.settings import Emulation
-from inferometer.emulator.execute.validation_plan import load_plan, parts_of
+from inferometer.emulator.validate.campaign import Matrix
+from inferometer.emulator.validate.plan import load_plan, parts_of
+from inferometer.emulator.validate.settings import Emulation
 from inferometer.emulator.workload.shape import Heads
 
 CELL = '[[cell]]\nmodel = "llama-3-70b"\nscale = "1/16"\nlayers = 2\n'

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from known_calibrations import CLUSTER, ONE_NODE, TRUTH, cells_of, made_from
 
-from inferometer.emulator.calibrate import Calibration, write_calibration
+from inferometer.emulator.calibrate.evaluate.calibration import Calibration
+from inferometer.emulator.calibrate.evaluate.file import write_calibration
 
 
 @pytest.fixture(scope="session")

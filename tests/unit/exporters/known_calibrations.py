@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from inferometer.emulator.calibrate import Calibration, calibrate
-from inferometer.emulator.calibrate.laws import affine
-from inferometer.emulator.calibrate.synthetic import NO_NOISE, synthetic_cells
+from inferometer.emulator.calibrate.evaluate.calibration import Calibration
+from inferometer.emulator.calibrate.fit.build import calibrate
+from inferometer.emulator.calibrate.laws.linear import affine
+from tests.studies.synthetic import NO_NOISE, synthetic_cells
 
 #: The paper's H100, eq. 23 and 39: numbers to compute by hand with.
 TRUTH = {"a": 6.8, "b": 1.2, "c": 10.0, "B_intra": 225.0, "B_inter": 25.0}

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from known_calibrations import ONE_NODE, cells_of, made_from
 
-from inferometer.emulator.calibrate import write_calibration
+from inferometer.emulator.calibrate.evaluate.file import write_calibration
 from inferometer.emulator.exporters.targets import TARGETS
 from inferometer.launch.cli import main
 from inferometer.launch.commands.export import layouts

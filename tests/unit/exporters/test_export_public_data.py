@@ -8,11 +8,11 @@ from pathlib import Path
 import pyarrow.parquet
 import pytest
 
-from inferometer.emulator.calibrate.from_samples import calibrate_samples
+from inferometer.emulator.calibrate.fit.from_samples import calibrate_samples
 from inferometer.emulator.exporters.query import Query
 from inferometer.emulator.exporters.targets import export
 from inferometer.emulator.importers.imports import import_files
-from inferometer.emulator.measure.samples import SamplesFile
+from inferometer.emulator.samples.samples import SamplesFile
 
 TABLE = Path(__file__).parents[4] / "shared/data/aiconfigurator/h100_sxm/comm/nccl/2.29.2/nccl_perf.parquet"
 

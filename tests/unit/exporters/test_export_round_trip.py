@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from known_calibrations import ONE_NODE, cells_of, made_from
 
-from inferometer.emulator.calibrate import Calibration
+from inferometer.emulator.calibrate.evaluate.calibration import Calibration
 from inferometer.emulator.exporters.query import Query
 from inferometer.emulator.exporters.targets import export
 from inferometer.emulator.importers.imports import import_files

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from inferometer.emulator.importers.source import Source
-from inferometer.emulator.measure.samples import SamplesFile, load_samples
+from inferometer.emulator.samples.samples import SamplesFile, load_samples
 from inferometer.launch.cli import main
 
 
@@ -145,7 +145,7 @@ def test_a_long_log_is_read_in_little_memory(log, tmp_path):
 
 
 def test_a_file_of_rows_only_is_refused_before_it_fills_the_memory(log, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("inferometer.emulator.importers.nccl_text.MAX_ROWS", 1000)
+    monkeypatch.setattr("inferometer.emulator.importers.nccl.text.MAX_ROWS", 1000)
     path = tmp_path / "rows.log"
     path.write_text(log(sizes=[64]).row(64) + "\n" + (log().row(64) + "\n") * 1000)
     assert "more than 1000 rows" in one_line(capsys, "nccl-tests", path)

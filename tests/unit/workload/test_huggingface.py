@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.workload.cache import kv_tokens
 from inferometer.emulator.workload.catalogue import load_shape, model_names
-from inferometer.emulator.workload.huggingface import MODEL_TYPES, shape_from_config
+from inferometer.emulator.workload.hugging_face.config import MODEL_TYPES, shape_from_config
 from inferometer.emulator.workload.parameters import count
 from inferometer.emulator.workload.shape import Heads, Latent, Shape
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest import approx
 
-from inferometer.emulator.economics.closed_form import attention, generation, kv_cache, roofline, serving_price
+from inferometer.emulator.economics.paper.closed_form import attention, generation, kv_cache, roofline, serving_price
 
 rates = st.floats(1e9, 1e16)
 params = st.floats(1e6, 1e13)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pytest import approx
 
-from inferometer.emulator.economics.closed_form.llm_analysis import Estimate, Rates, estimate
+from inferometer.emulator.economics.paper.closed_form.llm_analysis import Estimate, Rates, estimate
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.workload.catalogue import load_shape
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from inferometer.emulator.economics.epoch import load_accelerator, load_model
+from inferometer.emulator.economics.paper.epoch import load_accelerator, load_model
 
 SAMPLES = Path(__file__).parents[4] / ".." / "shared" / "data" / "economics" / "sample_points.json"
 

@@ -8,13 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inferometer.emulator.economics.epoch import load_accelerator, load_model
-from inferometer.emulator.economics.epoch.breakdown import breakdown
-from inferometer.emulator.economics.epoch.catalogue import accelerator_names, model_names
-from inferometer.emulator.economics.epoch.collectives import network_of
-from inferometer.emulator.economics.epoch.forward import ForwardPass
-from inferometer.emulator.economics.epoch.predict import predict
-from inferometer.emulator.economics.epoch.stage import Candidate
+from inferometer.emulator.economics.paper.epoch import load_accelerator, load_model
+from inferometer.emulator.economics.paper.epoch.breakdown import breakdown
+from inferometer.emulator.economics.paper.epoch.catalogue import model_names
+from inferometer.emulator.economics.paper.epoch.collectives import network_of
+from inferometer.emulator.economics.paper.epoch.forward import ForwardPass
+from inferometer.emulator.economics.paper.epoch.predict import predict
+from inferometer.emulator.economics.paper.epoch.stage import Candidate
+from inferometer.emulator.economics.pricing.paper_accelerators import accelerator_names
 from inferometer.emulator.errors import InputError
 
 FLAT = Candidate(two_d=False, pipeline_step=0, scale_step=0)

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inferometer.emulator.economics.epoch import load_accelerator, load_model
-from inferometer.emulator.economics.epoch.frontier import frontier
-from inferometer.emulator.economics.epoch.grid import latency_grid, paper_grid
-from inferometer.emulator.economics.epoch.predict import predict
+from inferometer.emulator.economics.paper.epoch import load_accelerator, load_model
+from inferometer.emulator.economics.paper.epoch.frontier import frontier
+from inferometer.emulator.economics.paper.epoch.grid import latency_grid, paper_grid
+from inferometer.emulator.economics.paper.epoch.predict import predict
 from inferometer.emulator.errors import InputError
 
 

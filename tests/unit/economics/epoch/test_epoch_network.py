@@ -5,11 +5,11 @@ import math
 import numpy as np
 import pytest
 
-from inferometer.emulator.economics.constants import PAPER_PROTOCOLS
-from inferometer.emulator.economics.epoch import load_model
-from inferometer.emulator.economics.epoch.collectives import PaperNetwork
-from inferometer.emulator.economics.epoch.predict import predict
-from inferometer.emulator.economics.network import CollectiveTime
+from inferometer.emulator.economics.paper.epoch import load_model
+from inferometer.emulator.economics.paper.epoch.collectives import PaperNetwork
+from inferometer.emulator.economics.paper.epoch.predict import predict
+from inferometer.emulator.economics.pricing.constants import PAPER_PROTOCOLS
+from inferometer.emulator.economics.pricing.network import CollectiveTime
 from inferometer.emulator.errors import InputError
 
 

@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 
-from inferometer.emulator.economics.epoch import load_model
-from inferometer.emulator.economics.epoch.arithmetic import flop
-from inferometer.emulator.economics.epoch.breakdown import breakdown
-from inferometer.emulator.economics.epoch.collectives import PaperNetwork, network_of
-from inferometer.emulator.economics.epoch.forward import ForwardPass
-from inferometer.emulator.economics.epoch.memory import matmul_bytes
-from inferometer.emulator.economics.epoch.predict import predict
-from inferometer.emulator.economics.epoch.presented import as_presented, toy_latency_s
-from inferometer.emulator.economics.epoch.search import fastest
-from inferometer.emulator.economics.epoch.stage import CANDIDATES
+from inferometer.emulator.economics.paper.epoch import load_model
+from inferometer.emulator.economics.paper.epoch.arithmetic import flop
+from inferometer.emulator.economics.paper.epoch.breakdown import breakdown
+from inferometer.emulator.economics.paper.epoch.collectives import PaperNetwork, network_of
+from inferometer.emulator.economics.paper.epoch.forward import ForwardPass
+from inferometer.emulator.economics.paper.epoch.memory import matmul_bytes
+from inferometer.emulator.economics.paper.epoch.predict import predict
+from inferometer.emulator.economics.paper.epoch.presented import as_presented, toy_latency_s
+from inferometer.emulator.economics.paper.epoch.search import fastest
+from inferometer.emulator.economics.paper.epoch.stage import CANDIDATES
 
 COLLECTIVES = {"allreduce": "all_reduce", "all-to-all": "all_to_all", "p2p": "send_recv"}
 TERMS = ("kernel_s", "network_latency_s", "network_bandwidth_s", "memory_s", "arithmetic_s")
@@ -177,7 +177,7 @@ def test_accelerators(samples, paper_gpu):
 
 def test_tables_to_twelve_digits(samples, paper_model, paper_gpu):
     """One speculative and one plain row, fastest and preferred; the printed tables are in test_epoch_tables.py."""
-    from inferometer.emulator.economics.epoch.frontier import frontier
+    from inferometer.emulator.economics.paper.epoch.frontier import frontier
 
     plain = frontier(paper_model("Llama_3_70B_8_bit"), paper_gpu("H100"))
     mixtral = frontier(paper_model("Mixtral_8x22B"), paper_gpu("H100"), speculator=load_model("llama-3-8b"))

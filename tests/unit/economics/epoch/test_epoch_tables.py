@@ -2,8 +2,8 @@
 
 import pytest
 
-from inferometer.emulator.economics.epoch import load_accelerator, load_model
-from inferometer.emulator.economics.epoch.frontier import frontier
+from inferometer.emulator.economics.paper.epoch import load_accelerator, load_model
+from inferometer.emulator.economics.paper.epoch.frontier import frontier
 
 #: Model, weight bits, Table 2 (tokens/s, GPUs), Table 3 (tokens/s, USD per million, GPUs, batch).
 SPECULATIVE = [

@@ -1,0 +1,113 @@
+"""The 95 % interval of a predicted time: what the parameters leave open, how far the law missed, how far one asks beyond."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from inferometer.emulator.calibrate.evaluate.predict import estimates, law_of_model
+from inferometer.emulator.calibrate.schema.records import Domain, Model
+
+Array = NDArray[np.float64]
+
+STEP = 1e-4
+#: Where no rank or node count could be left out, nobody knows how the law extrapolates over it: twice the known error.
+UNTESTED = 2.0
+
+
+def half_width(model: Model, n: ArrayLike, r: ArrayLike, N: ArrayLike) -> Array:
+    """h, so that the 95 % interval of a time t is [t e^−h, t e^h]; NaN where the model does not determine t.
+
+    h² = h_parameters² + h_law². The first follows from the covariance of the estimates (by the delta method; absent where
+    there is none). Estimates near 0, whose covariance is on the linear scale, move the time by their own deviation: up to
+    t (1 + d), and down to what is left of t with them at their lower limits; h_parameters is the larger of the two
+    distances in ln t, NaN where nothing is left. The second is the 95th percentile of the law's held-out |ln| errors: over
+    sizes inside what was measured; the larger of that and the one over rank counts (node counts) at others, times 1 + the
+    distance in doublings beyond the measured sizes, ranks per node and nodes.
+    """
+    shape = np.broadcast_shapes(np.shape(n), np.shape(r), np.shape(N))
+    n_, r_, N_ = (np.ravel(np.broadcast_to(np.asarray(v, dtype=float), shape)) for v in (n, r, N))
+    return np.asarray(np.hypot(_parameters(model, n_, r_, N_), _law(model, n_, r_, N_)).reshape(shape))
+
+
+def _parameters(model: Model, n: Array, r: Array, N: Array) -> Array:
+    law = law_of_model(model)
+    design, combinations = estimates(model, law)
+    time = law.predict_us(design, combinations, n, r, N)
+    covariance = model.cov
+    if covariance is None or "scale" in model.params:
+        return np.where(np.isnan(time), np.nan, 0.0)
+    matrix, quantile = np.array(covariance.matrix), _t_quantile(covariance.dof)
+    reach = quantile * np.sqrt(np.maximum(np.diag(matrix), 0.0))
+    linear = np.array([scale == "linear" for scale in covariance.scale])
+    slopes = np.zeros((len(n), len(combinations)))
+    for k, value in enumerate(combinations):
+        moved = combinations.copy()
+        if linear[k] and reach[k] > 0:  # over its whole reach, since a law may bend where an estimate is near 0
+            moved[k] = value + reach[k]
+            slopes[:, k] = (law.predict_us(design, moved, n, r, N) / time - 1) / reach[k]
+        elif not linear[k] and value > 0:
+            moved[k] = value * (1 + STEP)
+            slopes[:, k] = np.log(law.predict_us(design, moved, n, r, N) / time) / np.log1p(STEP)
+    on_log = quantile * _deviation(np.where(linear, 0.0, slopes), matrix)
+    whole = quantile * _deviation(slopes, matrix)
+    additive = np.array([law.terms[pivot].unit in ("us", "GB/s") for pivot in design.pivots])
+    lowered = np.where(linear & additive, np.maximum(combinations - reach, design.lower_bounds()), combinations)
+    left = law.predict_us(design, lowered, n, r, N) / time * np.exp(-on_log)
+    low = np.maximum(1 - whole, left)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        bounded = np.maximum(np.log1p(whole), np.where(low > 0, -np.log(low), np.nan))
+    return np.where((slopes[:, linear] != 0).any(axis=1), bounded, on_log)
+
+
+def _deviation(slopes: Array, matrix: Array) -> Array:
+    """√(s Σ sᵀ) for each row s of slopes [m, k] and the covariance matrix Σ [k, k]."""
+    return np.asarray(np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", slopes, matrix, slopes), 0.0)))
+
+
+def _law(model: Model, n: Array, r: Array, N: Array) -> Array:
+    if model.fit is None or model.fit.spread is None:  # nobody knows how far published constants miss
+        return np.full(len(n), np.nan)
+    domain, spread = model.domain, model.fit.spread
+    base = np.full(len(n), spread.sizes if spread.sizes is not None else UNTESTED * spread.sample)
+    elsewhere = (
+        (~np.isin(r, domain.ranks) | _beyond_local(domain, r / N), spread.ranks),
+        (~np.isin(N, domain.nodes), spread.nodes),
+    )
+    for other, known in elsewhere:
+        base = np.where(other, np.maximum(base, known if known is not None else UNTESTED * base), base)
+    return np.asarray(base * (1 + doublings_beyond(domain, n, r, N)))
+
+
+def doublings_beyond(domain: Domain, n: Array, r: Array, N: Array) -> Array:
+    """How many doublings the queries lie outside the domain, summed over sizes, ranks per node and nodes."""
+    total = _doublings(np.maximum(n, 1), max(domain.bytes[0], 1), max(domain.bytes[1], 1))
+    total = total + _doublings(r / N, min(domain.ranks_per_node), max(domain.ranks_per_node))
+    return total + _doublings(N, min(domain.nodes), max(domain.nodes))
+
+
+def _beyond_local(domain: Domain, local: Array) -> NDArray[np.bool_]:
+    return np.asarray((local < min(domain.ranks_per_node)) | (local > max(domain.ranks_per_node)))
+
+
+def _doublings(values: Array, low: float, high: float) -> Array:
+    return np.asarray(np.maximum(np.log2(values / high), 0.0) + np.maximum(np.log2(low / values), 0.0))
+
+
+def _t_quantile(dof: int) -> float:
+    """Student's t at 97.5 %, by its expansion about the normal quantile (Abramowitz & Stegun 26.7.5): no scipy here.
+
+    Exact for one and two degrees of freedom; from three on within 0.5 %.
+    """
+    if dof == 1:
+        return 12.706204736
+    if dof == 2:
+        return 4.302652730
+    z = 1.959963985
+    terms = (
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
+    )
+    return z + sum(term / dof ** (k + 1) for k, term in enumerate(terms))

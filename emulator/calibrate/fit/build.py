@@ -1,0 +1,184 @@
+"""From measured cells to a calibration."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from inferometer.emulator.calibrate.evaluate.calibration import Calibration
+from inferometer.emulator.calibrate.evaluate.file import canonical, content_id
+from inferometer.emulator.calibrate.fit.cell_summary import summarise_cells
+from inferometer.emulator.calibrate.fit.choose import AUTO, NotFittedError, choose_law
+from inferometer.emulator.calibrate.fit.compute import fit_compute
+from inferometer.emulator.calibrate.fit.guidelines import guidelines_record
+from inferometer.emulator.calibrate.fit.in_step import IN_STEP, fit_skews
+from inferometer.emulator.calibrate.fit.intervals import fits_without_each_launch, spreads
+from inferometer.emulator.calibrate.fit.points import points_of
+from inferometer.emulator.calibrate.fit.projection import paper_projection
+from inferometer.emulator.calibrate.fit.quality import Evidence, assess
+from inferometer.emulator.calibrate.fit.record import (
+    combination_records,
+    covariance_record,
+    domain_record,
+    fit_record,
+    parameter_records,
+)
+from inferometer.emulator.calibrate.fit.robust import fit_law
+from inferometer.emulator.calibrate.laws.forms import law_of
+from inferometer.emulator.calibrate.laws.linear import affine
+from inferometer.emulator.calibrate.schema.keys import COLUMNS, KEY_FIELDS, Key, flags_of, keys_of, rows_of_key, usable_rows
+from inferometer.emulator.calibrate.schema.records import SCHEMA
+from inferometer.emulator.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Document = dict[str, Any]
+
+NOT_MEASURED = {
+    "compute": "computing was not probed, or too little of it to price a step",
+    "skew": "the skew a real step pays is not measured yet",
+}
+
+
+def calibrate(
+    cells: pd.DataFrame,
+    *,
+    seed: int,
+    provenance: Document,
+    method: Document,
+    created: str,
+    law: str = AUTO,
+    probes: pd.DataFrame | None = None,
+    steps: pd.DataFrame | None = None,
+) -> Calibration:
+    """Fit every key of the measured cells and put the calibration together.
+
+    cells: one row per cell and launch with the columns of inferometer.emulator.calibrate.schema.keys.COLUMNS (bytes in
+    nccl-tests' convention, us the launch's median in µs, iterations_us its iterations or None). provenance needs
+    "kind"; created is RFC 3339 and given, so that the same samples and seed give the same bytes. seed drives the
+    resampling where there are too few launches for an interval over them. law: "auto", or the form every key gets; a
+    key whose cells cannot bear it is not fitted, and says so. Rows of measure.probe_table: probes, of the compute side;
+    steps, of the collectives of models' steps.
+
+    Raises InputError for missing columns, a provenance of the wrong form, or a law that is not known.
+    """
+    if law != AUTO:
+        law_of(law, "all_reduce")
+    if missing := [name for name in COLUMNS if name not in cells.columns]:
+        raise InputError(f"cells: missing columns {', '.join(missing)}")
+    whole = cells[cells["timing"] != IN_STEP]
+    measured = summarise_cells(whole)
+    models: list[Document] = []
+    not_fitted: list[Document] = []
+    for key in keys_of(whole):
+        if key["collective"] == "null":
+            continue
+        rows, excluded = usable_rows(rows_of_key(whole, key))
+        try:
+            models.append(fit_key(key, rows, excluded, seed, law))
+        except NotFittedError as error:
+            not_fitted.append({"target": key, "reason": str(error), "n_excluded": excluded})
+    skews, no_skew = fit_skews(cells, models, steps)
+    compute = [] if probes is None else fit_compute(probes)
+    measured_parts = {"compute": compute, "skew": skews}
+    conditions, hardware = provenance.get("conditions"), provenance.get("hardware")
+    evidence = Evidence(
+        measured + [cell for skew in skews for cell in skew["cells"]],
+        fewest_launches(cells),
+        [(m["target"]["collective"], m["fit"]["cv"]["sizes"]["median"]) for m in models],
+        conditions if isinstance(conditions, dict) else {},
+    )
+    document = canonical(
+        {
+            "schema": SCHEMA,
+            "id": "",
+            "created": created,
+            "generator": {"name": "inferometer", "version": version_here()},
+            "provenance": provenance,
+            "method": method,
+            "quality": assess(evidence),
+            "models": models,
+            "not_fitted": not_fitted + no_skew,
+            "compute": compute,
+            "skew": skews,
+            "not_measured": {part: NOT_MEASURED[part] for part, laws in measured_parts.items() if not laws},
+            "launch_floor": launch_floors(measured),
+            "guidelines": guidelines_record(measured, hardware if isinstance(hardware, dict) else {}),
+            "cells": measured,
+        }
+    )
+    return validated(document)
+
+
+def fit_key(key: Key, rows: pd.DataFrame, excluded: dict[str, int], seed: int, law: str = AUTO) -> Document:
+    """The Model record of one key from its usable rows.
+
+    Raises NotFittedError if there are none, or if they cannot bear the law asked for.
+    """
+    if not len(rows):
+        raise NotFittedError("no usable rows")
+    points = points_of(rows)
+    collective = key["collective"]
+    choice = choose_law(collective, points, law)
+    fit = choice.chosen.fit
+    without = fits_without_each_launch(fit, points)
+    iterations = list(rows["iterations_us"])
+    over, within = spreads(fit, points, without, iterations, seed)
+    projected, projected_over = fit, over
+    if fit.law.name != "affine":
+        projected = fit_law(affine(collective), points)
+        projected_without = fits_without_each_launch(projected, points)
+        projected_over, _ = spreads(projected, points, projected_without, iterations, seed)
+    return {
+        "target": {name: key[name] for name in KEY_FIELDS},
+        "form": fit.law.name,
+        "equation": fit.law.equation,
+        "params": parameter_records(fit, points, over, within),
+        "identifiable_combinations": combination_records(fit, points, over, within),
+        "cov": covariance_record(fit, points, over),
+        "domain": domain_record(points),
+        "fit": fit_record(choice, points, excluded, without),
+        "paper_projection": paper_projection(projected, fit, points, projected_over),
+        "flags": sorted({flag for flags in rows["flags"] for flag in flags_of(flags)}),
+    }
+
+
+def fewest_launches(cells: pd.DataFrame) -> int:
+    """The launches behind the backend that has fewest of them."""
+    counts = cells.groupby(["implementation", "backend", "launch_mode", "scheduler"], dropna=False)["launch"].nunique()
+    return int(counts.min()) if len(counts) else 0
+
+
+def launch_floors(measured: list[Document]) -> list[Document]:
+    """LaunchFloor records: the median time of the null operation for each key and layout that has it."""
+    floors = []
+    for cell in measured:
+        medians = [us for us in cell["launch_medians"] if us is not None]
+        if cell["target"]["collective"] == "null" and medians:
+            place = {name: cell[name] for name in ("target", "ranks", "nodes")}
+            floors.append(place | {"us": float(np.median(medians)), "launch_medians": medians})
+    return floors
+
+
+def validated(document: Document) -> Calibration:
+    """The calibration a document stands for, with its id. Raises InputError, naming the key, if it is of no such form."""
+    from pydantic import ValidationError
+
+    try:
+        unnamed = Calibration.model_validate(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InputError(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg'].lower()}") from error
+    content = unnamed.model_dump(mode="json", by_alias=True)
+    return unnamed.model_copy(update={"id": content_id(content)})
+
+
+def version_here() -> str | None:
+    """The version of this program; None where it runs without being installed."""
+    try:
+        return version("inferometer")
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,65 @@
+"""Fit the laws of computing to probes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from inferometer.emulator.calibrate.fit.lines import operation_line
+from inferometer.emulator.calibrate.fit.surface import fit_surface
+from inferometer.emulator.calibrate.schema.compute_records import ComputeTarget
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Document = dict[str, Any]
+
+#: What the time of each kind of operation grows with, the surest first (a matmul's is a surface in rows and elements).
+GROWS_WITH = {
+    "attention": ("cache", "arithmetic", "activations"),
+    "stream": ("activations", "streamed"),
+    "between": ("activations", "streamed"),
+}
+#: Share of the grid's working set from which on a model's weights count as streamed from memory too.
+STREAMED = 0.5
+
+
+def fit_compute(probes: pd.DataFrame) -> list[Document]:
+    """ComputeLaw records of every target among probes, rows of measure.probe_table.
+
+    None of a target whose probes do not bear a law of every kind of operation: no step could be priced by the rest.
+    """
+    found: list[Document] = []
+    for key, rows in probes.groupby(list(ComputeTarget.model_fields), sort=True):
+        target = dict(zip(ComputeTarget.model_fields, key))
+        laws = list(_laws(rows))
+        if {law["op"] for law in laws if not law.get("sharded") and "before" not in law} == {"matmul", *GROWS_WITH}:
+            found += [{"target": target, **law} for law in laws]
+    return found
+
+
+def _laws(rows: pd.DataFrame) -> Iterator[Document]:
+    grid = rows[rows["op"] == "matmul"]
+    models = rows[rows["op"] != "matmul"]
+    streamed = models["working_set_bytes"] >= STREAMED * grid["working_set_bytes"].min()
+    surface = fit_surface(grid, models[(models["kind"] == "matmul") & streamed])
+    if surface is not None:
+        yield surface
+    for sharded, its in models.groupby("sharded", sort=True):
+        for law in _lines(its):
+            yield law | {"sharded": bool(sharded)}
+
+
+def _lines(models: pd.DataFrame) -> Iterator[Document]:
+    """Of every kind of operation over all of them, then of each operation over all ways to it, then of each way."""
+    for kind in GROWS_WITH:
+        its = models[models["kind"] == kind]
+        parts: list[tuple[Document, pd.DataFrame]] = [({"op": kind}, its)]
+        parts += [({"op": kind, "before": name}, some) for name, some in its.groupby("op", sort=True)]
+        ways = its.groupby(["after", "op"], sort=True)
+        parts += [({"op": kind, "after": after, "before": name}, way) for (after, name), way in ways]
+        for about, some in parts:
+            # Of what lies between operations only for single ways: a law over several would follow none of them.
+            line = operation_line(some, GROWS_WITH[kind], near=kind != "between" or "after" in about)
+            if line is not None:
+                yield about | line

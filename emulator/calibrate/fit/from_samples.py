@@ -1,0 +1,151 @@
+"""From samples files to a calibration: what the files say of machine and method goes along with the fit."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from inferometer.emulator.calibrate.fit.build import calibrate
+from inferometer.emulator.calibrate.fit.choose import AUTO
+from inferometer.emulator.errors import InputError
+from inferometer.emulator.samples.compare import first_difference
+from inferometer.emulator.samples.probe_table import model_collectives, probe_table
+from inferometer.emulator.samples.samples import cell_table, checked_records
+
+if TYPE_CHECKING:
+    import pandas
+
+    from inferometer.emulator.calibrate.evaluate.calibration import Calibration
+
+Document = dict[str, Any]
+
+
+def calibrate_samples(paths: Sequence[str | Path], seed: int = 0, law: str = AUTO) -> Calibration:
+    """Fit everything in one or several samples files of one machine.
+
+    law: "auto", or the form that every key gets. The result depends on the files' contents, seed and law alone. Imported
+    cells whose ranks or nodes are unknown are left out, and counted in ``method.left_out``.
+
+    Raises ``InputError`` where a file cannot be read, holds no cells, comes from another machine than the first (naming the
+    field) or from several, where no cell's ranks and nodes are known, or where no law could be fitted at all.
+    """
+    files = [_about(Path(path)) for path in paths]
+    if not files:
+        raise InputError("no samples file given")
+    seen: dict[str, str | Path] = {}
+    for path, file in zip(paths, files):
+        contents = file["raw"]["sha256"]
+        if contents in seen:
+            raise InputError(f"{path}: has the same contents as {seen[contents]}: one launch cannot count twice")
+        seen[contents] = path
+    first = files[0]["header"]
+    for path, file in zip(paths, files):
+        for part in ("hardware", "software"):
+            held = first.get("environment", {}).get(part)
+            difference = first_difference(held, file["header"].get("environment", {}).get(part), part)
+            if difference:
+                raise InputError(f"{path}: not from the machine of {paths[0]}: {difference}")
+        if file["rows"] == 0:
+            raise InputError(f"{path}: holds no cells")
+        _of_one_kind(path, file["header"])
+    cells = cell_table(*paths)
+    placed = cells["ranks"].notna() & cells["nodes"].notna()
+    if not placed.any():
+        raise InputError(f"{paths[0]}: ranks or nodes of every cell are unknown: import again with --set ranks=…,nodes=…")
+    cells, unplaced = cells[placed].astype({"ranks": int, "nodes": int}), int((~placed).sum())
+    made = calibrate(
+        cells,
+        seed=seed,
+        provenance=_provenance(files, cells),
+        method=_method(files, seed) | {"fit_law": law, "left_out": {"ranks or nodes unknown": unplaced} if unplaced else {}},
+        created=max(file["header"].get("created", "") for file in files),
+        law=law,
+        probes=probe_table(*paths),
+        steps=model_collectives(*paths),
+    )
+    if not made.models:
+        reasons = "; ".join(dict.fromkeys(f"{n.target.collective}: {n.reason}" for n in made.not_fitted))
+        raise InputError(f"{paths[0]}: no law could be fitted ({reasons or 'no cells of a collective'})")
+    return made
+
+
+def _about(path: Path) -> Document:
+    """One pass over a file: its header, its launches, and how many cells it holds."""
+    header: Document = {}
+    launches: list[Document] = []
+    ends: list[Document] = []
+    rows = 0
+    one_clock: set[str] = set()
+    for _, record in checked_records(path):
+        kind = record["record"]
+        if kind == "header":
+            header = record
+        elif kind == "launch":
+            launches.append(record)
+        elif kind == "launch_end":
+            ends.append(record)
+        elif kind == "cell" and "unmeasured" not in record:
+            rows += 1
+            one_clock.add(record.get("time_definition") or "imported")
+    return {
+        "header": header,
+        "launches": launches,
+        "ends": ends,
+        "rows": rows,
+        "time_definitions": sorted(one_clock),
+        "raw": {"path": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "rows": rows},
+    }
+
+
+def _of_one_kind(path: str | Path, header: Document) -> None:
+    """An import may hold runs of several machines; a fit of them together would be of none."""
+    environment = header.get("environment", {})
+    for part, field, what in (("hardware", "devices", "kinds of GPU"), ("software", "versions", "library versions")):
+        found = (environment.get(part) or {}).get(field)
+        if isinstance(found, list) and len(found) > 1:
+            raise InputError(f"{path}: runs on {len(found)} {what} ({', '.join(map(str, found))[:200]}): import them apart")
+
+
+def _provenance(files: list[Document], cells: pandas.DataFrame) -> Document:
+    environment = files[0]["header"].get("environment", {})
+    launches = [launch for file in files for launch in file["launches"]]
+    ends = [end for file in files for end in file["ends"]]
+    node_of: list[int] = max((launch["node_of"] for launch in launches), key=len, default=[])
+    return {
+        "kind": "measured" if launches else "imported",
+        "raw": [file["raw"] for file in files],
+        "hardware": environment.get("hardware"),
+        "topology": {
+            # imported cells have no launches that say where the ranks were
+            "ranks": len(node_of) or int(cells["ranks"].max()),
+            "nodes": len(set(node_of)) or int(cells["nodes"].max()),
+            "ranks_per_node": [node_of.count(node) for node in sorted(set(node_of))],
+        },
+        "software": environment.get("software"),
+        "env": environment.get("variables"),
+        "conditions": {
+            "load_1m": max((launch["conditions"]["load_1m"] for launch in launches), default=None),
+            "steal_frac": max(
+                (end["steal_fraction"] for end in ends if end.get("steal_fraction") is not None), default=None
+            ),
+            "involuntary_switches": sum(rank["involuntary_switches"] for end in ends for rank in end.get("ranks") or []),
+        },
+    }
+
+
+def _method(files: list[Document], seed: int) -> Document:
+    dropped = sorted({cell for file in files for end in file["ends"] for cell in end.get("dropped", [])})
+    return {
+        "settings": [file["header"].get("method") for file in files],
+        "launches": sum(len({launch["launch"] for launch in file["launches"]}) for file in files),
+        "launch_ends": [end["reason"] for file in files for end in file["ends"]],
+        "order": "shuffled",
+        "sync": "barrier",
+        "time_definitions": sorted({name for file in files for name in file["time_definitions"]}),
+        "statistic": "median_of_launch_medians",
+        "bytes_def": "nccl_tests",
+        "fit_seed": seed,
+        "dropped": dropped,
+    }

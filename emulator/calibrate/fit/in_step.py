@@ -1,0 +1,289 @@
+"""The skew that a step pays, fitted: what a collective takes after computing, beyond what it takes isolated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inferometer.emulator.calibrate.evaluate.in_step_residuals import departure_of, in_models, place_of
+from inferometer.emulator.calibrate.evaluate.predict import predict_us
+from inferometer.emulator.calibrate.fit.cell_summary import summarise_cells
+from inferometer.emulator.calibrate.fit.intervals import MIN_LAUNCHES, jackknife_interval
+from inferometer.emulator.calibrate.schema.in_step_records import EQUATION, UNITS, SeenStep
+from inferometer.emulator.calibrate.schema.keys import KEY_FIELDS, Key, flags_of, keys_of, plain, rows_of_key, usable_rows
+from inferometer.emulator.calibrate.schema.records import Model
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = NDArray[np.float64]
+Index = NDArray[np.int64]
+Document = dict[str, Any]
+
+IN_STEP = "in_step"
+#: Residuals beyond this count less and less. Wider than for isolated laws: launches of a step differ by 10 to 20 %, and a
+#: narrower scale would follow the middle launch, of which no interval over a few launches holds.
+F_SCALE = 0.2
+#: Each loss starts where the one before ended. The last forgets what is far off: ranks that shared a core for a while, since
+#: something else held the other one, take several times as long, in whole cells or launches.
+LOSSES = ("soft_l1", "cauchy")
+#: A term that nowhere adds this share of the step's time is at its bound, 0.
+NOTHING = 1e-3
+
+
+@dataclass(frozen=True)
+class StepPoints:
+    """n bytes, apart: the time apart in µs, as asked for and as it was, launch, us: in_step, isolated_us; all [m].
+
+    from_law [m]: the isolated time was not measured in the same launch.
+    """
+
+    n: Array
+    asked_us: Array
+    apart_us: Array
+    launch: Index
+    us: Array
+    isolated_us: Array
+    from_law: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.us)
+
+    def take(self, mask: NDArray[np.bool_]) -> StepPoints:
+        """The points where mask [m] holds."""
+        return StepPoints(**{name: values[mask] for name, values in vars(self).items()})
+
+    @property
+    def cells(self) -> Array:
+        """The distinct (n, asked_us) [cells, 2]."""
+        return np.unique(np.column_stack([self.n, self.asked_us]), axis=0)
+
+    def of_cell(self, cell: Array) -> NDArray[np.bool_]:
+        return (self.n == cell[0]) & (self.asked_us == cell[1])
+
+
+def fit_skews(
+    cells: pd.DataFrame, models: Sequence[Document], steps: pd.DataFrame | None = None
+) -> tuple[list[Document], list[Document]]:
+    """Skew records of every key and (ranks, nodes) that was timed in_step, and NotFitted records of what could not be.
+
+    cells: the rows of `calibrate`, with requested_apart_us and apart_us for those timed in_step; models: the fitted laws,
+    whose isolated ones stand in for isolated times that were not measured in the launch of an in_step one; steps: as of
+    skewseen.in_models.
+    """
+    found, refused = [], []
+    for key in keys_of(cells[cells["timing"] == IN_STEP]):
+        rows, excluded = usable_rows(rows_of_key(cells, key))
+        isolated, _ = usable_rows(rows_of_key(cells, key | {"timing": "isolated"}))
+        law = next((m for m in models if m["target"] == key | {"timing": "isolated"}), None)
+        for place, here in rows.groupby(["ranks", "nodes"]):
+            ranks, nodes = (int(value) for value in place)
+            there = isolated[(isolated["ranks"] == ranks) & (isolated["nodes"] == nodes)]
+            points = step_points(here, there, ranks, nodes, law)
+            if len(points):
+                found.append(_record(key, ranks, nodes, points, here, excluded, law, in_models(steps, key, ranks, nodes)))
+        if not any(record["target"] == key for record in found):
+            reason = "no usable rows" if rows.empty else "neither isolated times nor an isolated law to compare with"
+            refused.append({"target": key, "reason": reason, "n_excluded": excluded})
+    return found, refused
+
+
+def step_points(rows: pd.DataFrame, isolated: pd.DataFrame, ranks: int, nodes: int, law: Document | None) -> StepPoints:
+    """Each in_step row beside the isolated time of the same bytes and launch, or else of the law; without either, none."""
+    measured = {(int(n), int(launch)): float(us) for n, launch, us in isolated[["bytes", "launch", "us"]].to_numpy()}
+    model = None if law is None else Model.model_validate(law)
+    kept: list[tuple[float, ...]] = []
+    for n, launch, us, asked, apart in rows[["bytes", "launch", "us", "requested_apart_us", "apart_us"]].to_numpy(float):
+        known = measured.get((int(n), int(launch)))
+        alone = known if known is not None or model is None else float(predict_us(model, n, ranks, nodes))
+        if alone is not None and np.isfinite(alone):
+            kept.append((n, asked, apart, launch, us, alone, known is None))
+    n_, asked_us, apart_us, launches, us_, isolated_us, from_law = np.array(kept, dtype=float).reshape(-1, 7).T
+    return StepPoints(n_, asked_us, apart_us, launches.astype(np.int64), us_, isolated_us, from_law.astype(bool))
+
+
+def identified(points: StepPoints) -> tuple[str, ...]:
+    """The parameters that the design tells apart. s0 always is: it holds what the others add where they do not vary."""
+    design = _design(points.cells[:, 0], points.cells[:, 1], tuple(UNITS))
+    whole = np.linalg.matrix_rank(design)
+    apart = [name for j, name in enumerate(UNITS) if np.linalg.matrix_rank(np.delete(design, j, axis=1)) < whole]
+    return tuple(name for name in UNITS if name == "s0" or name in apart)
+
+
+def fit_skew(points: StepPoints, names: tuple[str, ...]) -> Array:
+    """The parameters [k] ≥ 0, in their units: least squares of ln((isolated + s)/in_step), robust (LOSSES)."""
+    from scipy.optimize import least_squares
+
+    design = _design(points.n, points.apart_us, names)
+    typical = float(np.median(points.us))
+    unit = typical / design.max(axis=0)  # in units in which 1 explains a whole cell
+    value, free = np.zeros(len(names)), np.ones(len(names), dtype=bool)
+    while free.any():
+        part = design[:, free] * unit[free]
+
+        def residual(x: Array, part: Array = part) -> Array:
+            return np.asarray(np.log((points.isolated_us + part @ x) / points.us))
+
+        def slopes(x: Array, part: Array = part) -> Array:
+            return np.asarray(part / (points.isolated_us + part @ x)[:, None])
+
+        x = np.full(free.sum(), 0.1)
+        for loss in LOSSES:
+            start = np.maximum(x, NOTHING)
+            x = least_squares(residual, start, slopes, bounds=(0.0, np.inf), loss=loss, f_scale=F_SCALE).x
+        value = np.zeros(len(names))
+        value[free] = x * unit[free]
+        if (x > NOTHING).all():
+            break
+        value[free] = np.where(x > NOTHING, value[free], 0.0)
+        free[free] = x > NOTHING
+    return value
+
+
+def predicted_us(points: StepPoints, names: tuple[str, ...], value: Array) -> Array:
+    """isolated + s [m] in µs."""
+    return np.asarray(points.isolated_us + _design(points.n, points.apart_us, names) @ value)
+
+
+def _design(n: Array, apart_us: Array, names: tuple[str, ...]) -> Array:
+    """µs per unit of each parameter [m, k]."""
+    quantities = {"s0": np.ones_like(n), "u": apart_us, "v": n}
+    return np.column_stack([UNITS[name][1] * quantities[name] for name in names])
+
+
+def _record(
+    key: Key, ranks: int, nodes: int, points: StepPoints, rows: pd.DataFrame, excluded: Document, law: Document | None,
+    steps: pd.DataFrame,
+) -> Document:  # fmt: skip
+    names = identified(points)
+    value = fit_skew(points, names)
+    errors = np.abs(predicted_us(points, names, value) / points.us - 1)
+    sizes, apart_us = [*points.n, *steps["bytes"]], [*points.apart_us, *steps["apart_us"]]
+    return {
+        "target": {name: key[name] for name in KEY_FIELDS},
+        "ranks": ranks,
+        "nodes": nodes,
+        "equation": EQUATION,
+        "params": _parameters(points, names, value),
+        "domain": {
+            "bytes": (int(min(sizes)), int(max(sizes))),
+            "apart_us": (float(min(apart_us)), float(max(apart_us))),
+        },
+        "fit": {
+            "residual": "log",
+            "loss": LOSSES[-1],
+            "f_scale": F_SCALE,
+            "n_points": len(points),
+            "n_cells": len(points.cells),
+            "n_isolated_from_law": int(points.from_law.sum()),
+            "n_excluded": excluded,
+            "medape": float(np.median(errors)),
+            "p90ape": float(np.quantile(errors, 0.9)),
+            "held_out": _held_out(points, names),
+        },
+        "flags": sorted({flag for flags in rows["flags"] for flag in flags_of(flags)}),
+        "seen": None if law is None else _seen(points, steps, ranks, nodes, Model.model_validate(law), names, value),
+        "cells": step_cells(rows, points),
+    }
+
+
+def _seen(
+    points: StepPoints, steps: pd.DataFrame, ranks: int, nodes: int, law: Model, names: tuple[str, ...], value: Array
+) -> list[Document]:
+    """SeenStep records beside the isolated law: prices have no launch's own isolated times."""
+
+    def told_us(n: Array, apart_us: Array) -> Array:
+        return np.asarray(predict_us(law, n, ranks, nodes) + _design(n, apart_us, names) @ value)
+
+    found = _ratios(points, told_us(points.n, points.apart_us))
+    n, apart_us, us = steps[["bytes", "apart_us", "us"]].to_numpy(float).T
+    for size, apart, ratio in zip(n.tolist(), apart_us.tolist(), (us / told_us(n, apart_us)).tolist()):
+        if np.isfinite(ratio) and ratio > 0:
+            found.append({"bytes": size, "apart_us": apart, "ratio": ratio, "in_model": True})
+    return found
+
+
+def _ratios(points: StepPoints, told_us: Array) -> list[Document]:
+    """SeenStep records: of each cell the median over launches of its time over what is told [m] of it."""
+    found = []
+    for cell in points.cells:
+        its = points.of_cell(cell)
+        ratio, apart_us = (float(np.median(values)) for values in ((points.us / told_us)[its], points.apart_us[its]))
+        if np.isfinite(ratio) and ratio > 0:
+            found.append({"bytes": int(cell[0]), "apart_us": apart_us, "ratio": ratio})
+    return found
+
+
+def _parameters(points: StepPoints, names: tuple[str, ...], value: Array) -> Document:
+    intervals, missing = _intervals(points, names, value)
+    records: Document = {}
+    for name, (unit, _) in UNITS.items():
+        record: Document = {"value": None, "unit": unit, "ci95": None, "ci95_reason": missing, "source": "fit"}
+        if name not in names:
+            record |= {"status": "not_identified", "reason": _why_not(name, points), "ci95_reason": "not identified"}
+        else:
+            at = names.index(name)
+            record |= {"value": float(value[at]), "status": "fitted" if value[at] > 0 else "at_bound"}
+            low, high = (None, None) if intervals is None else (float(end) for end in intervals[at])
+            if value[at] == 0:
+                reach = "" if high is None else f"; refits reach {high:.4g}"
+                record |= {"reason": "the fit puts it at its bound, 0", "ci95_reason": missing or f"at its bound{reach}"}
+            elif intervals is not None:
+                record |= {"ci95": (low, high), "ci95_over": "launches"}
+        records[name] = record
+    return records
+
+
+def _intervals(points: StepPoints, names: tuple[str, ...], value: Array) -> tuple[Array | None, str | None]:
+    """95 % intervals [k, 2] by leaving out one launch at a time, or why there are none."""
+    launches = np.unique(points.launch)
+    if len(launches) < MIN_LAUNCHES:
+        return None, f"needs {MIN_LAUNCHES} launches, has {len(launches)}"
+    rests = [points.take(points.launch != launch) for launch in launches]
+    if any(identified(rest) != names for rest in rests):
+        return None, "with one launch left out, the remaining cells determine less"
+    others = np.array([fit_skew(rest, names) for rest in rests])
+    return jackknife_interval(value, others, np.zeros(len(names)))[0], None
+
+
+def _why_not(name: str, points: StepPoints) -> str:
+    what, values, unit = {"u": ("time apart", points.asked_us, "us"), "v": ("size", points.n, "bytes")}[name]
+    if len(distinct := np.unique(values)) == 1:
+        return f"one {what} only ({distinct[0]:g} {unit}): s0 holds what it adds there"
+    return "sizes and times apart were not varied independently"
+
+
+def _held_out(points: StepPoints, names: tuple[str, ...]) -> Document:
+    """A HeldOutError record: each cell predicted from the others."""
+    errors = []
+    for cell in points.cells:
+        held = points.of_cell(cell)
+        rest, out = points.take(~held), points.take(held)
+        if len(rest) and identified(rest) == names:
+            value = fit_skew(rest, names)
+            near = departure_of([SeenStep.model_validate(one) for one in _ratios(rest, predicted_us(rest, names, value))])
+            told = predicted_us(out, names, value) * near.ratio(place_of(out.n, out.apart_us, False))
+            errors += list(np.abs(told / out.us - 1))
+    if not errors:
+        return {"median": None, "p90": None, "n": 0, "reason": "without any one cell the others determine less"}
+    return {"median": float(np.median(errors)), "p90": float(np.quantile(errors, 0.9)), "n": len(errors)}
+
+
+def step_cells(rows: pd.DataFrame, points: StepPoints) -> list[Document]:
+    """StepCell records of the rows of one key, ranks and nodes."""
+    records = []
+    for asked, some in rows.groupby("requested_apart_us"):
+        for cell in summarise_cells(some):
+            mine = some[some["bytes"] == cell["bytes"]].sort_values("launch")
+            alone = points.take(points.of_cell(np.array([cell["bytes"], asked])) & ~points.from_law)
+            known = dict(zip(alone.launch.tolist(), alone.isolated_us.tolist()))
+            records.append(
+                cell
+                | {"requested_apart_us": float(asked), "apart_us": float(mine["apart_us"].median())}
+                | {"isolated_medians": [known.get(int(plain(launch))) for launch in mine["launch"]]}
+            )
+    return records

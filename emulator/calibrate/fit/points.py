@@ -1,0 +1,114 @@
+"""The numbers a fit works on: one point per cell and launch, with its weight and its launch's common factor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = NDArray[np.float64]
+Index = NDArray[np.int64]
+
+MIN_REPLICATES = 3
+#: Launches of a cell that differ by less than this many typical distances are alike.
+REACH = 3.0
+#: Differences of 2 % are never called far, however well the other cells agree.
+TYPICAL_FLOOR = 0.02
+
+
+@dataclass(frozen=True)
+class Points:
+    """n bytes, r ranks, N nodes, launch, cell (index of the distinct (n, r, N)), us: the time in µs, and trust: the
+    weight that the cell's other launches leave it (see `trust_of`); all [m]."""
+
+    n: Array
+    r: Array
+    N: Array
+    launch: Index
+    cell: Index
+    us: Array
+    trust: Array
+
+    def __len__(self) -> int:
+        return len(self.us)
+
+    def take(self, mask: NDArray[np.bool_]) -> Points:
+        """The points where mask [m] holds."""
+        return Points(*(getattr(self, name)[mask] for name in ("n", "r", "N", "launch", "cell", "us", "trust")))
+
+    @property
+    def launches(self) -> Index:
+        return np.unique(self.launch)
+
+
+def points_of(rows: pd.DataFrame) -> Points:
+    """Points from usable rows of one key (inferometer.emulator.calibrate.schema.keys.usable_rows)."""
+    n, r, N, us = (rows[name].to_numpy(dtype=float) for name in ("bytes", "ranks", "nodes", "us"))
+    cell = np.unique(np.column_stack([r, N, n]), axis=0, return_inverse=True)[1].ravel()
+    alike = Points(n, r, N, rows["launch"].to_numpy(dtype=np.int64), cell.astype(np.int64), us, np.ones(len(us)))
+    return replace(alike, trust=trust_of(alike))
+
+
+def trust_of(points: Points) -> Array:
+    """Weights [m]: 1, but falling as 1/distance² for a point far from the other launches of its own cell.
+
+    Distance: |ln us − the cell's median|, launch effects taken out, in units of REACH typical distances. A gross outlier
+    is known by its own replicates, whatever the law is; the robust loss alone would still be pulled, since such times
+    are always too long. It needs three launches of a cell, and nothing is thrown away.
+    """
+    log_us = np.log(without_launch_effect(points))
+    distance = np.zeros(len(points))
+    for cell in np.unique(points.cell):
+        at = points.cell == cell
+        if at.sum() >= MIN_REPLICATES:
+            distance[at] = np.abs(log_us[at] - np.median(log_us[at]))
+    seen = distance[distance > 0]  # of every odd number of launches one is the median itself
+    if not len(seen):
+        return np.ones(len(points))
+    limit = REACH * max(1.4826 * float(np.median(seen)), TYPICAL_FLOOR)
+    return np.where(distance > limit, (limit / np.maximum(distance, limit)) ** 2, 1.0)
+
+
+def weights_of(points: Points) -> Array:
+    """Weights [m] with mean 1: equal for each (ranks, nodes), and within it for each octave of size, times the trust.
+
+    Otherwise a sweep that is dense where messages are small would fit the small messages only.
+    """
+    octave = np.floor(np.log2(np.maximum(points.n, 0.5)))
+    layouts, layout = np.unique(np.column_stack([points.r, points.N]), axis=0, return_inverse=True)
+    bins, bin_ = np.unique(np.column_stack([layout.ravel(), octave]), axis=0, return_inverse=True)
+    octaves_of_layout = np.bincount(bins[:, 0].astype(int), minlength=len(layouts))
+    weights = 1.0 / (octaves_of_layout[layout.ravel()] * np.bincount(bin_.ravel())[bin_.ravel()])
+    weights = weights * points.trust
+    return np.asarray(weights * len(points) / weights.sum())
+
+
+def without_launch_effect(points: Points) -> Array:
+    """Times [m] in µs with each launch's common factor taken out, and the mean of those factors left in.
+
+    ln us_il = cell_i + u_l + e_il, fitted by medians (Tukey's median polish, two rounds) whatever the law is. A process
+    launch shifts all its cells together (placement, frequency, neighbours). Left in, that shift hides the outliers of
+    a cell and a robust fit would follow the majority of the launches; taken out, the mean over launches is kept, and
+    an interval over launches sees it in full. Cells seen in one launch only tell nothing about u.
+    """
+    launches, at = np.unique(points.launch, return_inverse=True)
+    if len(launches) < 2:
+        return points.us
+    cells, row = np.unique(points.cell, return_inverse=True)
+    log_us = np.log(points.us)
+    table = np.full((len(cells), len(launches)), np.nan)
+    table[row, at] = log_us
+    table = table[np.isfinite(table).sum(axis=1) >= 2]
+    median = np.median if np.isfinite(table).all() else np.nanmedian
+    effect = np.zeros(len(launches))
+    if not len(table) or np.isnan(table).all(axis=0).any():
+        return points.us
+    for _ in range(2):
+        cell = median(table - effect, axis=1)
+        effect = np.asarray(median(table - cell[:, None], axis=0))
+    return np.asarray(np.exp(log_us - (effect - effect.mean())[at]))

@@ -1,0 +1,115 @@
+"""What laws of computing say: the time of an operation, for numbers and arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from inferometer.emulator.calibrate.schema.compute_records import LINE_UNITS, STREAMED_BYTES, ComputeLaw, knot
+
+Array = NDArray[np.float64]
+
+
+#: Mean rows of a routed matrix from which on it does not matter that some have more, others fewer.
+MANY_ROWS = 8
+COUNTS = np.arange(1.0, 4 * MANY_ROWS + 1)
+
+
+def matmul_us(
+    law: ComputeLaw,
+    rows: ArrayLike,
+    inner: ArrayLike,
+    outer: ArrayLike,
+    matrices: ArrayLike = 1.0,
+    routed: ArrayLike = False,
+) -> Array:
+    """Time of rows × inner by inner × outer, the rows spread over so many different matrices, in µs; these broadcast.
+
+    Each matrix costs what its own rows do: the same number for each, at least one; or, routed, numbers as they fall to
+    those that get any (chosen_shares). Two rows may take 1.7 times as long as one, and four 1.2 times as long as two, so
+    that this is another time than that of the mean. Without rows or matrices nothing is done.
+    By the surface alone: how those of models depart from it is calibrate.inmodel's.
+    """
+    rows, inner, outer, matrices = np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in (rows, inner, outer, matrices)))
+    each = np.maximum(rows / np.maximum(matrices, 1e-12), 1.0)
+    us = surface_us(law, each, inner, outer)
+    few = np.asarray(routed, dtype=bool) & (each < MANY_ROWS)
+    if few.any():
+        us = np.where(few, _by_count(law, each, inner, outer).sum(axis=-1), us)
+    return np.where((rows > 0) & (matrices > 0), matrices * us, 0.0)
+
+
+def several_share(law: ComputeLaw, each: ArrayLike, inner: ArrayLike, outer: ArrayLike, routed: ArrayLike) -> Array:
+    """The part of a matmul's time that matrices of two rows or more take; each: mean rows of a matrix. These broadcast."""
+    each, inner, outer = np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in (each, inner, outer)))
+    few = np.asarray(routed, dtype=bool) & (each < MANY_ROWS)
+    found = np.clip(each - 1, 0.0, 1.0)
+    if few.any():
+        times = _by_count(law, each, inner, outer)
+        found = np.where(few, 1 - times[..., 0] / times.sum(axis=-1), found)
+    return found
+
+
+def _by_count(law: ComputeLaw, each: Array, inner: Array, outer: Array) -> Array:
+    """[…, COUNTS]: of a routed matrix's mean time, the parts of the numbers of rows that it may get."""
+    return chosen_shares(each) * surface_us(law, COUNTS, inner[..., None], outer[..., None])
+
+
+def surface_us(law: ComputeLaw, rows: ArrayLike, inner: ArrayLike, outer: ArrayLike) -> Array:
+    """Time of rows × inner by inner × outer, one matrix, in µs; these broadcast."""
+    assert law.rows and law.inner and law.outer
+    knots = [np.log(its) for its in (law.rows, law.inner, law.outer)]
+    times = np.array([law.params[knot(*sizes)].value for sizes in law.knots()], dtype=float)
+    table = np.log(times).reshape([len(its) for its in knots])
+    at = np.broadcast_arrays(*(np.asarray(its, dtype=float) for its in (rows, inner, outer)))
+    return np.exp(surface(knots, table, [np.log(np.maximum(its, 1.0)) for its in at]))
+
+
+def chosen_shares(mean: ArrayLike) -> Array:
+    """[…, COUNTS]: of the experts that are chosen at all, mean times each, the share that is chosen so many times.
+
+    Many tokens choose a few of the experts each, so that how often one is chosen is near Poisson distributed around some λ;
+    without those that nobody chose the mean is λ/(1 − exp(−λ)), so λ = mean + W(−mean·exp(−mean)), W Lambert's function.
+    """
+    from scipy.special import gammaln, lambertw
+
+    each = np.maximum(np.asarray(mean, dtype=float), 1.0001)  # at 1, where W branches, λ would be 0
+    rate = (each + lambertw(-each * np.exp(-each)).real)[..., None]
+    logs = COUNTS * np.log(rate) - gammaln(COUNTS + 1)
+    weights = np.exp(logs - logs.max(axis=-1, keepdims=True))
+    return np.asarray(weights / weights.sum(axis=-1, keepdims=True))
+
+
+def surface(knots: Sequence[Array], table: Array, at: Sequence[Array]) -> Array:
+    """Multilinear in the table [len(knots[0]), …]. Beyond the last knot of each axis slope 1, before the first constant."""
+    cells = [_cell(its, where) for its, where in zip(knots, at)]
+    total = sum(np.maximum(where - its[-1], 0.0) for its, where in zip(knots, at))
+    for corner in product((0, 1), repeat=len(knots)):
+        weight = np.prod([part if up else 1 - part for up, (_, part) in zip(corner, cells)], axis=0)
+        total = total + weight * table[tuple(index + up for up, (index, _) in zip(corner, cells))]
+    return np.asarray(total)
+
+
+def _cell(knots: Array, at: Array) -> tuple[NDArray[np.intp], Array]:
+    inside = np.clip(at, knots[0], knots[-1])
+    index = np.clip(np.searchsorted(knots, inside, side="right") - 1, 0, len(knots) - 2)
+    return index, (inside - knots[index]) / (knots[index + 1] - knots[index])
+
+
+def with_streamed(sizes: Mapping[str, ArrayLike]) -> dict[str, ArrayLike]:
+    """sizes of an operation with streamed_bytes, what activations go beyond STREAMED_BYTES."""
+    activations = np.asarray(sizes.get("activation_bytes", 0.0), dtype=float)
+    return {**sizes, "streamed_bytes": np.maximum(activations - STREAMED_BYTES, 0.0)}
+
+
+def line_us(law: ComputeLaw, sizes: Mapping[str, ArrayLike]) -> Array:
+    """Time in µs of an operation of sizes activation_bytes, kv_bytes, flop (missing ones are 0); these broadcast."""
+    total = np.asarray(law.params["o"].value, dtype=float)
+    sizes = with_streamed(sizes)
+    for name, (size, _, factor) in LINE_UNITS.items():
+        value = law.params[name].value or 0.0  # none where it is not identified
+        total = total + value * factor * np.asarray(sizes.get(size, 0.0), dtype=float)
+    return np.asarray(total)

@@ -1,0 +1,163 @@
+"""The records of what computing costs: compute[] of a calibration."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Literal, Self
+
+from pydantic import Field, FiniteFloat, model_validator
+
+from inferometer.emulator.calibrate.schema.records import HeldOutError, Pair, Parameter, Record
+
+SURFACE = "t(rows, inner, outer): ln t linear in ln of each between the knots; beyond the last ones t ∝ each"
+LINE = "t = o + activations·activation_bytes + streamed·(activation_bytes above 1 MiB) + cache·kv_bytes + arithmetic·flop"
+#: Activations beyond this no longer pass from one operation to the next in a core's own cache, and their memory comes fresh
+#: from the system.
+STREAMED_BYTES = 1 << 20
+#: Parameter of a line: (the size it multiplies, its unit, µs in one unit of parameter × size).
+LINE_UNITS: dict[str, tuple[str, str, float]] = {
+    "activations": ("activation_bytes", "ns/byte", 1e-3),
+    "streamed": ("streamed_bytes", "ns/byte", 1e-3),
+    "cache": ("kv_bytes", "ns/byte", 1e-3),
+    "arithmetic": ("flop", "ns/kFLOP", 1e-6),
+}
+
+
+class ComputeTarget(Record):
+    """What a law of computing belongs to. at_once: ranks of a node that compute at the same time."""
+
+    backend: str
+    device: str
+    dtype: Literal["float32", "bfloat16"]
+    scheduler: str
+    threads: int = Field(ge=1)
+    at_once: int = Field(ge=1)
+
+
+class ComputeDomain(Record):
+    """Where it was measured: [smallest, largest] of each size that occurs.
+
+    working_set_bytes: of the weights one matmul after another ran through; a smaller one may stay in a cache.
+    """
+
+    rows: Pair | None = None
+    inner: Pair | None = None
+    outer: Pair | None = None
+    activation_bytes: Pair | None = None
+    kv_bytes: Pair | None = None
+    flop: Pair | None = None
+    working_set_bytes: int | None = None
+
+
+class SeenMatmul(Record):
+    """A matmul of a probed model: rows of each matrix, one matrix or several (grouped), in a whole or a sharded model.
+
+    several: the part of its time, by the surface, that matrices of two rows or more take. ratio: its time over that by the
+    surface.
+    """
+
+    rows: FiniteFloat = Field(ge=1)
+    inner: int = Field(ge=1)
+    outer: int = Field(ge=1)
+    grouped: bool
+    sharded: bool
+    several: FiniteFloat = Field(default=1.0, ge=0, le=1)
+    ratio: FiniteFloat = Field(gt=0)
+
+
+class SeenSizes(Record):
+    """An operation of a probed model, or a way to one, by its sizes. ratio: its time over that by the line.
+
+    matrices: of a way to a matmul, those that its rows are spread over; 0 of what leads to none. tokens: of the step.
+    """
+
+    activation_bytes: FiniteFloat = Field(ge=0)
+    kv_bytes: FiniteFloat = Field(ge=0)
+    flop: FiniteFloat = Field(ge=0)
+    matrices: FiniteFloat = Field(default=0.0, ge=0)
+    tokens: FiniteFloat = Field(default=0.0, ge=0)
+    ratio: FiniteFloat = Field(gt=0)
+
+
+SEEN_SIZES = tuple(name for name in SeenSizes.model_fields if name != "ratio")
+
+
+class ComputeFit(Record):
+    """Relative errors. held_out: of matmuls, each model told by the others; of a line, probes left out.
+
+    whole_steps, of matmuls: of each such model's step all together.
+    """
+
+    n_points: int
+    n_launches: int
+    medape: FiniteFloat | None
+    held_out: HeldOutError
+    whole_steps: HeldOutError | None = None
+
+
+class ComputeLaw(Record):
+    """The time of one kind of operation on one rank, µs.
+
+    op: "matmul", "attention", "stream", or "between": what the engine does on the way to an operation (activation functions,
+    residual sums, top-k, Python). after, before: of one way, null for the law over all: before is the computation that it is
+    of, or leads to; after the computation before that and the collectives since ("moe.router, moe.counts"), "" at a step's
+    beginning. Of what lies between, activation_bytes are what enters the operation before which it lies.
+    sharded: of steps with collectives, after which what is computed finds core and caches cold; else of steps without.
+    A matmul's law holds for both. seen: how operations of models depart from the surface or the line.
+    A parameter of a line that is not identified adds nothing: o then holds what it adds at the one size measured.
+    rows, inner, outer: the knots of a surface, whose params are named "ROWSxINNERxOUTER".
+    rates: what the knots say in words of an accelerator's datasheet.
+    """
+
+    target: ComputeTarget
+    op: Literal["matmul", "attention", "stream", "between"]
+    after: str | None = None
+    before: str | None = None
+    sharded: bool = False
+    form: Literal["surface", "line"]
+    equation: str
+    rows: list[int] | None = None
+    inner: list[int] | None = None
+    outer: list[int] | None = None
+    params: dict[str, Parameter]
+    rates: dict[str, Parameter] | None = None
+    seen: list[SeenMatmul] | list[SeenSizes] | None = None
+    domain: ComputeDomain
+    fit: ComputeFit
+
+    def knots(self) -> list[tuple[int, int, int]]:
+        """Rows, inner, outer of a surface's parameters, outer fastest."""
+        return list(product(self.rows or [], self.inner or [], self.outer or []))
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.form == "surface") != (self.op == "matmul"):
+            raise ValueError(f"form: {self.op} cannot be a {self.form}")
+        if self.form == "surface":
+            rates = {name: rate.value for name, rate in (self.rates or {}).items()}
+            if not {"smallest_us", "memory_gb_per_s", "gflops"} <= rates.keys() or not all(
+                v and v > 0 for v in rates.values()
+            ):
+                raise ValueError("rates: smallest_us, memory_gb_per_s and gflops are needed, each above 0")
+            if min((self.rows or [0])[0], (self.inner or [0])[0], (self.outer or [0])[0]) < 1:
+                raise ValueError("rows, inner and outer begin at 1 or above")
+            if any(its is None or len(its) < 2 or sorted(set(its)) != its for its in (self.rows, self.inner, self.outer)):
+                raise ValueError("a surface needs two or more rows, inner and outer, in rising order")
+            wanted = {knot(*sizes) for sizes in self.knots()}
+        else:
+            wanted = {"o", *LINE_UNITS}
+        if self.params.keys() != wanted:
+            raise ValueError(f"params: a {self.form} here needs {', '.join(sorted(wanted))}")
+        needed = wanted if self.form == "surface" else {"o"}
+        if any(self.params[name].value is None for name in needed) or any(
+            (p.value or 0.0) < 0 for p in self.params.values()
+        ):
+            raise ValueError("params: a time below 0, or none where the law needs one")
+        if self.form == "surface" and not all(p.value for p in self.params.values()):
+            raise ValueError("params: no matmul takes no time")
+        return self
+
+
+def knot(rows: int, inner: int, outer: int) -> str:
+    """The name of a surface's parameter."""
+    return f"{rows}x{inner}x{outer}"

@@ -1,0 +1,45 @@
+"""Which collective a table of nccl-tests shows, where the run does not name it: older versions never do."""
+
+from __future__ import annotations
+
+import re
+
+from inferometer.emulator.importers.implied import PASSES, Ratio
+from inferometer.emulator.importers.nccl.table import NcclRun
+
+REDUCING = {"all_reduce", "reduce_scatter", "reduce", "sendrecv"}
+"""Tables that print a reduction (sendrecv prints the default one)."""
+MOVING = {"all_gather", "alltoall", "broadcast", "gather", "scatter"}
+ROOTED = {"reduce", "broadcast", "gather", "scatter"}
+UNCHECKED_IN_PLACE = {"alltoall", "sendrecv"}
+"""Their in-place results are never checked: #wrong is N/A there."""
+
+
+def candidates(run: NcclRun, ratio: Ratio, ranks: int | None) -> set[str]:
+    """The collectives that the columns and the bandwidths of a table allow."""
+    possible: set[str] = set()
+    for row in run.rows[:64]:
+        kinds = MOVING if row.redop in (None, "none") else REDUCING
+        rooted = row.root is not None and row.root >= 0
+        possible |= {name for name in kinds if (name in ROOTED) == rooted}
+    checked = [(row.out_of_place.wrong, row.in_place.wrong) for row in run.rows if row.out_of_place and row.in_place]
+    if any(out is not None for out, _ in checked):
+        in_place = any(inside is not None for _, inside in checked)
+        possible = {name for name in possible if (name in UNCHECKED_IN_PLACE) != in_place}
+    if ranks is not None and ranks > 1:
+        return {name for name in possible if ratio.allows(name, ranks)}
+    fits = {name: ratio.ranks(name) for name in possible}
+    wanted = {name for name, span in fits.items() if span is not None and (span[1] is None or span[1] >= 2)}
+    if "all_reduce" in wanted and ratio.low > 1:  # more crosses the bus than is reduced: nothing else does that
+        return {"all_reduce"}
+    if ratio.high < 1 - 1e-6:  # (n−1)/n: a collective whose factor is 1 cannot be it, an all_reduce only on one rank
+        return {name for name in wanted if PASSES.get(name) == 1}
+    return wanted
+
+
+def from_name(stem: str, possible: set[str]) -> str | None:
+    """The one of the possible collectives that a file's name mentions, as all_reduce, allreduce or all-reduce."""
+    plain = re.sub(r"all[_-]?(?:to|2)[_-]?all", "alltoall", stem.lower())
+    named = {name for name in possible if re.search(rf"(?<![a-z]){name.replace('_', '[_-]?')}(?![a-z])", plain)}
+    longest = {name for name in named if not any(name in other and name != other for other in named)}
+    return longest.pop() if len(longest) == 1 else None

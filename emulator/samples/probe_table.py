@@ -1,0 +1,79 @@
+"""Probes of the compute side as tables: what fits work on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from inferometer.emulator.samples.samples import checked_records
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    import pandas
+
+KEY = ("backend", "device", "dtype", "scheduler", "threads", "at_once")
+SIZES = ("rows", "inner", "outer", "matrices", "routed", "flop", "weight_bytes", "activation_bytes", "kv_bytes")
+PROBE_COLUMNS = (
+    "launch", "probe", *KEY, "model", "sharded", "tokens", "op", "after", "kind", *SIZES, "us", "n", "working_set_bytes",
+)  # fmt: skip
+COLLECTIVE_COLUMNS = ("launch", "probe", *KEY, "op", "collective", "bytes", "ranks", "nodes", "apart_us", "us")
+COLLECTIVE = "collective"
+"""The kind of what is no computation."""
+
+
+def probe_table(*paths: str | Path) -> pandas.DataFrame:
+    """One row per computation, or way from one (``after``) to the next, per probe and launch.
+
+    Columns: PROBE_COLUMNS; ``us`` is the mean over ranks of the median over iterations, as of a step that is measured
+    (validation), ``tokens`` a rank's new ones in a step. Probes that an interrupted launch made twice count once, the last.
+    Raises InputError as checked_records does.
+    """
+    import pandas as pd
+
+    rows: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for path, record, about, op in _probed(paths):
+        if op["kind"] == COLLECTIVE:
+            continue
+        row = {**about, **{name: record[name] for name in ("model", "sharded", "tokens")}}
+        row |= {"working_set_bytes": record["working_set_bytes"], **{name: op.get(name) for name in ("op", "after", "kind")}}
+        row |= {name: float(op.get(name, 0.0)) for name in SIZES}
+        row |= {"us": _us(op["ns"]), "n": min(len(times) for times in op["ns"])}
+        rows[path, about["launch"], about["probe"], op["kind"], op["op"], op.get("after"), row["rows"]] = row
+    return pd.DataFrame(list(rows.values()), columns=list(PROBE_COLUMNS))
+
+
+def model_collectives(*paths: str | Path) -> pandas.DataFrame:
+    """One row per collective, per probe of a sharded model and launch.
+
+    Columns: COLLECTIVE_COLUMNS; ``us`` as of probe_table, ``apart_us`` the time since the collective before, of rank 0.
+    Files of earlier versions have none. Raises InputError as checked_records does.
+    """
+    import pandas as pd
+
+    rows: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for path, _, about, op in _probed(paths):
+        if op["kind"] == COLLECTIVE:
+            row = {**about, **{name: op[name] for name in ("op", "collective", "bytes", "ranks", "nodes", "apart_us")}}
+            rows[path, about["launch"], about["probe"], op["op"]] = row | {"us": _us(op["ns"])}
+    return pd.DataFrame(list(rows.values()), columns=list(COLLECTIVE_COLUMNS))
+
+
+def _probed(paths: Iterable[str | Path]) -> Iterator[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]]:
+    """Path, record, what says which probe of which launch it is, and operation: of every operation of every probe."""
+    launch_base = 0
+    for path in paths:
+        highest = -1
+        for _, record in checked_records(path):
+            highest = max(highest, record.get("launch", -1))
+            if record["record"] == "compute":
+                about = {"launch": record["launch"] + launch_base, "probe": record["cell"]}
+                about |= {name: record[name] for name in KEY}
+                yield from ((str(path), record, about, op) for op in record["ops"])
+        launch_base += highest + 1
+
+
+def _us(times_ns: list[list[int]]) -> float:
+    return float(np.mean([np.median(np.array(times)) for times in times_ns])) / 1e3

