@@ -14,7 +14,7 @@ from inferometer.emulator.calibrate.evaluate.builtin import TUNER, calibration_n
 from inferometer.emulator.calibrate.evaluate.calibration import Calibration
 from inferometer.emulator.calibrate.evaluate.file import load_calibration
 from inferometer.emulator.calibrate.laws.nccl_tuner import NcclTuner
-from inferometer.emulator.calibrate.schema.records import Model
+from inferometer.emulator.calibrate.schema.records import NetworkLaw
 
 SMALL = 4096
 RANKS = (2, 4, 8)
@@ -23,14 +23,14 @@ NODES = (1, 2, 8, 64)
 TUNED = {"ampere": (300.0, 25.0), "hopper": (450.0, 50.0), "blackwell": (900.0, 50.0)}
 
 
-def measured_us(calibration: Calibration, model: Model, ranks: int, nodes: int = 1) -> float | None:
+def measured_us(calibration: Calibration, model: NetworkLaw, ranks: int, nodes: int = 1) -> float | None:
     """The median over the sizes of 8 B to 4 KiB that were measured there; None where none was."""
     cells = [c for c in calibration.cells if c.target == model.target and (c.ranks, c.nodes) == (ranks, nodes)]
     times = [c.us.median for c in cells if 8 <= c.bytes <= SMALL and c.us.median is not None]
     return float(np.median(times)) if times else None
 
 
-def sizes_of(calibration: Calibration, model: Model) -> list[int]:
+def sizes_of(calibration: Calibration, model: NetworkLaw) -> list[int]:
     """The sizes of 8 B to 4 KiB it was measured at, else 512 B to 4 KiB by doublings."""
     found = {c.bytes for c in calibration.cells if c.target == model.target and 8 <= c.bytes <= SMALL}
     return sorted(found) or [512, 1024, 2048, 4096]
@@ -52,7 +52,7 @@ def one_node(paper: Calibration, fitted: dict[str, Calibration]) -> None:
         times = [float(np.median(tuner.estimate("all_reduce", [512, 1024, 2048, 4096], r).us)) for r in RANKS]
         print(f"| {TUNER} {generation} | – | " + " | ".join(f"{us:.1f}" for us in times) + " | |")
     for name, calibration in fitted.items():
-        model = calibration.model("all_reduce")
+        model = calibration.law("all_reduce")
         pairs = [
             (measured_us(calibration, model, r), law_us(calibration, sizes_of(calibration, model), r, 1)) for r in RANKS
         ]
@@ -73,7 +73,7 @@ def several_nodes(paper: Calibration, fitted: dict[str, Calibration]) -> None:
         times = [float(np.median(tuner.estimate("all_reduce", [512, 1024, 2048, 4096], 8 * N, N).us)) for N in NODES]
         print(f"| {TUNER} {generation}, 8 per node | – | " + " | ".join(f"{us:.1f}" for us in times) + " | |")
     for name, calibration in {"paper-2025": paper, **fitted}.items():
-        model = calibration.model("all_reduce")
+        model = calibration.law("all_reduce")
         if max(model.domain.nodes) == 1:
             continue
         local = int(max(model.domain.ranks_per_node))
@@ -94,7 +94,7 @@ def held_out(fitted: dict[str, Calibration]) -> None:
     print("| calibration | collective | law | cells | median error | sizes held out | ranks held out | nodes held out |")
     print("|---|---|---|---|---|---|---|---|")
     for name, calibration in fitted.items():
-        for model in calibration.models:
+        for model in calibration.network_laws:
             fit = model.fit
             if fit is None:
                 continue

@@ -168,7 +168,7 @@ def text_of(calibration: Calibration) -> str:
     parts = []
     for name, value in document.items():
         text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-        if name in ("models", "cells") and value:
+        if name in ("network_laws", "cells") and value:
             rows = (json.dumps(row, ensure_ascii=False, allow_nan=False) for row in value)
             text = "[\n  " + ",\n  ".join(rows) + "\n ]"
         parts.append(f' "{name}": {text}')
@@ -200,7 +200,7 @@ def main(names: list[str]) -> int:
         start = time.perf_counter()
         calibration = fitted(recipe)
         write(name, calibration)
-        laws = ", ".join(f"{m.target.collective} {m.form}" for m in calibration.models)
+        laws = ", ".join(f"{m.target.collective} {m.form}" for m in calibration.network_laws)
         size = (TARGET / f"{name}.json").stat().st_size
         print(f"{name}: {laws}; {size / 1024:.0f} KiB, {time.perf_counter() - start:.0f} s", flush=True)
         for missing in calibration.not_fitted:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inferometer.emulator.calibrate.schema.records import Model
+from inferometer.emulator.calibrate.schema.records import NetworkLaw
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.exporters.loss import Carried, Made, Times
 from inferometer.emulator.exporters.query import Query, software
@@ -51,7 +51,7 @@ def write(query: Query, suffix: str) -> Made:
     rows: list[tuple[Any, ...]] = []
     carried, dropped = [], []
     for collective in query.collectives(list(OPERATIONS)):
-        model = query.model(collective)
+        model = query.law(collective)
         dtype, item = INT8 if model.target.dtype == "int8" else HALF
         table = table_of(query, model, PER_OCTAVE, item, one_node=True)
         source = "NCCL" if model.target.backend == "nccl" else model.target.backend
@@ -72,7 +72,7 @@ def _ms(us: float) -> float:
     return float(f"{us / 1000:.9g}")
 
 
-def _assumed(model: Model, dtype: str) -> list[str]:
+def _assumed(model: NetworkLaw, dtype: str) -> list[str]:
     target = model.target
     found = []
     if target.dtype not in ("float16", "int8"):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from inferometer.emulator.calibrate.schema.records import Model
+from inferometer.emulator.calibrate.schema.records import NetworkLaw
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.exporters.ends import ends_of, one_layout
 from inferometer.emulator.exporters.loss import Carried, Made, unplaced
@@ -42,7 +42,7 @@ class Dimension:
 
 def write(query: Query, suffix: str) -> Made:
     """One layout, the most ranks on one node unless asked otherwise; several nodes need the ranks of one measured too."""
-    model = query.model(query.collectives([COLLECTIVE])[0])
+    model = query.law(query.collectives([COLLECTIVE])[0])
     layout = one_layout(query, model)
     dimensions = _dimensions(model, layout)
     text = "".join(
@@ -76,7 +76,7 @@ def write(query: Query, suffix: str) -> Made:
     return Made(text.encode(), [Carried(model, times, silent)], dropped, use, {})
 
 
-def _dimensions(model: Model, layout: Layout) -> list[Dimension]:
+def _dimensions(model: NetworkLaw, layout: Layout) -> list[Dimension]:
     """The inner dimension from the law on one node, the outer one from what several nodes cost beyond it."""
     ranks, nodes = layout
     local = ranks // nodes

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from inferometer.emulator.calibrate.schema.records import Model
+from inferometer.emulator.calibrate.schema.records import NetworkLaw
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.exporters.query import Layout, Query, law_us, place
 
@@ -28,7 +28,7 @@ class Ends:
         return latency, (self.last_us - latency) / self.last_bytes * 1e3
 
 
-def ends_of(model: Model, layout: Layout) -> Ends:
+def ends_of(model: NetworkLaw, layout: Layout) -> Ends:
     """Raises InputError where the law determines no time there, or none that grows with bytes."""
     first, last = max(1, model.domain.bytes[0]), model.domain.bytes[1]
     us = law_us(model, np.array([first, last], dtype=float), *layout)
@@ -40,7 +40,7 @@ def ends_of(model: Model, layout: Layout) -> Ends:
     return Ends(first, last, float(us[0]), float(us[1]))
 
 
-def one_layout(query: Query, model: Model, one_node: bool = False) -> Layout:
+def one_layout(query: Query, model: NetworkLaw, one_node: bool = False) -> Layout:
     """The one layout asked for, else the most ranks of the fewest nodes. Raises InputError where several are asked for."""
     layouts = [layout for layout in query.layouts(model) if layout[1] == 1 or not one_node]
     if not layouts:

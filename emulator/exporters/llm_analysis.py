@@ -23,7 +23,7 @@ DATASHEET = ("mem_per_GPU_in_GB", "hbm_bandwidth_in_GB_per_sec", "peak_fp16_TFLO
 
 def write(query: Query, suffix: str) -> Made:
     """Latency at the smallest size, bandwidth at the largest, of one layout on one node. null: not known here."""
-    model = query.model(query.collectives([COLLECTIVE])[0])
+    model = query.law(query.collectives([COLLECTIVE])[0])
     layout = one_layout(query, model, one_node=True)
     ends = ends_of(model, layout)
     factor = float(bus_factors(COLLECTIVE, *layout)[0])

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inferometer.emulator.calibrate.schema.records import Model
+from inferometer.emulator.calibrate.schema.records import NetworkLaw
 from inferometer.emulator.exporters.query import Layout, grid, law_us, layouts_of, place
 from inferometer.emulator.units import format_bytes
 
@@ -30,7 +30,7 @@ class Carried:
     full_us: what it is held against (the law itself). silent: why the target has no time, where it has none.
     """
 
-    model: Model
+    model: NetworkLaw
     target_us: Times
     silent: str
     full_us: Times | None = None
@@ -47,7 +47,7 @@ class Made:
     siblings: dict[str, bytes]
 
 
-def unplaced(model: Model, placed: set[str]) -> list[str]:
+def unplaced(model: NetworkLaw, placed: set[str]) -> list[str]:
     """The determined parameters that have no place in the target, in words."""
     values = [
         f"{name} = {p.value:.4g}" + ("" if p.unit == "1" else f" {p.unit}")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from inferometer.emulator.calibrate.schema.records import Model
+from inferometer.emulator.calibrate.schema.records import NetworkLaw
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.exporters.loss import Carried, Made
 from inferometer.emulator.exporters.query import Layout, Query, law_us, layouts_of
@@ -50,7 +50,7 @@ def write(query: Query, suffix: str) -> Made:
                 lines.append(f"{NAMES[collective]},{first},{last},{pair},{KEEP_CHANNELS},{nodes},{ranks}")
         carried.append(_carried(models, choices))
     if not lines:
-        have = sorted({str(m.target.implementation) for m in query.calibration.models})
+        have = sorted({str(m.target.implementation) for m in query.calibration.network_laws})
         raise InputError(
             "nccl-tuner needs times of at least two forced algorithms and protocols of one collective (implementation "
             f"nccl/ring/ll, nccl/tree/simple, …) on the same layouts; this calibration has {', '.join(have)}, which says "
@@ -68,19 +68,19 @@ def write(query: Query, suffix: str) -> Made:
     return Made(("\n".join(lines) + "\n").encode(), carried, dropped, use, {})
 
 
-def _swept(query: Query, collective: str) -> dict[tuple[str, str], Model]:
+def _swept(query: Query, collective: str) -> dict[tuple[str, str], NetworkLaw]:
     """The laws by (algorithm, protocol), of runs in which they were forced."""
     found = {}
-    named = {m.target.implementation for m in query.calibration.models if m.target.collective == collective}
+    named = {m.target.implementation for m in query.calibration.network_laws if m.target.collective == collective}
     for implementation in sorted(name for name in named if name):
         library, _, pair = implementation.partition("/")
         algorithm, _, protocol = pair.partition("/")
         if library == "nccl" and algorithm in ALGORITHMS and protocol in PROTOCOLS:
-            found[algorithm, protocol] = query.model(collective, implementation=implementation)
+            found[algorithm, protocol] = query.law(collective, implementation=implementation)
     return found
 
 
-def _choice(query: Query, models: list[Model], ranks: int, nodes: int) -> Choice:
+def _choice(query: Query, models: list[NetworkLaw], ranks: int, nodes: int) -> Choice:
     """Ranges of sizes and the law that is the fastest in them, over the sizes that all were measured at."""
     first, last = max(m.domain.bytes[0] for m in models), min(m.domain.bytes[1] for m in models)
     sizes = query.sizes(models[0], PER_OCTAVE)
@@ -97,7 +97,7 @@ def _choice(query: Query, models: list[Model], ranks: int, nodes: int) -> Choice
     return list(zip(starts, ends, winners))
 
 
-def _carried(models: list[Model], choices: dict[Layout, Choice]) -> Carried:
+def _carried(models: list[NetworkLaw], choices: dict[Layout, Choice]) -> Carried:
     def fastest(n: Array, r: int, N: int) -> Array:
         return np.min([law_us(m, n, r, N) for m in models], axis=0)
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inferometer.emulator.calibrate.laws.bus_factors import RING_PASSES, bus_factors
-from inferometer.emulator.calibrate.schema.records import Model
+from inferometer.emulator.calibrate.schema.records import NetworkLaw
 from inferometer.emulator.exporters.loss import Carried, Made, Times, unplaced
 from inferometer.emulator.exporters.query import Query
 
@@ -26,7 +26,7 @@ KEPT = {"a", "b", "c", "B_intra", "B_inter"}
 
 def write(query: Query, suffix: str) -> Made:
     """The projection of one law, all_reduce unless the key says otherwise. null: not determined, with the reason."""
-    model = query.model(query.key.get("collective", "all_reduce"))
+    model = query.law(query.key.get("collective", "all_reduce"))
     projection, collective = model.paper_projection, model.target.collective
     latency = projection.t_reduce_us.model_dump()
     passes = RING_PASSES.get(collective, 1)
@@ -63,12 +63,12 @@ def write(query: Query, suffix: str) -> Made:
     return Made(content, [Carried(model, _times(model), silent)], dropped, use, {})
 
 
-def _value(model: Model, name: str) -> float | None:
+def _value(model: NetworkLaw, name: str) -> float | None:
     projection = model.paper_projection
     return getattr(projection if hasattr(projection, name) else projection.t_reduce_us, name)
 
 
-def _times(model: Model) -> Times:
+def _times(model: NetworkLaw) -> Times:
     projection, collective = model.paper_projection, model.target.collective
     latency = projection.t_reduce_us
 

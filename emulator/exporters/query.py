@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from inferometer.emulator.calibrate.evaluate.calibration import Calibration
 from inferometer.emulator.calibrate.evaluate.predict import predict_us
-from inferometer.emulator.calibrate.schema.records import Model
+from inferometer.emulator.calibrate.schema.records import NetworkLaw
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.measure.method import sizes_between
 
@@ -42,17 +42,17 @@ class Query:
         asked = self.key.get("collective")
         if asked is not None and asked not in known:
             raise InputError(f"collective={asked}: this format holds {', '.join(known)}")
-        have = {model.target.collective for model in self.calibration.models}
+        have = {model.target.collective for model in self.calibration.network_laws}
         found = [name for name in known if name in have and asked in (None, name)]
         if not found:
             wanted = asked or " or ".join(known)
             raise InputError(f"no model of {wanted} in this calibration: it has {', '.join(sorted(have)) or 'nothing'}")
         return found
 
-    def model(self, collective: str, **key: Any) -> Model:
+    def law(self, collective: str, **key: Any) -> NetworkLaw:
         """The one law of a collective. Raises InputError as Calibration.model does, and for a domain that is none."""
         asked = {name: value for name, value in self.key.items() if name != "collective"}
-        model = self.calibration.model(collective, **asked | key)
+        model = self.calibration.law(collective, **asked | key)
         domain = model.domain
         counts = (domain.ranks, domain.nodes, domain.ranks_per_node)
         if not (all(values and min(values) > 0 for values in counts) and domain.bytes[0] <= domain.bytes[1] <= MOST_BYTES):
@@ -61,7 +61,7 @@ class Query:
             raise InputError(f"{collective}: carries no bytes: no other tool's format has a place for it")
         return model
 
-    def layouts(self, model: Model) -> list[Layout]:
+    def layouts(self, model: NetworkLaw) -> list[Layout]:
         """The layouts asked for, within what was measured. Raises InputError for one outside."""
         if not self.ranks:
             return layouts_of(model)
@@ -78,7 +78,7 @@ class Query:
             found += fit
         return sorted(set(found), key=lambda layout: (layout[1], layout[0]))
 
-    def sizes(self, model: Model, per_octave: int, item_bytes: int = 1) -> NDArray[np.int64]:
+    def sizes(self, model: NetworkLaw, per_octave: int, item_bytes: int = 1) -> NDArray[np.int64]:
         """Sizes in bytes, whole items each: by the factor asked for, else per_octave of them and both ends.
 
         Raises InputError for sizes outside what was measured, or none that holds whole items.
@@ -102,7 +102,7 @@ def place(ranks: int, nodes: int) -> str:
     return f"{ranks} ranks/{nodes} node{'s' if nodes > 1 else ''}"
 
 
-def inside(model: Model, ranks: int, nodes: int) -> bool:
+def inside(model: NetworkLaw, ranks: int, nodes: int) -> bool:
     """Whether ranks on nodes lie within the law's domain, spread evenly."""
     domain = model.domain
     return (
@@ -112,7 +112,7 @@ def inside(model: Model, ranks: int, nodes: int) -> bool:
     )
 
 
-def layouts_of(model: Model) -> list[Layout]:
+def layouts_of(model: NetworkLaw) -> list[Layout]:
     """Every layout of the law's domain: measured rank counts on measured node counts, with measured ranks per node."""
     domain = model.domain
     return [(r, N) for N in domain.nodes for r in domain.ranks if r > 1 and r % N == 0 and r / N in domain.ranks_per_node]
@@ -130,7 +130,7 @@ def grid(first: int, last: int, per_octave: int, item_bytes: int = 1) -> NDArray
     return np.unique(np.round(np.geomspace(low, high, points)).astype(np.int64)) * item_bytes
 
 
-def law_us(model: Model, n: ArrayLike, r: ArrayLike, N: ArrayLike) -> Array:
+def law_us(model: NetworkLaw, n: ArrayLike, r: ArrayLike, N: ArrayLike) -> Array:
     """The full law's times in µs, as Calibration.time_s gives them; NaN where it determines none."""
     return np.where(np.asarray(r) > 1, predict_us(model, n, r, N), 0.0)
 

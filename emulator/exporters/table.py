@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from inferometer.emulator.calibrate.schema.records import Model
+from inferometer.emulator.calibrate.schema.records import NetworkLaw
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.exporters.query import Layout, Query, law_us, place
 
@@ -29,7 +29,7 @@ class Table:
                 yield r, N, int(n), float(time)
 
 
-def table_of(query: Query, model: Model, per_octave: int, item_bytes: int, one_node: bool = False) -> Table:
+def table_of(query: Query, model: NetworkLaw, per_octave: int, item_bytes: int, one_node: bool = False) -> Table:
     """The law at the layouts and sizes asked for.
 
     Raises InputError where no layout is left, or the law determines no time at all.

@@ -28,7 +28,7 @@ PER_OCTAVE = 8
 def write(query: Query, suffix: str) -> Made:
     """One collective, all_reduce unless the key says send_recv: Vidur keeps each in a file of its own."""
     collective = query.collectives(COLLECTIVES)[0]
-    model = query.model(collective)
+    model = query.law(collective)
     table = table_of(query, model, PER_OCTAVE, ITEM_BYTES)
     most = int(max(model.domain.ranks_per_node))
     stream = io.StringIO()
@@ -43,7 +43,7 @@ def write(query: Query, suffix: str) -> Made:
     use = [
         f"name it {collective}.csv",
         "set nccl_cpu_launch_overhead_ms and nccl_cpu_skew_overhead_per_device_ms to 0 unless this was measured without "
-        "launch and skew",
+        "launch and in-step overhead",
         "below, the row nearest in size stands for its random forest",
     ]
     silent = "Vidur reads rows of one node only" if collective == "all_reduce" else "no such row"

@@ -54,7 +54,7 @@ class Decode(Strict):
 
 
 class InStep(Strict):
-    apart_us: list[Annotated[float, Field(gt=0, le=1e6)]] = Field([300.0, 5000.0], min_length=1)
+    compute_gap_us: list[Annotated[float, Field(gt=0, le=1e6)]] = Field([300.0, 5000.0], min_length=1)
     """About how long a rank computes between two collectives of an ``in_step`` cell; up to a second."""
 
 

@@ -24,15 +24,15 @@ class Cell:
     ranks: int
     nodes: int
     tier: int
-    apart_us: float = 0.0
+    compute_gap_us: float = 0.0
     """Of ``in_step``: about how long the ranks compute between two calls."""
 
     @property
     def id(self) -> str:
         """The same cell in every launch on the same ranks."""
         where = f"{self.ranks}x{self.nodes}/{self.groups}"
-        apart = f"/{self.apart_us:g}" if self.apart_us else ""
-        return f"{self.collective}/{self.dtype}/{self.requested_bytes}/{where}/{self.timing}{apart}"
+        step_breakdown = f"/{self.compute_gap_us:g}" if self.compute_gap_us else ""
+        return f"{self.collective}/{self.dtype}/{self.requested_bytes}/{where}/{self.timing}{step_breakdown}"
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def _within(method: Method, sizes: Iterable[int]) -> list[int]:
 
 def _cells_of(method: Method, index: int, size: int, dtype: str, meshes: Sequence[GroupMesh]) -> list[Cell]:
     records, tier = collectives(), method.sweep.tier[index]
-    ways = [(timing, apart_us) for timing in tier.timings for apart_us in _times_apart(method, timing)]
+    ways = [(timing, compute_gap_us) for timing in tier.timings for compute_gap_us in _times_apart(method, timing)]
     cells = []
     for number, group_mesh in enumerate(meshes):
         ranks = group_mesh.mesh.degree("member")
@@ -79,15 +79,15 @@ def _cells_of(method: Method, index: int, size: int, dtype: str, meshes: Sequenc
             for groups in tier.groups:
                 if groups == "all" and group_mesh.mesh.degree("block") == 1:
                     continue  # one group is the whole mesh: the same cell as alone
-                for timing, apart_us in ways:
+                for timing, compute_gap_us in ways:
                     bytes_ = size if record.sized else 0
                     place = (groups, number, ranks, group_mesh.nodes, index)
-                    cells.append(Cell(name, dtype, bytes_, timing, *place, apart_us))
+                    cells.append(Cell(name, dtype, bytes_, timing, *place, compute_gap_us))
     return cells
 
 
 def _times_apart(method: Method, timing: str) -> list[float]:
-    return method.sweep.in_step.apart_us if timing == "in_step" else [0.0]
+    return method.sweep.in_step.compute_gap_us if timing == "in_step" else [0.0]
 
 
 def decode_sizes(method: Method, dtype: str) -> list[int]:

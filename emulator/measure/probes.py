@@ -27,7 +27,7 @@ class MatmulProbe:
     """Rows by inner by outer, for every number of rows in turn, each time with another matrix."""
 
     dtype: str
-    at_once: int
+    concurrent_ranks: int
     """Ranks of a node that compute at the same time."""
     rows: tuple[int, ...]
     inner: int
@@ -36,7 +36,7 @@ class MatmulProbe:
     @property
     def id(self) -> str:
         """The same probe in every launch."""
-        return f"compute/{self.dtype}/{self.at_once}/matmul/{self.inner}x{self.outer}"
+        return f"compute/{self.dtype}/{self.concurrent_ranks}/matmul/{self.inner}x{self.outer}"
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class ModelProbe:
     """Steps of a small model, or of one rank's shard of it: what every operation takes, and what lies between them."""
 
     dtype: str
-    at_once: int
+    concurrent_ranks: int
     model: ProbeModel
     phase: Phase
     batch: int
@@ -59,7 +59,7 @@ class ModelProbe:
         layout = self.model.layout
         shard = "" if self.model.whole else f"-{layout.describe().replace(' ', '-')}"
         model = f"{self.model.model}-{self.model.scale:g}{layers}{shard}"
-        return f"compute/{self.dtype}/{self.at_once}/{model}/{self.phase}/{self.batch}x{self.tokens}"
+        return f"compute/{self.dtype}/{self.concurrent_ranks}/{model}/{self.phase}/{self.batch}x{self.tokens}"
 
     @property
     def sequences(self) -> int:
@@ -103,16 +103,17 @@ def probes_of(method: Method, per_node: Sequence[int], cores: int) -> list[Probe
     found: list[Probe] = []
     for some in ({1, most}, set(levels(most)) - {1, most}):
         places = list(product(sorted(some), dtypes))
-        for at_once, dtype in places:
+        for concurrent_ranks, dtype in places:
             found += [
-                MatmulProbe(dtype, at_once, tuple(wanted.rows), *sizes) for sizes in product(wanted.inner, wanted.outer)
+                MatmulProbe(dtype, concurrent_ranks, tuple(wanted.rows), *sizes)
+                for sizes in product(wanted.inner, wanted.outer)
             ]
-        for go, (at_once, dtype), model in product(goes, places, wanted.models):
-            its = go if at_once == 1 or not model.whole else [step for step in go if step in corners]
-            if model.whole or shared_out(model, per_node, at_once):
+        for go, (concurrent_ranks, dtype), model in product(goes, places, wanted.models):
+            its = go if concurrent_ranks == 1 or not model.whole else [step for step in go if step in corners]
+            if model.whole or shared_out(model, per_node, concurrent_ranks):
                 # Prefills before decode steps, as a model runs.
                 its = sorted(its, key=lambda step: step[0] == "decode")
-                found += [ModelProbe(dtype, at_once, model, *step) for step in its]
+                found += [ModelProbe(dtype, concurrent_ranks, model, *step) for step in its]
     return found
 
 
@@ -127,9 +128,9 @@ def kept_bytes(probes: Iterable[Probe]) -> int:
     return int(total)
 
 
-def shared_out(model: ProbeModel, per_node: Sequence[int], at_once: int) -> bool:
-    """Whether the shards of model fall to at_once ranks of every node, and to no others."""
-    return all(ranks == at_once for ranks in per_node) and at_once % model.layout.gpus == 0
+def shared_out(model: ProbeModel, per_node: Sequence[int], concurrent_ranks: int) -> bool:
+    """Whether the shards of model fall to concurrent_ranks ranks of every node, and to no others."""
+    return all(ranks == concurrent_ranks for ranks in per_node) and concurrent_ranks % model.layout.gpus == 0
 
 
 def levels(most: int) -> list[int]:
@@ -137,9 +138,9 @@ def levels(most: int) -> list[int]:
     return sorted({*(2**k for k in range(most.bit_length())), most})
 
 
-def participants(node_of: Sequence[int], at_once: int) -> list[int]:
-    """The first ranks of every node, at_once of each."""
-    return [rank for rank, node in enumerate(node_of) if node_of[:rank].count(node) < at_once]
+def participants(node_of: Sequence[int], concurrent_ranks: int) -> list[int]:
+    """The first ranks of every node, concurrent_ranks of each."""
+    return [rank for rank, node in enumerate(node_of) if node_of[:rank].count(node) < concurrent_ranks]
 
 
 def features(op: Compute) -> dict[str, float]:

@@ -20,7 +20,6 @@ import torch
 
 from inferometer.emulator.engine.engine import Engine
 from inferometer.emulator.engine.stamps import Stamps
-from inferometer.emulator.measure.apart import apart, collectives_apart
 from inferometer.emulator.measure.method import ITEMSIZE, ProbeModel, Probes
 from inferometer.emulator.measure.probes import (
     MatmulProbe,
@@ -33,6 +32,7 @@ from inferometer.emulator.measure.probes import (
     sent,
 )
 from inferometer.emulator.measure.rests import Rests
+from inferometer.emulator.measure.step_breakdown import collective_breakdown, step_breakdown
 from inferometer.emulator.measure.timing import collector_off
 from inferometer.emulator.workload.precision import Precision
 from inferometer.emulator.workload.program import logits_bytes
@@ -91,7 +91,7 @@ def probe_all(
         if end:
             prober.close()
             return ("interrupted" if end == "interrupted" else None), wanted[index:]
-        ranks = participants(launch.placement.node_of, probe.at_once)
+        ranks = participants(launch.placement.node_of, probe.concurrent_ranks)
         if launch.world.rank not in ranks:
             continue
         launch.doing = f"in {probe.id}"
@@ -209,8 +209,8 @@ class Prober:
             uneven = {name for name, op in operations(program).items() if op.expected}
             names = [line.name for line in lines]
             engine.admit(engine.layout.sequence_shares, 1)  # the cache's memory goes to the next model
-            found = apart(names, readings, sizes, ITEMSIZE[probe.dtype], chosen)
-            return found + collectives_apart(names, readings, sent(program), uneven)
+            found = step_breakdown(names, readings, sizes, ITEMSIZE[probe.dtype], chosen)
+            return found + collective_breakdown(names, readings, sent(program), uneven)
 
         # By what the probe is, not by what a step took here: sharded ranks have to make as many steps as the others.
         for _ in range(2 if decoding else 1):  # the first makes what is made once, little beside a prefill
@@ -267,7 +267,7 @@ def _record(launch: Launch, probe: Probe, ranks: list[int], of_rank: list[list[R
         "dtype": probe.dtype,
         "scheduler": launch.method.scheduler,
         "threads": launch.method.threads,
-        "at_once": probe.at_once,
+        "concurrent_ranks": probe.concurrent_ranks,
         "model": probe.model.model if isinstance(probe, ModelProbe) else None,
         "sharded": isinstance(probe, ModelProbe) and not probe.model.whole,
         "tokens": float(probe.step_tokens) if isinstance(probe, ModelProbe) else 0.0,

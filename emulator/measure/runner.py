@@ -130,7 +130,7 @@ class Launch:
         """What must be the same on all ranks before the first call: gloo aborts or returns nonsense when it differs."""
         record = collectives()[cell.collective]
         elements = elements_for(record, cell.requested_bytes, ITEMSIZE[cell.dtype], cell.ranks)
-        return [cell.collective, cell.dtype, elements, cell.timing, cell.groups, cell.mesh, cell.apart_us]
+        return [cell.collective, cell.dtype, elements, cell.timing, cell.groups, cell.mesh, cell.compute_gap_us]
 
     def _measure(self, index: int, cell: Cell, stop_asked: Callable[[], bool]) -> dict[str, Any] | None:
         """The cell's record on rank 0; None on the others."""
@@ -152,7 +152,7 @@ class Launch:
             return self._unmeasured(cell, ranks, str(reason))
         # Rank 0's estimate counts: ranks that made their own would pair different calls.
         self.busy_since = None
-        first = [*self._first_batch(cell, estimate_s), max(1, round(cell.apart_us / matmul_us))]
+        first = [*self._first_batch(cell, estimate_s), max(1, round(cell.compute_gap_us / matmul_us))]
         loops, count, matmuls = self.control.share(f"batch {index}", first, among=ranks)
         operations = work.record.operations * loops
         before = partial(self.filler.compute, matmuls) if cell.timing == "in_step" else everyone.barrier
@@ -191,7 +191,7 @@ class Launch:
         began = time.monotonic()
         starts = np.empty((len(ranks), 0), np.int64)
         stops = np.empty((len(ranks), 0), np.int64)
-        apart = np.empty((len(ranks), 0), np.int64)
+        step_breakdown = np.empty((len(ranks), 0), np.int64)
         timer = self.timer
         uncounted = 1 if cell.timing == "in_step" else 0
         batch = 0
@@ -209,7 +209,7 @@ class Launch:
             if readings is not None:
                 start, stop_ = (np.array([reading[end] for reading in readings], np.int64) for end in (0, 1))
                 starts, stops = np.hstack([starts, start[:, uncounted:]]), np.hstack([stops, stop_[:, uncounted:]])
-                apart = np.hstack([apart, start[:, 1:] - stop_[:, :-1]])
+                step_breakdown = np.hstack([step_breakdown, start[:, 1:] - stop_[:, :-1]])
                 times = iteration_times_us(definition, starts, stops, group_rows, operations)
                 elapsed = time.monotonic() - began
                 reason = self._enough(times, least, elapsed, stop_asked())
@@ -219,7 +219,13 @@ class Launch:
             self.busy_since = None
             reason, count = self.control.share(name, verdict, among=ranks)
             if reason:
-                return {"reason": reason, "definition": definition, "starts": starts, "stops": stops, "apart": apart}
+                return {
+                    "reason": reason,
+                    "definition": definition,
+                    "starts": starts,
+                    "stops": stops,
+                    "apart": step_breakdown,
+                }
             batch += 1
 
     def _least(self, cell: Cell) -> int:
@@ -230,7 +236,7 @@ class Launch:
         loops = 1
         if cell.timing == "pipelined":
             loops = max(2, min(PIPELINE_OPERATIONS, round(PIPELINE_S / max(estimate_s, 1e-9))))
-        iteration_s = estimate_s * loops + cell.apart_us / 1e6
+        iteration_s = estimate_s * loops + cell.compute_gap_us / 1e6
         within_limit = round(self.method.timeout_s / 4 / max(iteration_s, 1e-9))
         return loops, max(6, min(self._least(cell), BATCH_MAX, within_limit))
 
@@ -282,8 +288,8 @@ class Launch:
         }
         if cell.timing == "in_step":
             # of the typical iteration, as the cell's time is
-            apart_us = float(np.median(taken["apart"].mean(axis=0))) / 1e3
-            record |= {"requested_apart_us": cell.apart_us, "apart_us": apart_us}
+            compute_gap_us = float(np.median(taken["apart"].mean(axis=0))) / 1e3
+            record |= {"requested_compute_gap_us": cell.compute_gap_us, "compute_gap_us": compute_gap_us}
         return record | {"flags": self._flags(cell, work, ranks, summary(times))}
 
     def _unmeasured(self, cell: Cell, ranks: list[int], reason: str) -> dict[str, Any] | None:
@@ -327,5 +333,5 @@ def describe(cell: Cell) -> str:
     """A cell as a person says it, for messages."""
     size = f" of {cell.requested_bytes} bytes" if cell.requested_bytes else ""
     nodes = f" on {cell.nodes} nodes" if cell.nodes > 1 else ""
-    apart = f" after {cell.apart_us:g} us" if cell.apart_us else ""
-    return f"{cell.collective}{size} ({cell.dtype}, {cell.ranks} ranks{nodes}, {cell.timing}{apart}, {cell.groups})"
+    step_breakdown = f" after {cell.compute_gap_us:g} us" if cell.compute_gap_us else ""
+    return f"{cell.collective}{size} ({cell.dtype}, {cell.ranks} ranks{nodes}, {cell.timing}{step_breakdown}, {cell.groups})"

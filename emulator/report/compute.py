@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def compute_lines(calibration: Calibration) -> Iterator[str]:
     """Nothing where computing was not measured."""
-    for law in calibration.compute:
+    for law in calibration.compute_laws:
         if law.form == "surface" and law.rates is not None:
             yield _line(law)
 
@@ -22,7 +22,7 @@ def _line(law: ComputeLaw) -> str:
     rates = dict(law.rates or {})
     smallest, memory, best = rates.pop("smallest_us"), rates.pop("memory_gb_per_s"), rates.pop("gflops")
     target = law.target
-    ranks = "1 rank" if target.at_once == 1 else f"each of {target.at_once} ranks at once"
+    ranks = "1 rank" if target.concurrent_ranks == 1 else f"each of {target.concurrent_ranks} ranks at once"
     skinny = "".join(f", {_number(rate)} with {name.split('_')[2]} rows" for name, rate in rates.items())
     words = f"Computing in {target.dtype}, {ranks}: weights stream at {_number(memory)} GB/s; matmuls reach {_number(best)} "
     words += f"GFLOP/s{skinny}; the smallest takes {_number(smallest)} µs"

@@ -12,7 +12,7 @@ from inferometer.emulator.units import format_bytes
 
 if TYPE_CHECKING:
     from inferometer.emulator.calibrate.evaluate.calibration import Calibration
-    from inferometer.emulator.calibrate.schema.records import Cell, Model
+    from inferometer.emulator.calibrate.schema.records import Cell, NetworkLaw
 
 COLUMNS = 3
 PANEL_INCHES = (4.6, 3.4)
@@ -58,11 +58,11 @@ def draw(calibration: Calibration, path: str | Path) -> None:
     figure.savefig(path, dpi=130)
 
 
-def _cells_of(calibration: Calibration, model: Model) -> list[Cell]:
+def _cells_of(calibration: Calibration, model: NetworkLaw) -> list[Cell]:
     return [cell for cell in calibration.cells if cell.target == model.target and cell.us.median is not None]
 
 
-def _draw_model(panel: Any, calibration: Calibration, model: Model, groups: list[tuple[int, int]], style: int) -> None:
+def _draw_model(panel: Any, calibration: Calibration, model: NetworkLaw, groups: list[tuple[int, int]], style: int) -> None:
     key = model.target.model_dump(exclude={"collective"})
     for ranks, nodes in groups:
         cells = [c for c in _cells_of(calibration, model) if (c.ranks, c.nodes) == (ranks, nodes)]

@@ -10,14 +10,14 @@ import numpy as np
 from inferometer.emulator.calibrate.laws.linear import affine
 from inferometer.emulator.calibrate.laws.prior import paper_parameters
 from inferometer.emulator.report.compute import compute_lines
-from inferometer.emulator.report.skew import skew_lines
+from inferometer.emulator.report.in_step import in_step_lines
 from inferometer.emulator.units import format_bytes, format_us
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from inferometer.emulator.calibrate.evaluate.calibration import Calibration
-    from inferometer.emulator.calibrate.schema.records import Combination, Model, Parameter, Target
+    from inferometer.emulator.calibrate.schema.records import Combination, NetworkLaw, Parameter, Target
 
 SMALL_BYTES = 4096
 """The summary compares with the paper near this size: a small message, where latency is everything."""
@@ -36,7 +36,7 @@ def summary_lines(calibration: Calibration) -> list[str]:
         *_table(calibration),
         "",
         *_comparison(calibration),
-        *skew_lines(calibration),
+        *in_step_lines(calibration),
         *compute_lines(calibration),
         *_unknown(calibration),
         *_also(calibration),
@@ -45,9 +45,9 @@ def summary_lines(calibration: Calibration) -> list[str]:
     ]
 
 
-def main_models(calibration: Calibration) -> list[Model]:
+def main_models(calibration: Calibration) -> list[NetworkLaw]:
     """The laws that the summary shows: one operation at a time, one group, in the dtype that most cells have."""
-    alone = [m for m in calibration.models if m.target.concurrent_groups in (1, None)]
+    alone = [m for m in calibration.network_laws if m.target.concurrent_groups in (1, None)]
     isolated = [m for m in alone if m.target.timing in ("isolated", None)] or alone  # imports may know one timing only
     dtypes = [m.target.dtype for m in isolated]
     order = {name: (name != "float32", -dtypes.count(name), name not in SHORT, str(name)) for name in dtypes}
@@ -67,10 +67,10 @@ def differing_words(targets: Sequence[Target]) -> list[str]:
 
 def _varies(targets: Sequence[Target], name: str) -> bool:
     """Whether a field differs among the keys of a collective and backend."""
-    seen: dict[tuple[str, str | None], set[object]] = {}
+    residuals: dict[tuple[str, str | None], set[object]] = {}
     for target in targets:
-        seen.setdefault((target.collective, target.backend), set()).add(getattr(target, name))
-    return any(len(values) > 1 for values in seen.values())
+        residuals.setdefault((target.collective, target.backend), set()).add(getattr(target, name))
+    return any(len(values) > 1 for values in residuals.values())
 
 
 def paper_time_us(collective: str, size_bytes: ArrayLike, ranks: ArrayLike, nodes: ArrayLike) -> np.ndarray:
@@ -115,7 +115,7 @@ def _law(calibration: Calibration) -> Iterator[str]:
     if "cells" in over:
         yield "over cells: how well these cells determine the law, nothing of what another launch would give"
     shown = {m.target.dtype for m in main_models(calibration)}
-    if len({m.target.dtype for m in calibration.models if m.target.dtype}) > 1:
+    if len({m.target.dtype for m in calibration.network_laws if m.target.dtype}) > 1:
         yield f"shown: {', '.join(str(name) for name in shown)}"
     if any(m.form == "flat_ring" for m in main_models(calibration)):
         yield "law flat_ring: a + b·(ranks − 1), a ring that does not know of nodes"
@@ -167,7 +167,7 @@ def _cell(parameter: Parameter | None) -> str:
     return f"{text} [no interval]" if parameter.status == "fitted" else f"{text} ({parameter.status.replace('_', ' ')})"
 
 
-def _bandwidths(model: Model) -> list[str]:
+def _bandwidths(model: NetworkLaw) -> list[str]:
     """One entry per bandwidth of the law, the first for the law's own line."""
     named = {name: p for name, p in model.params.items() if name.startswith("B_") and p.value is not None}
     if len(named) <= 1:
@@ -230,7 +230,7 @@ def _unknown(calibration: Calibration) -> Iterator[str]:
 
 def _also(calibration: Calibration) -> Iterator[str]:
     shown = {id(m) for m in main_models(calibration)}
-    rest = [m for m in calibration.models if id(m) not in shown]
+    rest = [m for m in calibration.network_laws if id(m) not in shown]
     if rest:
         kinds: dict[str, list[str]] = {}
         for m in rest:

@@ -24,8 +24,8 @@ LEGEND = (
 
 def row(cell: dict[str, Any]) -> str:
     """One cell as a line. ``cell``: a cell record with the numbers of `statistics.summary`."""
-    apart = f" {cell['requested_apart_us']:g} us apart" if cell.get("requested_apart_us") else ""
-    where = f"  {cell['collective']:<21} {cell['ranks']:>5} {cell['nodes']:>5} {cell['groups']:>6} {cell['timing']}{apart}"
+    step_breakdown = f" {cell['requested_compute_gap_us']:g} us apart" if cell.get("requested_compute_gap_us") else ""
+    where = f"  {cell['collective']:<21} {cell['ranks']:>5} {cell['nodes']:>5} {cell['groups']:>6} {cell['timing']}{step_breakdown}"
     if "unmeasured" in cell:
         return f"# {where.strip()} {cell['requested_bytes']} B {cell['dtype']}: not measured: {cell['unmeasured']}"
     sums = cell["collective"] in ("all_reduce", "reduce_scatter")

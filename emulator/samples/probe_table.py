@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
     import pandas
 
-KEY = ("backend", "device", "dtype", "scheduler", "threads", "at_once")
+KEY = ("backend", "device", "dtype", "scheduler", "threads", "concurrent_ranks")
 SIZES = ("rows", "inner", "outer", "matrices", "routed", "flop", "weight_bytes", "activation_bytes", "kv_bytes")
 PROBE_COLUMNS = (
-    "launch", "probe", *KEY, "model", "sharded", "tokens", "op", "after", "kind", *SIZES, "us", "n", "working_set_bytes",
+    "launch", "probe", *KEY, "model", "sharded", "tokens", "op", "predecessors", "kind", *SIZES, "us", "n", "working_set_bytes",
 )  # fmt: skip
-COLLECTIVE_COLUMNS = ("launch", "probe", *KEY, "op", "collective", "bytes", "ranks", "nodes", "apart_us", "us")
+COLLECTIVE_COLUMNS = ("launch", "probe", *KEY, "op", "collective", "bytes", "ranks", "nodes", "compute_gap_us", "us")
 COLLECTIVE = "collective"
 """The kind of what is no computation."""
 
@@ -38,17 +38,20 @@ def probe_table(*paths: str | Path) -> pandas.DataFrame:
         if op["kind"] == COLLECTIVE:
             continue
         row = {**about, **{name: record[name] for name in ("model", "sharded", "tokens")}}
-        row |= {"working_set_bytes": record["working_set_bytes"], **{name: op.get(name) for name in ("op", "after", "kind")}}
+        row |= {
+            "working_set_bytes": record["working_set_bytes"],
+            **{name: op.get(name) for name in ("op", "predecessors", "kind")},
+        }
         row |= {name: float(op.get(name, 0.0)) for name in SIZES}
         row |= {"us": _us(op["ns"]), "n": min(len(times) for times in op["ns"])}
-        rows[path, about["launch"], about["probe"], op["kind"], op["op"], op.get("after"), row["rows"]] = row
+        rows[path, about["launch"], about["probe"], op["kind"], op["op"], op.get("predecessors"), row["rows"]] = row
     return pd.DataFrame(list(rows.values()), columns=list(PROBE_COLUMNS))
 
 
 def model_collectives(*paths: str | Path) -> pandas.DataFrame:
     """One row per collective, per probe of a sharded model and launch.
 
-    Columns: COLLECTIVE_COLUMNS; ``us`` as of probe_table, ``apart_us`` the time since the collective before, of rank 0.
+    Columns: COLLECTIVE_COLUMNS; ``us`` as of probe_table, ``compute_gap_us`` the time since the collective before, of rank 0.
     Files of earlier versions have none. Raises InputError as checked_records does.
     """
     import pandas as pd
@@ -56,7 +59,7 @@ def model_collectives(*paths: str | Path) -> pandas.DataFrame:
     rows: dict[tuple[Any, ...], dict[str, Any]] = {}
     for path, _, about, op in _probed(paths):
         if op["kind"] == COLLECTIVE:
-            row = {**about, **{name: op[name] for name in ("op", "collective", "bytes", "ranks", "nodes", "apart_us")}}
+            row = {**about, **{name: op[name] for name in ("op", "collective", "bytes", "ranks", "nodes", "compute_gap_us")}}
             rows[path, about["launch"], about["probe"], op["op"]] = row | {"us": _us(op["ns"])}
     return pd.DataFrame(list(rows.values()), columns=list(COLLECTIVE_COLUMNS))
 

@@ -69,8 +69,8 @@ class Cell(Record):
     ranks: PositiveInt | None
     nodes: PositiveInt | None
     wrong: NonNegativeInt | None = None
-    requested_apart_us: FiniteFloat | None = None
-    apart_us: FiniteFloat | None = None
+    requested_compute_gap_us: FiniteFloat | None = None
+    compute_gap_us: FiniteFloat | None = None
     flags: list[str] = []
     participants: list[NonNegativeInt] = []
     groups_ranks: list[list[NonNegativeInt]] = []
@@ -90,8 +90,8 @@ class Cell(Record):
             return self
         if self.ranks is None or self.nodes is None:
             raise ValueError("a cell with start_ns needs ranks and nodes")
-        if self.timing == "in_step" and (self.requested_apart_us is None or self.apart_us is None):
-            raise ValueError("a cell timed in_step needs requested_apart_us and apart_us")
+        if self.timing == "in_step" and (self.requested_compute_gap_us is None or self.compute_gap_us is None):
+            raise ValueError("a cell timed in_step needs requested_compute_gap_us and compute_gap_us")
         shapes = {len(row) for row in [*self.start_ns, *(self.stop_ns or [])]}
         rows = len(self.participants)
         if len(self.start_ns) != rows or len(self.stop_ns or []) != rows or len(shapes) != 1 or 0 in shapes:
@@ -112,8 +112,8 @@ class Operation(Record):
     """Of a probe: what an operation works on and its times in ns, [ranks][iterations]. Between: the way from after to op."""
 
     op: str
-    after: str | None = None
-    kind: Literal["matmul", "attention", "stream", "between"]
+    predecessors: str | None = None
+    kind: Literal["matmul", "attention", "stream", "glue"]
     rows: NonNegativeNumber = 0.0
     inner: NonNegativeNumber = 0.0
     outer: NonNegativeNumber = 0.0
@@ -133,7 +133,7 @@ class Operation(Record):
 
 
 class Exchange(Record):
-    """Of a probe of a sharded model: a collective of its steps. apart_us: since the one before; ns: as of Operation."""
+    """Of a probe of a sharded model: a collective of its steps. compute_gap_us: since the one before; ns: as of Operation."""
 
     op: str
     kind: Literal["collective"]
@@ -141,12 +141,12 @@ class Exchange(Record):
     bytes: NonNegativeNumber
     ranks: int = Field(ge=2)
     nodes: PositiveInt
-    apart_us: NonNegativeNumber
+    compute_gap_us: NonNegativeNumber
     ns: list[list[PositiveInt]]
 
 
 class Compute(Record):
-    """A probe of the compute side: operations on ``at_once`` ranks of each node at the same time."""
+    """A probe of the compute side: operations on ``concurrent_ranks`` ranks of each node at the same time."""
 
     record: Literal["compute"]
     cell: str
@@ -156,7 +156,7 @@ class Compute(Record):
     dtype: str
     scheduler: str
     threads: PositiveInt
-    at_once: PositiveInt
+    concurrent_ranks: PositiveInt
     model: str | None
     """Whose steps they are; None of matmuls by themselves."""
     sharded: bool

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 SCHEMA = "inferometer/samples/1"
 CELL_COLUMNS = (
     "collective implementation backend launch_mode timing dtype concurrent_groups scheduler bytes requested_bytes count "
-    "ranks nodes ranks_per_node groups launch operations time_definition warmup wrong stop_reason requested_apart_us "
-    "apart_us"
+    "ranks nodes ranks_per_node groups launch operations time_definition warmup wrong stop_reason requested_compute_gap_us "
+    "compute_gap_us"
 ).split()
 
 
@@ -178,8 +178,8 @@ def load_samples(*paths: str | Path, per_rank: bool = False) -> pandas.DataFrame
                     "stop_ns": stop.ravel() + cell["origin_ns"],
                 }
             else:
-                skew = (start.max(axis=0) - start.min(axis=0)) / 1e3
-                body = {"iteration": np.arange(len(times)), "us": times, "start_skew_us": skew}
+                in_step = (start.max(axis=0) - start.min(axis=0)) / 1e3
+                body = {"iteration": np.arange(len(times)), "us": times, "start_skew_us": in_step}
         # concurrent_groups holds 1 or "all": text keeps the column of one kind
         frames.append(pd.DataFrame({**{k: [v] * len(next(iter(body.values()))) for k, v in columns.items()}, **body}))
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=[*CELL_COLUMNS, "iteration", "us"])

@@ -107,7 +107,7 @@ def _terms(found: Account, own: Forecast) -> dict[str, Beside]:
     waits = [row.waiting_us for row in sent]
     waiting = None if None in waits else sum(wait or 0.0 for wait in waits)
     measured["network"] = None if waiting is None else sum(row.mean_us for row in sent) - waiting
-    measured |= {"waiting": waiting, "between": found.unattributed_us}
+    measured |= {"waiting": waiting, "glue": found.unattributed_us}
     return {name: Beside(measured[name], _us(own.terms[name])) for name in TERMS}
 
 
@@ -116,7 +116,7 @@ def _operations(found: Account, own: Forecast) -> dict[str, Beside]:
     for row in found.rows:
         measured[row.name] = measured.get(row.name, 0.0) + row.mean_us
     its = {name: Beside(us, _us(own.by_op.get(name))) for name, us in measured.items()}
-    return its | {BETWEEN: Beside(found.unattributed_us, _us(own.terms["between"]))}
+    return its | {BETWEEN: Beside(found.unattributed_us, _us(own.terms["glue"]))}
 
 
 def _us(seconds: float | None) -> float | None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from inferometer.emulator.calibrate.evaluate.calibration import Calibration
 from inferometer.emulator.economics.pricing.accelerators import load_accelerator
-from inferometer.emulator.economics.pricing.calibrated_in_step import CalibrationSkew
+from inferometer.emulator.economics.pricing.calibrated_in_step import CalibrationInStep
 from inferometer.emulator.economics.pricing.calibrated_network import CalibrationNetwork
 from inferometer.emulator.economics.pricing.calibrated_processor import CalibrationProcessor
 from inferometer.emulator.economics.pricing.constants import ConstantNetwork
@@ -22,7 +22,7 @@ from inferometer.emulator.validate.predicted import Priced, predicted
 from inferometer.emulator.validate.settings import Configuration, Phase
 from inferometer.emulator.workload.program import Collective, Compute, Program
 
-TERMS = (*COMPUTE, "network", "waiting", "between")
+TERMS = (*COMPUTE, "network", "waiting", "glue")
 """Of a step: computations by kind; collectives without waiting; waiting for other ranks; what lies between operations."""
 CALIBRATION = "calibration"
 VARIANTS = (CALIBRATION, "paper constants", "pure roofline", "compute only", "communication only")
@@ -37,9 +37,9 @@ class Forecast:
 
     total_s: float | None
     terms: dict[str, float | None]
-    """By TERMS; waiting is None where skew was not measured, and is then no part of the total."""
+    """By TERMS; waiting is None where in-step overhead was not measured, and is then no part of the total."""
     by_op: dict[str, float]
-    """Of the operations by name, as far as they are predicted; of collectives with skew."""
+    """Of the operations by name, as far as they are predicted; of collectives with in-step overhead."""
     interval_s: tuple[float, float] | None = None
     """Of the total, 95 %; None: not known."""
     reason: str = ""
@@ -55,7 +55,7 @@ class Forecaster:
         self._calibration, self._backend, self._scheduler = calibration, backend, scheduler
         self._key = {"backend": backend, "scheduler": scheduler}
         self._networks: dict[int, CalibrationNetwork] = {}
-        self._skew = CalibrationSkew(calibration, self._key)
+        self._in_step = CalibrationInStep(calibration, self._key)
         self._processor: CalibrationProcessor | None = None
         self._no_compute = ""
         try:
@@ -71,10 +71,10 @@ class Forecaster:
         program = cell.program(phase, cell.ranks)
         # Routers whose weights are random, as the emulated ones are, do not spread their tokens evenly, nor one by one.
         uneven = cell.program(phase, cell.ranks, "alike")
-        how: dict[str, Any] = {"at_once": cell.ranks, "repeated": phase == "decode", "uneven": uneven}
-        own = predicted(program, self._network(cell.bits), self._processor, self._skew, **how)
+        how: dict[str, Any] = {"concurrent_ranks": cell.ranks, "repeated": phase == "decode", "uneven": uneven}
+        own = predicted(program, self._network(cell.bits), self._processor, self._in_step, **how)
         paper = ConstantNetwork(load_accelerator(PAPER_LINKS))
-        sent = _known(own.network_s + (own.kinds["skew"] or 0.0))
+        sent = _known(own.network_s + (own.kinds["in_step"] or 0.0))
         return {
             CALIBRATION: replace(self._whole(own, program), interval_s=self._interval(own, program, cell)),
             "paper constants": self._whole(predicted(program, paper, self._processor, **how), program),
@@ -88,9 +88,9 @@ class Forecaster:
         fresh = Forecaster(self._calibration, self._backend, self._scheduler)
         network, program = fresh._network(cell.bits), cell.program(phase, cell.ranks)
         uneven = cell.program(phase, cell.ranks, "alike")
-        predicted(program, network, fresh._processor, fresh._skew, at_once=cell.ranks, uneven=uneven)
+        predicted(program, network, fresh._processor, fresh._in_step, concurrent_ranks=cell.ranks, uneven=uneven)
         computed = fresh._processor.notes if fresh._processor else {}
-        return list(beyond(program, network) | computed | fresh._skew.notes)
+        return list(beyond(program, network) | computed | fresh._in_step.notes)
 
     def _network(self, bits: int) -> CalibrationNetwork:
         if bits not in self._networks:
@@ -98,9 +98,9 @@ class Forecaster:
         return self._networks[bits]
 
     def _whole(self, found: Priced, program: Program) -> Forecast:
-        skew, others = found.kinds["skew"], sum(found.kinds[name] or 0.0 for name in ("pipeline", "uneven"))
+        in_step, others = found.kinds["in_step"], sum(found.kinds[name] or 0.0 for name in ("pipeline", "uneven"))
         terms = {name: _known(found.kinds.get(name)) for name in TERMS}
-        terms["waiting"] = None if skew is None else _known(skew + others)
+        terms["waiting"] = None if in_step is None else _known(in_step + others)
         total = _known(found.total_s)
         sent = {op.name for stage in program.stages for op in stage if isinstance(op, Collective)}
         by_op = {name: seconds for name, seconds in found.by_op.items() if self._processor or name in sent}
@@ -117,7 +117,7 @@ class Forecaster:
         # as factors: a time is never below 0, however little is known of it
         return total * float(np.exp(-around[0] / total)), total * float(np.exp(around[1] / total))
 
-    def _roofline(self, program: Program, at_once: int) -> Forecast:
+    def _roofline(self, program: Program, concurrent_ranks: int) -> Forecast:
         """Every computation at the best rates measured: its bytes or its FLOP, whichever takes longer. No network."""
         if self._processor is None:
             return Forecast(None, {}, {}, reason=self._no_compute)
@@ -126,7 +126,7 @@ class Forecaster:
         for stage in program.stages:
             for count, op in stage.counted():
                 if isinstance(op, Compute):
-                    time = self._processor.time(op, program.precision, State(at_once), ())
+                    time = self._processor.time(op, program.precision, State(concurrent_ranks), ())
                     total += share * count * float(np.maximum(time.memory_s, time.arithmetic_s))
         return Forecast(total, {}, {})
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from inferometer.emulator.economics.pricing.network import Network
-from inferometer.emulator.economics.pricing.price import StepSkew, price, priced_ops
+from inferometer.emulator.economics.pricing.price import InStepOverhead, price, priced_ops
 from inferometer.emulator.economics.pricing.processor import ComputeTime, Processor, State
 from inferometer.emulator.workload.precision import Precision
 from inferometer.emulator.workload.program import Collective, Compute, Program, Size
 
-WAITED = ("network", "skew", "pipeline", "uneven")
+WAITED = ("network", "in_step", "pipeline", "uneven")
 """Kinds of what is no computing."""
 NO_COMPUTE = "compute terms: not predicted without --accelerator or a calibration that has measured them"
 
@@ -23,9 +23,9 @@ class Priced:
     network: str
     processor: str | None
     by_op: dict[str, float]
-    """By operation; of collectives with their skew. Without what lies between operations."""
+    """By operation; of collectives with their in-step overhead. Without what lies between operations."""
     kinds: dict[str, float | None]
-    """matmul, attention, stream, between (None without a processor); network, isolated; skew (None where not measured);
+    """matmul, attention, stream, between (None without a processor); network, isolated; in-step overhead (None where not measured);
     pipeline, what a rank waits for other stages, and uneven, what it waits for the rank that got most tokens (None without a
     processor)."""
     note: str
@@ -37,12 +37,12 @@ class Priced:
     @property
     def compute_s(self) -> float | None:
         """Of all computations and what lies between them."""
-        parts = [self.kinds[name] for name in ("matmul", "attention", "stream", "between")]
+        parts = [self.kinds[name] for name in ("matmul", "attention", "stream", "glue")]
         return None if None in parts else sum(part or 0.0 for part in parts)
 
     @property
     def total_s(self) -> float | None:
-        """The step; None where a part of it is not predicted. A skew that was not measured is left out."""
+        """The step; None where a part of it is not predicted. A in-step overhead that was not measured is left out."""
         if self.compute_s is None:
             return None
         return self.compute_s + sum(self.kinds[name] or 0.0 for name in WAITED)
@@ -52,13 +52,13 @@ def predicted(
     program: Program,
     network: Network,
     processor: Processor | None,
-    skew: StepSkew | None = None,
+    in_step: InStepOverhead | None = None,
     *,
-    at_once: int = 1,
+    concurrent_ranks: int = 1,
     repeated: bool = True,
     uneven: Program | None = None,
 ) -> Priced:
-    """The program's step with all its micro-batches. at_once: ranks of a node that compute at the same time.
+    """The program's step with all its micro-batches. concurrent_ranks: ranks of a node that compute at the same time.
 
     repeated: the step follows others like it and needs the tokens they chose (decode), so that each stage takes as long as
     the whole round; else (prefill) a stage is done when it has handed on its last micro-batch. uneven: the same step of the
@@ -68,39 +68,39 @@ def predicted(
     """
     device = processor or _Unknown()
     by_op: dict[str, float] = {}
-    kinds: dict[str, float] = dict.fromkeys(("matmul", "attention", "stream", "between", "network"), 0.0)
-    skews: list[float] = []
+    kinds: dict[str, float] = dict.fromkeys(("matmul", "attention", "stream", "glue", "network"), 0.0)
+    in_step_laws: list[float] = []
     stage_s: list[float] = []
     micro_batches = float(program.micro_batches)
     share = micro_batches / len(program.stages)  # means over ranks: each of them is in one stage
     for stage in program.stages:
         seconds = 0.0
-        for priced in priced_ops(program, stage, device, network, at_once, skew):
+        for priced in priced_ops(program, stage, device, network, concurrent_ranks, in_step):
             lead, total = float(priced.lead_s), float(priced.terms.total_s)
             seconds += total
-            kinds["between"] += share * lead
+            kinds["glue"] += share * lead
             if priced.op is None:
                 continue
             by_op[priced.op.name] = by_op.get(priced.op.name, 0.0) + share * (total - lead)
             if isinstance(priced.op, Compute):
                 kinds[priced.op.kind] += share * (total - lead)
                 continue
-            more = priced.terms.skew_s
+            more = priced.terms.in_step_s
             if more is not None:
-                skews.append(share * float(more))
+                in_step_laws.append(share * float(more))
             kinds["network"] += share * (total - float(more or 0.0))
         stage_s.append(seconds)
     parts: dict[str, float | None] = dict(kinds)
     sent = any(isinstance(op, Collective) for stage in program.stages for op in stage)
-    parts["skew"] = sum(skews) if skews or not sent else None
+    parts["in_step"] = sum(in_step_laws) if in_step_laws or not sent else None
     span_s = _span(stage_s, micro_batches, repeated)
     parts["pipeline"] = span_s - share * sum(stage_s)
     parts["uneven"] = 0.0
     if uneven is not None and uneven != program:
-        most_s = [float(terms.total_s) for terms in price(uneven, device, network, at_once, skew)]
+        most_s = [float(terms.total_s) for terms in price(uneven, device, network, concurrent_ranks, in_step)]
         parts["uneven"] = _span(most_s, micro_batches, repeated) - span_s
     if processor is None:
-        parts |= dict.fromkeys(("matmul", "attention", "stream", "between", "pipeline", "uneven"))
+        parts |= dict.fromkeys(("matmul", "attention", "stream", "glue", "pipeline", "uneven"))
     return Priced(
         network.name, None if processor is None else processor.name, by_op, parts, NO_COMPUTE if processor is None else ""
     )

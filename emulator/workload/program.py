@@ -69,9 +69,9 @@ class Collective:
 Op = Compute | Collective
 
 
-def way_on(come: Sequence[str], name: str, *, computes: bool) -> list[str]:
+def predecessors(previous: Sequence[str], name: str, *, computes: bool) -> list[str]:
     """The last computation and the collectives since, after another operation; nothing before the first computation."""
-    return [name] if computes else [*come, name] if come else []
+    return [name] if computes else [*previous, name] if previous else []
 
 
 def chain(names: Sequence[str]) -> str:

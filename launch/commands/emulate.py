@@ -134,7 +134,7 @@ def predicted(args: argparse.Namespace, method: Emulation) -> dict[Phase, Priced
     """By phase, where --calibration or --accelerator is given. Raises InputError as they do."""
     from inferometer.emulator.calibrate.evaluate.builtin import computed
     from inferometer.emulator.economics.pricing.accelerators import load_accelerator
-    from inferometer.emulator.economics.pricing.calibrated_in_step import CalibrationSkew
+    from inferometer.emulator.economics.pricing.calibrated_in_step import CalibrationInStep
     from inferometer.emulator.economics.pricing.calibrated_network import CalibrationNetwork
     from inferometer.emulator.economics.pricing.calibrated_processor import CalibrationProcessor
     from inferometer.emulator.economics.pricing.network import Network
@@ -164,23 +164,23 @@ def predicted(args: argparse.Namespace, method: Emulation) -> dict[Phase, Priced
         except InputError as why:  # the collectives can be predicted all the same
             processor = None
             print(f"note: {why}", file=sys.stderr)
-    skew = None if calibration is None else CalibrationSkew(calibration, key)
+    in_step = None if calibration is None else CalibrationInStep(calibration, key)
     here = min(method.world_size, int(os.environ.get("LOCAL_WORLD_SIZE", method.world_size)))
     found = {
         phase: predicted(
             method.program(phase, here),
             network,
             processor,
-            skew,
-            at_once=here,
+            in_step,
+            concurrent_ranks=here,
             repeated=phase == "decode",
             uneven=method.program(phase, here, "alike"),
         )
         for phase in PHASES
     }
     notes: dict[str, None] = {}
-    for source in (processor, skew):
-        if isinstance(source, CalibrationProcessor | CalibrationSkew):
+    for source in (processor, in_step):
+        if isinstance(source, CalibrationProcessor | CalibrationInStep):
             notes |= source.notes
     if isinstance(network, CalibrationNetwork):
         for phase in PHASES:

@@ -268,12 +268,12 @@ def check_memory(method: Method) -> None:
     compute = method.sweep.compute
     probes = probes_of(method, [local], usable_cores())
     standing = RANK_BYTES + (2 * compute.working_set_bytes if compute else 0)  # matmuls' matrices, a model's steps
-    models, at_once = kept_bytes(probes), max((probe.at_once for probe in probes), default=0)
-    if local * standing + at_once * models > free:
-        probed = f" + {models / 2**20:.0f} MiB of probed models × {at_once} at once" if probes else ""
+    models, concurrent_ranks = kept_bytes(probes), max((probe.concurrent_ranks for probe in probes), default=0)
+    if local * standing + concurrent_ranks * models > free:
+        probed = f" + {models / 2**20:.0f} MiB of probed models × {concurrent_ranks} at once" if probes else ""
         raise InputError(
             f"-n {local}: {standing / 2**20:.0f} MiB for each process × {local} ranks{probed} = "
-            f"{(local * standing + at_once * models) / 2**30:.1f} GiB, but {free / 2**30:.1f} GiB are free"
+            f"{(local * standing + concurrent_ranks * models) / 2**30:.1f} GiB, but {free / 2**30:.1f} GiB are free"
         )
     records = collectives()
     names = {name for tier in method.sweep.tier for name in tier.collectives}

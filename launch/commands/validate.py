@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
         calibration = load_calibration(source)
         check_agreement(calibration, source, args.backend, parts[0].matrix.scheduler, args.threads)
         validation = Validation(plan, args.matrix, parts, left_out, calibration, source)
-        if not calibration.compute:
+        if not calibration.compute_laws:
             why = calibration.not_measured.get("compute", "none")
             print(f"note: {source}: compute: {why}: only the collectives will be held against it", file=sys.stderr)
         validation.forecasts()  # a collective that the calibration lacks is an error before anything runs
@@ -114,7 +114,7 @@ def planned(args: argparse.Namespace, plan: Plan) -> tuple[list[Part], dict[int,
     if launches < LEAST_LAUNCHES:
         raise InputError(f"--launches {launches}: how far launches differ needs at least {LEAST_LAUNCHES}")
     scheduler, _ = scheduler_class(args.scheduler, args.backend)
-    free, at_once = available_memory(), max(1, usable_cores() // max(args.threads, 1))
+    free, concurrent_ranks = available_memory(), max(1, usable_cores() // max(args.threads, 1))
 
     def emulation(configuration: Configuration) -> Emulation:
         ranks = configuration.ranks
@@ -125,11 +125,11 @@ def planned(args: argparse.Namespace, plan: Plan) -> tuple[list[Part], dict[int,
             )  # fmt: skip
         except ValidationError as error:
             raise InputError(first_error(error)) from None
-        if ranks <= at_once:
+        if ranks <= concurrent_ranks:
             cell.check_memory(ranks, free, RANK_BYTES)
         return cell
 
-    return parts_of(plan, args.matrix, at_once, emulation)
+    return parts_of(plan, args.matrix, concurrent_ranks, emulation)
 
 
 def calibrate_between(args: argparse.Namespace, path: Path, parts: list[Part], paths: list[Path]) -> Calibration:

@@ -27,12 +27,12 @@ SWEEP = (
 def wait_for_cells(process: subprocess.Popen[str], count: int) -> None:
     """Read the table until it has ``count`` rows: the sweep is then in full swing."""
     assert process.stdout is not None
-    seen = 0
+    residuals = 0
     for line in process.stdout:
-        seen += line.lstrip()[:1].isdigit()
-        if seen >= count:
+        residuals += line.lstrip()[:1].isdigit()
+        if residuals >= count:
             return
-    raise AssertionError(f"the command ended after {seen} rows: {process.communicate()[1]}")
+    raise AssertionError(f"the command ended after {residuals} rows: {process.communicate()[1]}")
 
 
 def rank_pids(process: subprocess.Popen[str]) -> dict[int, int]:

@@ -56,19 +56,19 @@ def _probe(world, control, names=None, skip=(), stop_asked=lambda: False, past=F
 def test_probes_are_made_on_one_rank_and_on_both_and_can_be_fitted(ranks, tmp_path):
     (end, records, names), (_, nothing, _) = ranks(2, _probe)
     assert end is None and nothing == [] and [record["cell"] for record in records] == names
-    assert {(record["at_once"], tuple(record["participants"])) for record in records} == {(1, (0,)), (2, (0, 1))}
+    assert {(record["concurrent_ranks"], tuple(record["participants"])) for record in records} == {(1, (0,)), (2, (0, 1))}
     for record in records:
         for op in record["ops"]:
-            assert len(op["ns"]) == record["at_once"] and all(len(its) >= 2 for its in op["ns"])
+            assert len(op["ns"]) == record["concurrent_ranks"] and all(len(its) >= 2 for its in op["ns"])
     path = tmp_path / "x.samples.jsonl"
     lines = [{"record": "header", "schema": "inferometer/samples/1"}]
     lines += [{"record": "compute", "launch": 0, **record} for record in records]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     laws = [ComputeLaw.model_validate(law) for law in fit_compute(probe_table(path))]
-    found = {(law.op, law.after, law.before) for law in laws if law.target.at_once == 2}
-    kinds = {(kind, None, None) for kind in ("matmul", "attention", "stream", "between")}
-    assert kinds | {("between", None, "moe.up"), ("between", "moe.router", "moe.up")} <= found
-    surface = next(law for law in laws if law.op == "matmul")
+    found = {(law.kind, law.predecessors, law.op) for law in laws if law.target.concurrent_ranks == 2}
+    kinds = {(kind, None, None) for kind in ("matmul", "attention", "stream", "glue")}
+    assert kinds | {("glue", None, "moe.up"), ("glue", "moe.router", "moe.up")} <= found
+    surface = next(law for law in laws if law.kind == "matmul")
     assert surface.params["64x256x256"].value > surface.params["1x32x32"].value  # 4096 times the work
 
 
@@ -81,7 +81,7 @@ def test_sharded_models_run_with_their_collectives_on_all_ranks(ranks, size):
     assert len(found) == 2 * 6 and {tuple(record["participants"]) for record in found} == {tuple(range(size))}
     ep, tp = ([record for record in found if f"-{name}/" in record["cell"]] for name in ("ep2", "tp2"))
     for record in found:
-        assert {op["kind"] for op in record["ops"]} == {"matmul", "attention", "stream", "between", "collective"}
+        assert {op["kind"] for op in record["ops"]} == {"matmul", "attention", "stream", "glue", "collective"}
         assert len({len(its) for op in record["ops"] for its in op["ns"]}) == 1  # as many steps on every rank
     sent = [{op["op"]: op for op in record["ops"] if op["kind"] == "collective"} for record in (ep[0], tp[0])]
     balanced = {"embedding.reduce", "attention.reduce", "moe.counts", "moe.dispatch", "moe.gather", "head.gather"}
@@ -91,8 +91,8 @@ def test_sharded_models_run_with_their_collectives_on_all_ranks(ranks, size):
     )
     reduce = sent[1]["attention.reduce"]
     assert (reduce["collective"], reduce["ranks"], reduce["bytes"]) == ("all_reduce", 2, 8 * 4 * 128)
-    assert reduce["apart_us"] > 0
-    ways = [{op.get("after") for op in record["ops"] if op["op"] == "moe.up"} - {None} for record in (ep[0], tp[0])]
+    assert reduce["compute_gap_us"] > 0
+    ways = [{op.get("predecessors") for op in record["ops"] if op["op"] == "moe.up"} - {None} for record in (ep[0], tp[0])]
     assert ways == [{"moe.router, moe.counts, moe.dispatch"}, {"moe.router"}]
 
 

@@ -137,21 +137,21 @@ def _slow_last_rank(world, control):
     if world.rank != 0:
         return None
     record = records[0]
-    skew_us = np.ptp(np.array(record["start_ns"]), axis=0) / 1e3
-    return float(np.median(times_us(record))), float(np.median(skew_us))
+    in_step_us = np.ptp(np.array(record["start_ns"]), axis=0) / 1e3
+    return float(np.median(times_us(record))), float(np.median(in_step_us))
 
 
 def test_isolated_time_is_net_of_arrival_skew(ranks):
-    (time_us, skew_us), _ = ranks(2, _slow_last_rank)
-    assert skew_us > 9_000
-    assert time_us < skew_us / 2
+    (time_us, in_step_us), _ = ranks(2, _slow_last_rank)
+    assert in_step_us > 9_000
+    assert time_us < in_step_us / 2
 
 
 def test_a_collective_in_a_step_follows_computing_on_every_rank(ranks):
     tiers = Tier(collectives=["all_reduce", "send_recv"], timings=["in_step"], groups=["alone", "all"])
     (reason, _, records, cells), *_ = ranks(4, _run, method(4, tiers, sizes_bytes=[4096]), [0] * 4)
     assert reason == "complete" and [record["cell"] for record in records] == cells
-    apart = {}
+    step_breakdown = {}
     for record in records:
         assert record["wrong"] == 0 and (times_us(record) > 0).all()
         half = record["collective"] == "send_recv"
@@ -159,11 +159,11 @@ def test_a_collective_in_a_step_follows_computing_on_every_rank(ranks):
         starts, stops = np.array(record["start_ns"]), np.array(record["stop_ns"])
         assert starts.shape[1] >= 6 and (starts[:, 1:] > stops[:, :-1]).all()
         where = (record["collective"], record["ranks"], record["concurrent_groups"])
-        apart.setdefault(where, {})[record["requested_apart_us"]] = record["apart_us"]
+        step_breakdown.setdefault(where, {})[record["requested_compute_gap_us"]] = record["compute_gap_us"]
         # all but the gaps across batches, where the control plane came between
         gaps = np.median((starts[:, 1:] - stops[:, :-1]).mean(axis=0)) / 1e3
-        assert gaps == pytest.approx(record["apart_us"], rel=0.5)
-    assert len(apart) == 5 and all(found[300.0] < found[5000.0] for found in apart.values())
+        assert gaps == pytest.approx(record["compute_gap_us"], rel=0.5)
+    assert len(step_breakdown) == 5 and all(found[300.0] < found[5000.0] for found in step_breakdown.values())
 
 
 @pytest.mark.parametrize("timing", ["isolated", "pipelined", "in_step"])

@@ -66,7 +66,7 @@ def test_calibrate_prints_one_json_document_and_nothing_else(calibration, tmp_pa
     schema = json.loads(files("inferometer.emulator.calibrate").joinpath("calibration.schema.json").read_text())
     jsonschema.validate(document, schema)
     assert json.loads((tmp_path / "cal.json").read_text()) == document
-    assert document["schema"] == "inferometer/calibration/1"
+    assert document["schema"] == "inferometer/calibration/2"
     assert document["method"]["launches"] == 3 and len(document["provenance"]["raw"][0]["sha256"]) == 64
     assert "Verdict: " in err and "all_reduce" in err
     assert (tmp_path / "cal.png").read_bytes().startswith(b"\x89PNG")
@@ -74,7 +74,7 @@ def test_calibrate_prints_one_json_document_and_nothing_else(calibration, tmp_pa
     loaded = load_calibration(tmp_path / "cal.json")
     times = loaded.time_s("all_reduce", [64, 1 << 20], 3)
     assert 0 < times[0] < times[1]
-    parameter = document["models"][0]["params"]["c"]
+    parameter = document["network_laws"][0]["params"]["c"]
     assert parameter["value"] is None and parameter["status"] == "not_identified" and "one node" in parameter["reason"]
 
     # the same samples and seed give the same bytes

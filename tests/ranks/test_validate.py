@@ -39,9 +39,9 @@ def prepare(folder):
     """The paper's constants, as a calibration that gloo ranks would have given."""
     paper = load_calibration("paper-2025")
     of = {"backend": "gloo", "scheduler": choose("gloo")[0]}
-    models = [model.model_copy(update={"target": model.target.model_copy(update=of)}) for model in paper.models]
+    models = [model.model_copy(update={"target": model.target.model_copy(update=of)}) for model in paper.network_laws]
     method = {"settings": [of | {"threads": 1}], "launches": 3}
-    write_calibration(paper.model_copy(update={"models": models, "method": method}), folder / "cal.json")
+    write_calibration(paper.model_copy(update={"network_laws": models, "method": method}), folder / "cal.json")
     (folder / "tiny.toml").write_text(MATRIX)
 
 

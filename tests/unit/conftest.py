@@ -117,12 +117,14 @@ def two_modes(small_calibration: Any) -> Any:
         return record.model_copy(update={"target": record.target.model_copy(update={"launch_mode": mode})})
 
     modes = ("eager", "graph")
-    wanted = [m for m in small_calibration.models if m.target.collective == "all_reduce" and m.target.timing == "isolated"]
+    wanted = [
+        m for m in small_calibration.network_laws if m.target.collective == "all_reduce" and m.target.timing == "isolated"
+    ]
     cells = [cell for cell in small_calibration.cells if cell.target == wanted[0].target]
     more = [cell.model_copy(update={"ranks": 2 * k}) for cell in cells for k in range(1, 13) if cell.ranks == 2]
     return small_calibration.model_copy(
         update={
-            "models": [copy(m, mode) for mode in modes for m in wanted],
+            "network_laws": [copy(m, mode) for mode in modes for m in wanted],
             "cells": [copy(cell, mode) for mode in modes for cell in more],
         }
     )

@@ -63,7 +63,7 @@ def test_the_shipped_sweep_compares_every_cell_in_a_step_with_an_isolated_one_be
         tier = sweep.tier[at]
         before = {name for one in sweep.tier[:at] if one.timings == ["isolated"] for name in one.collectives}
         assert set(tier.collectives) <= before and set(tier.sizes) <= set(sizes_between(64, 16 << 20, 4))
-        assert len(tier.sizes) >= 2 and len(set(sweep.in_step.apart_us)) >= 2  # or u and v are not identified
+        assert len(tier.sizes) >= 2 and len(set(sweep.in_step.compute_gap_us)) >= 2  # or u and v are not identified
 
 
 TIER = '[[tier]]\ncollectives = ["all_reduce"]\n'
@@ -78,7 +78,7 @@ BAD_SWEEPS = {
         "tier.0: unknown collective 'all_reduse'",
     ),
     "unknown timing": (NAMED + TIER + 'timings = ["fast"]\n', "tier.0.timings.0 = 'fast': "),
-    "no time apart": (NAMED + TIER + "[in_step]\napart_us = [0.0]\n", "in_step.apart_us.0 = 0.0: "),
+    "no time apart": (NAMED + TIER + "[in_step]\napart_us = [0.0]\n", "in_step.compute_gap_us.0 = 0.0: "),
     "no size": (NAMED + TIER + "sizes = [0]\n", "tier.0.sizes."),
     "of the wrong kind": (NAMED + '[stop]\ncell_seconds = "long"\n' + TIER, "stop.cell_seconds = 'long': "),
     "limits crossed": (

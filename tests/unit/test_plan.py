@@ -110,9 +110,9 @@ def test_a_tier_may_name_its_own_sizes_within_those_asked_for(method):
 
 def test_a_tier_in_a_step_spreads_over_the_times_apart(method):
     tiers = {"collectives": ["all_reduce"], "timings": ["isolated", "in_step"]}
-    sweep = sweep_of(tiers, in_step={"apart_us": [250, 2000]})
+    sweep = sweep_of(tiers, in_step={"compute_gap_us": [250, 2000]})
     cells = candidate_cells(method(sweep=sweep, sizes_bytes=[64]), ONE_NODE)
-    found = {(cell.ranks, cell.timing, cell.apart_us) for cell in cells}
+    found = {(cell.ranks, cell.timing, cell.compute_gap_us) for cell in cells}
     assert found == {(n, *way) for n in (2, 4) for way in (("isolated", 0), ("in_step", 250), ("in_step", 2000))}
     assert len({cell.id for cell in cells}) == len(cells) == 6
 
@@ -157,7 +157,7 @@ def test_a_cells_name_is_the_same_on_the_same_ranks_and_tells_all_that_differs()
     one = Cell("all_reduce", "float32", 64, "isolated", "alone", 0, 4, 2, tier=0)
     assert one.id == "all_reduce/float32/64/4x2/alone/isolated"
     assert one.id == Cell("all_reduce", "float32", 64, "isolated", "alone", 3, 4, 2, tier=7).id
-    step = Cell("all_reduce", "float32", 64, "in_step", "alone", 0, 4, 2, tier=0, apart_us=300.0)
+    step = Cell("all_reduce", "float32", 64, "in_step", "alone", 0, 4, 2, tier=0, compute_gap_us=300.0)
     assert step.id == "all_reduce/float32/64/4x2/alone/in_step/300"
 
 

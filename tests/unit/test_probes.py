@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from inferometer.emulator.errors import InputError
-from inferometer.emulator.measure.apart import apart, collectives_apart
 from inferometer.emulator.measure.method import Method, ProbeModel, Probes, load_sweep
 from inferometer.emulator.measure.probes import (
     MatmulProbe,
@@ -20,6 +19,7 @@ from inferometer.emulator.measure.probes import (
     probes_of,
     shared_out,
 )
+from inferometer.emulator.measure.step_breakdown import collective_breakdown, step_breakdown
 from inferometer.emulator.samples.probe_table import model_collectives, probe_table
 from inferometer.emulator.workload.build import build
 from inferometer.emulator.workload.precision import Precision
@@ -40,10 +40,11 @@ def test_levels_are_powers_of_two_and_all():
 
 
 @pytest.mark.parametrize(
-    ("ranks", "cores", "threads", "at_once"), [(4, 8, 1, {1, 2, 4}), (4, 2, 1, {1, 2}), (4, 8, 4, {1, 2}), (2, 1, 1, {1})]
+    ("ranks", "cores", "threads", "concurrent_ranks"),
+    [(4, 8, 1, {1, 2, 4}), (4, 2, 1, {1, 2}), (4, 8, 4, {1, 2}), (2, 1, 1, {1})],
 )
-def test_no_more_ranks_compute_at_once_than_there_are_cores(ranks, cores, threads, at_once):
-    assert {probe.at_once for probe in probes_of(method(threads=threads), [ranks], cores)} == at_once
+def test_no_more_ranks_compute_at_once_than_there_are_cores(ranks, cores, threads, concurrent_ranks):
+    assert {probe.concurrent_ranks for probe in probes_of(method(threads=threads), [ranks], cores)} == concurrent_ranks
 
 
 def test_every_probe_once_matmuls_first_then_the_corners_of_the_models():
@@ -61,7 +62,7 @@ def test_models_come_in_goes_and_several_whole_ones_at_once_with_the_corners_alo
     found = [probe for probe in probes_of(made, [2], 2) if isinstance(probe, ModelProbe)]
     per_model = {}
     for at, probe in enumerate(found):
-        per_model.setdefault((probe.at_once, probe.model.layers, probe.model.tp), []).append(at)
+        per_model.setdefault((probe.concurrent_ranks, probe.model.layers, probe.model.tp), []).append(at)
     assert {key: len(places) for key, places in per_model.items()} == {
         (1, 1, 1): 7, (1, 2, 1): 7, (2, 1, 1): 4, (2, 2, 1): 4, (2, 1, 2): 7
     }  # fmt: skip
@@ -73,7 +74,7 @@ def test_models_come_in_goes_and_several_whole_ones_at_once_with_the_corners_alo
         for go in goes:
             phases = [found[at].phase for at in places[go]]
             assert phases == sorted(phases, reverse=True), "prefills first"
-    whole = {(probe.batch, probe.tokens) for probe in found if probe.phase == "prefill" and probe.at_once == 1}
+    whole = {(probe.batch, probe.tokens) for probe in found if probe.phase == "prefill" and probe.concurrent_ranks == 1}
     assert whole == {(1, 8), (4, 2), (1, 16)}
 
 
@@ -92,7 +93,7 @@ def test_a_probe_knows_its_steps_tokens():
 
 
 def test_one_rank_and_all_of_them_come_before_numbers_between():
-    assert list(dict.fromkeys(probe.at_once for probe in probes_of(method(world_size=8), [8], 8))) == [1, 8, 2, 4]
+    assert list(dict.fromkeys(probe.concurrent_ranks for probe in probes_of(method(world_size=8), [8], 8))) == [1, 8, 2, 4]
 
 
 @pytest.mark.parametrize(
@@ -128,16 +129,16 @@ def test_a_step_taken_apart_adds_up():
     sized = {"kind": "matmul", "rows": 2.0, "inner": 3.0, "outer": 5.0, "matrices": 1.0, "activation_bytes": 8.0}
     sizes = dict.fromkeys(names, sized)
     readings = np.cumsum(np.random.default_rng(1).integers(1, 100, (7, 2 + 2 * len(names))) * 2, axis=1)
-    found = apart(names, readings, sizes, 4, 40.0)
-    own = {(op["after"], op["op"]): op["ns"] for op in found if op["kind"] != "between"}
-    ways = {(op["after"], op["op"]): op["ns"] for op in found if op["kind"] == "between"}
+    found = step_breakdown(names, readings, sizes, 4, 40.0)
+    own = {(op["predecessors"], op["op"]): op["ns"] for op in found if op["kind"] != "glue"}
+    ways = {(op["predecessors"], op["op"]): op["ns"] for op in found if op["kind"] == "glue"}
     assert own.keys() == {("", "norm"), ("norm", "up"), ("up", "norm"), ("up", "head")}
     assert ways.keys() == {("", "step.begin"), ("norm", "up"), ("up", "norm"), ("up", "head"), ("head", "step.end")}
     for step, reading in enumerate(readings):
         total = sum(ns[step] for its in (own, ways) for ns in its.values())
         total += sum(its["norm", "up"][step] for its in (own, ways))  # the one way that is taken twice
         assert total == pytest.approx(reading[-1] - reading[0], abs=5)
-    entering = {(op["after"], op["op"]): op.get("activation_bytes") for op in found if op["kind"] == "between"}
+    entering = {(op["predecessors"], op["op"]): op.get("activation_bytes") for op in found if op["kind"] == "glue"}
     assert (
         entering["norm", "up"] == 2 * 3 * 4
         and entering["head", "step.end"] == 2 * 5 * 4
@@ -150,10 +151,10 @@ def test_a_way_leads_through_the_collectives_on_it_without_their_time():
     sizes = {"out": {"kind": "matmul", "rows": 2.0, "inner": 3.0, "outer": 5.0, "matrices": 1.0, "activation_bytes": 8.0}}
     sizes["norm"] = {"kind": "stream", "rows": 0.0, "inner": 0.0, "outer": 0.0, "matrices": 0.0, "activation_bytes": 64.0}
     readings = np.array([[0, 1, 10, 13, 113, 118, 918, 925, 930, 931]])  # gaps 1; 3, 5, 7; 1, collectives 100 and 800
-    found = apart(names, readings, sizes, 4, 40.0)
-    own = {(op["after"], op["op"]): op["ns"] for op in found if op["kind"] != "between"}
+    found = step_breakdown(names, readings, sizes, 4, 40.0)
+    own = {(op["predecessors"], op["op"]): op["ns"] for op in found if op["kind"] != "glue"}
     assert own == {("", "out"): [9], ("out, reduce, gather", "norm"): [5]}
-    ways = {(op["after"], op["op"]): op["ns"] for op in found if op["kind"] == "between"}
+    ways = {(op["predecessors"], op["op"]): op["ns"] for op in found if op["kind"] == "glue"}
     assert ways == {("", "step.begin"): [1], ("out, reduce, gather", "norm"): [15], ("norm", "step.end"): [1]}
 
 
@@ -162,22 +163,22 @@ def test_collectives_of_a_step_but_for_those_that_follow_uneven_work():
     sizes = {name: {"collective": f"kind of {name}", "bytes": 8.0} for name in ("reduce", "combine", "gather")}
     # up 2, reduce 10 after 4; up 2, reduce 30 after 8; experts 100, combine 50; gather 7 after 3; two us later the end
     step = [0, 1, 3, 4, 14, 16, 18, 22, 52, 53, 153, 154, 204, 207, 214, 216]
-    found = collectives_apart(names, 1000 * np.array([step, step]), sizes, {"experts"})
+    found = collective_breakdown(names, 1000 * np.array([step, step]), sizes, {"experts"})
     assert [(its["op"], its["kind"], its["collective"], its["bytes"]) for its in found] == [
         (name, "collective", f"kind of {name}", 8.0) for name in ("reduce", "gather")
     ]
-    assert [(its["ns"], its["apart_us"]) for its in found] == [([20000] * 2, 6.0), ([7000] * 2, 3.0)]
+    assert [(its["ns"], its["compute_gap_us"]) for its in found] == [([20000] * 2, 6.0), ([7000] * 2, 3.0)]
 
 
 @pytest.mark.parametrize(
-    ("gpus", "per_node", "at_once", "whether"),
+    ("gpus", "per_node", "concurrent_ranks", "whether"),
     [
         (2, [2], 2, True), (2, [4, 4], 4, True), (2, [4], 2, False), (2, [1], 1, False), (2, [3], 3, False),
         (2, [4, 2], 4, False), (4, [2, 2], 2, False),
     ],
 )  # fmt: skip
-def test_sharded_models_take_up_the_whole_world(gpus, per_node, at_once, whether):
-    assert shared_out(ProbeModel(model="llama-3-8b", tp=gpus), per_node, at_once) is whether
+def test_sharded_models_take_up_the_whole_world(gpus, per_node, concurrent_ranks, whether):
+    assert shared_out(ProbeModel(model="llama-3-8b", tp=gpus), per_node, concurrent_ranks) is whether
 
 
 def test_a_model_that_its_layout_does_not_divide_is_refused():
@@ -187,7 +188,7 @@ def test_a_model_that_its_layout_does_not_divide_is_refused():
 
 def test_the_table_has_medians_and_the_last_of_a_probe_made_twice(tmp_path):
     path = tmp_path / "x.samples.jsonl"
-    about = {"backend": "gloo", "device": "cpu", "dtype": "float32", "scheduler": "rr", "threads": 1, "at_once": 2}
+    about = {"backend": "gloo", "device": "cpu", "dtype": "float32", "scheduler": "rr", "threads": 1, "concurrent_ranks": 2}
     probe = {"record": "compute", "launch": 0, "cell": "p", **about, "participants": [0, 1], "working_set_bytes": 1}
     op = {
         "op": "matmul",
@@ -209,7 +210,7 @@ def test_the_table_has_medians_and_the_last_of_a_probe_made_twice(tmp_path):
 def test_a_probe_without_times_of_a_participant_is_refused(tmp_path):
     path = tmp_path / "x.samples.jsonl"
     record = {"record": "compute", "launch": 0, "cell": "p", "backend": "gloo", "device": "cpu", "dtype": "float32"}
-    record |= {"scheduler": "rr", "threads": 1, "at_once": 2, "participants": [0, 1], "working_set_bytes": 1}
+    record |= {"scheduler": "rr", "threads": 1, "concurrent_ranks": 2, "participants": [0, 1], "working_set_bytes": 1}
     record |= {"ops": [{"op": "attention.core", "kind": "attention", "ns": [[1]]}]}
     path.write_text('{"record": "header", "schema": "inferometer/samples/1"}\n' + json.dumps(record) + "\n")
     with pytest.raises(InputError, match=r"line 2: ns of attention\.core needs times of each of 2 participants"):
@@ -222,21 +223,21 @@ def test_collectives_of_models_have_a_table_of_their_own(tmp_path):
     record |= {
         "scheduler": "rr",
         "threads": 1,
-        "at_once": 2,
+        "concurrent_ranks": 2,
         "participants": [0, 1],
         "working_set_bytes": 1,
         "sharded": True,
     }
     norm = {"op": "norm", "kind": "stream", "activation_bytes": 8.0, "ns": [[5], [5]]}
     reduce = {"op": "reduce", "kind": "collective", "collective": "all_reduce", "bytes": 64.0, "ranks": 2, "nodes": 1}
-    reduce |= {"apart_us": 40.0, "ns": [[1000, 3000], [5000, 5000]]}
+    reduce |= {"compute_gap_us": 40.0, "ns": [[1000, 3000], [5000, 5000]]}
     for path in paths:
         lines = [{"record": "header", "schema": "inferometer/samples/1"}, record | {"ops": [norm, reduce]}]
         path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert list(probe_table(paths[0])["op"]) == ["norm"]
     found = model_collectives(*paths)
     assert list(found["launch"]) == [0, 1] and list(found["us"]) == [3.5, 3.5]
-    assert dict(found.iloc[0])["collective"] == "all_reduce" and set(found["apart_us"]) == {40.0}
+    assert dict(found.iloc[0])["collective"] == "all_reduce" and set(found["compute_gap_us"]) == {40.0}
     paths[0].write_text(paths[0].read_text().replace('"ranks": 2', '"ranks": 1'))
     with pytest.raises(InputError, match=r"a\.samples\.jsonl: line 2: ops\.1.*ranks"):
         model_collectives(*paths)

@@ -106,10 +106,10 @@ def test_unchecked_and_drifting_cells_are_flagged(launch):
     assert flags(launch(), [0, 1], drift=None) == []
 
 
-@pytest.mark.parametrize(("apart_us", "count"), [(0.0, 20), (3000.0, 20), (2e6, 7)])
-def test_the_first_batch_stays_within_the_time_limit_computing_included(launch, apart_us, count):
+@pytest.mark.parametrize(("compute_gap_us", "count"), [(0.0, 20), (3000.0, 20), (2e6, 7)])
+def test_the_first_batch_stays_within_the_time_limit_computing_included(launch, compute_gap_us, count):
     """A quarter of 60 s: of iterations of 2 s at most 7.5."""
-    cell = Cell("all_reduce", "float32", 64, "in_step", "alone", 0, 2, 1, 0, apart_us)
+    cell = Cell("all_reduce", "float32", 64, "in_step", "alone", 0, 2, 1, 0, compute_gap_us)
     assert launch()._first_batch(cell, 1e-4) == (1, count)
 
 
@@ -149,6 +149,6 @@ def test_what_ranks_must_agree_on_tells_cells_apart(launch):
     assert one == here._signature(CELLS[0])
     assert one[2] == 16  # 64 bytes of float32
     changes = [{"dtype": "float16"}, {"requested_bytes": 128}, {"timing": "pipelined"}, {"groups": "all"}, {"mesh": 1}]
-    changes.append({"apart_us": 300.0})
+    changes.append({"compute_gap_us": 300.0})
     for change in changes:
         assert here._signature(Cell(**{**vars(CELLS[0]), **change})) != one

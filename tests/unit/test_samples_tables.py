@@ -128,7 +128,7 @@ MEASURED = {
         ({"start_ns": [[0], [10**40]]}, "line 2: "),
         ({"time_definition": "guess"}, "line 2: unknown time definition"),
         ({"start_ns": None}, "line 2: a cell without start_ns needs us and statistic"),
-        ({"timing": "in_step"}, "line 2: a cell timed in_step needs requested_apart_us and apart_us"),
+        ({"timing": "in_step"}, "line 2: a cell timed in_step needs requested_compute_gap_us and compute_gap_us"),
         ({"record": "sell"}, "line 2: record: 'sell' is none of header, launch, launch_end, cell"),
         ({"record": ["cell"]}, "line 2: record: "),
     ],

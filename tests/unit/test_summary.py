@@ -62,7 +62,7 @@ def test_the_paper_stands_beside(lines):
 def test_what_is_not_known_is_said_with_the_reason(small_calibration, lines):
     unknown = [line for line in lines if line.startswith("Not known: c: ")]
     assert len(unknown) == 1  # one node: no collective says anything of nodes
-    assert small_calibration.models[0].params["c"].reason in unknown[0]
+    assert small_calibration.network_laws[0].params["c"].reason in unknown[0]
     assert "c = not known" in "\n".join(lines)
 
 
@@ -100,7 +100,7 @@ def with_targets(calibration, **fields):
     def changed(record):
         return record.model_copy(update={"target": record.target.model_copy(update=fields)})
 
-    parts = ("models", "cells", "launch_floor")
+    parts = ("network_laws", "cells", "launch_floor")
     update = {part: [changed(record) for record in getattr(calibration, part)] for part in parts}
     return calibration.model_copy(update=update)
 
@@ -118,7 +118,7 @@ def test_the_summary_says_what_intervals_are_over(small_calibration, lines):
         params = {name: p.model_copy(update={"ci95_over": p.ci95 and "cells"}) for name, p in model.params.items()}
         return model.model_copy(update={"params": params})
 
-    imported = small_calibration.model_copy(update={"models": [over_cells(m) for m in small_calibration.models]})
+    imported = small_calibration.model_copy(update={"network_laws": [over_cells(m) for m in small_calibration.network_laws]})
     assert any(line.endswith("[…, …]: 95 % interval over cells") for line in summary_lines(imported))
 
 
@@ -126,7 +126,7 @@ def test_the_summary_says_what_intervals_are_over(small_calibration, lines):
 def test_of_equally_many_dtypes_16_bit_floats_are_shown_and_named(small_calibration, order):
     (one,) = [m for m in main_models(small_calibration) if m.target.collective == "all_reduce"]
     several = [one.model_copy(update={"target": one.target.model_copy(update={"dtype": dtype})}) for dtype in order]
-    made = small_calibration.model_copy(update={"models": several})
+    made = small_calibration.model_copy(update={"network_laws": several})
     assert [m.target.dtype for m in main_models(made)] == ["bfloat16"]
     assert "shown: bfloat16" in summary_lines(made)
 
@@ -134,6 +134,6 @@ def test_of_equally_many_dtypes_16_bit_floats_are_shown_and_named(small_calibrat
 def test_a_key_that_could_not_be_fitted_is_named(small_calibration):
     from inferometer.emulator.calibrate.schema.records import NotFitted
 
-    missing = NotFitted(target=small_calibration.models[0].target, reason="too few sizes", n_excluded={})
+    missing = NotFitted(target=small_calibration.network_laws[0].target, reason="too few sizes", n_excluded={})
     made = small_calibration.model_copy(update={"not_fitted": [missing]})
     assert f"Not fitted: {missing.target.collective}: too few sizes" in summary_lines(made)

@@ -65,7 +65,7 @@ def test_wrong_elements(shown, wrong, text):
 
 
 def test_a_cell_in_a_step_tells_the_time_apart(shown):
-    line = row(shown(timing="in_step", requested_apart_us=300.0, flags=["drift"]))
+    line = row(shown(timing="in_step", requested_compute_gap_us=300.0, flags=["drift"]))
     assert line.endswith(" in_step 300 us apart  [drift]")
 
 

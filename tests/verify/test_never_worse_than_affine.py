@@ -74,7 +74,7 @@ def test_on_every_table_that_imports(path: Path, tmp_path: Path) -> None:
     if main(["import", tool, str(path), "-o", samples]) != 0:
         pytest.skip("no table of collectives")
     assert main(["fit", samples, "-o", fitted]) == 0
-    for model in load_calibration(fitted).models:
+    for model in load_calibration(fitted).network_laws:
         assert model.fit is not None
         scores = {one.form: one for one in model.fit.alternatives}
         mine = next(one for one in model.fit.alternatives if one.chosen)

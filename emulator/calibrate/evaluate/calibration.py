@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import ConfigDict, Field
 
-from inferometer.emulator.calibrate.evaluate.in_step import choose_skews, skew_us
+from inferometer.emulator.calibrate.evaluate.in_step import choose_in_step_laws, in_step_us
 from inferometer.emulator.calibrate.evaluate.predict import ExtrapolationWarning, NotIdentifiedWarning, outside, predict_us
 from inferometer.emulator.calibrate.evaluate.uncertainty import half_width
 from inferometer.emulator.calibrate.laws.query import query_arrays
 from inferometer.emulator.calibrate.schema.compute_records import ComputeLaw
-from inferometer.emulator.calibrate.schema.in_step_records import Skew
+from inferometer.emulator.calibrate.schema.in_step_records import InStepLaw
 from inferometer.emulator.calibrate.schema.records import (
     SCHEMA,
     Cell,
@@ -22,7 +22,7 @@ from inferometer.emulator.calibrate.schema.records import (
     Generator,
     Guidelines,
     LaunchFloor,
-    Model,
+    NetworkLaw,
     NotFitted,
     Provenance,
     Quality,
@@ -34,33 +34,33 @@ from inferometer.emulator.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-#: Taken when several models match and the caller did not say: what a law is, undisturbed and in full precision.
+#: Taken when several laws match and the caller did not say: what a law is, undisturbed and in full precision.
 PREFERRED: dict[str, Any] = {"timing": "isolated", "concurrent_groups": 1, "dtype": "float32"}
 
 
 class Calibration(Record):
-    """A calibration file. compute and skew are empty, with the reason in not_measured, where they were not measured."""
+    """A calibration file. compute and in-step overhead are empty, with the reason in not_measured, where they were not measured."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True)
 
-    schema_: Literal["inferometer/calibration/1"] = Field(default=SCHEMA, alias="schema")
+    schema_: Literal["inferometer/calibration/2"] = Field(default=SCHEMA, alias="schema")
     id: str
     created: str
     generator: Generator
     provenance: Provenance
     method: Free
     quality: Quality
-    models: list[Model]
+    network_laws: list[NetworkLaw]
     not_fitted: list[NotFitted]
-    compute: list[ComputeLaw]
-    skew: list[Skew]
+    compute_laws: list[ComputeLaw]
+    in_step_laws: list[InStepLaw]
     not_measured: dict[str, str]
     launch_floor: list[LaunchFloor]
     guidelines: Guidelines | None = None
     cells: list[Cell]
 
-    def model(self, collective: str, **key: Any) -> Model:
-        """The one model of a collective that matches key (dtype, timing, backend, …; None means any).
+    def law(self, collective: str, **key: Any) -> NetworkLaw:
+        """The one law of a collective that matches key (dtype, timing, backend, …; None means any).
 
         Where several match, timing "isolated", concurrent_groups 1 and dtype "float32" are preferred, in this order.
 
@@ -70,18 +70,18 @@ class Calibration(Record):
         if unknown := sorted(set(key) - set(Target.model_fields)):
             raise InputError(f"no such key field: {', '.join(unknown)}")
         asked = {name: value for name, value in key.items() if value is not None}
-        of_collective = [m for m in self.models if m.target.collective == collective]
+        of_collective = [m for m in self.network_laws if m.target.collective == collective]
         found = [m for m in of_collective if all(getattr(m.target, k) == v for k, v in asked.items())]
         if not of_collective:
-            have = ", ".join(sorted({m.target.collective for m in self.models})) or "nothing"
-            raise InputError(f"no model of '{collective}' in this calibration: it has {have}")
+            have = ", ".join(sorted({m.target.collective for m in self.network_laws})) or "nothing"
+            raise InputError(f"no law of '{collective}' in this calibration: it has {have}")
         if not found:
             wanted = ", ".join(f"{k}={v}" for k, v in asked.items())
-            raise InputError(f"no model of '{collective}' with {wanted}: there is {_differences(of_collective)}")
+            raise InputError(f"no law of '{collective}' with {wanted}: there is {_differences(of_collective)}")
         for name, value in PREFERRED.items():
             found = [m for m in found if getattr(m.target, name) == value] or found
         if len(found) > 1:
-            raise InputError(f"several models of '{collective}' match: choose among {_differences(found)}")
+            raise InputError(f"several laws of '{collective}' match: choose among {_differences(found)}")
         return found[0]
 
     def time_s(
@@ -101,11 +101,11 @@ class Calibration(Record):
     ) -> NDArray[np.float64] | float:
         """Seconds one collective takes for bytes (nccl-tests' convention) on ranks spread evenly over nodes.
 
-        bytes, ranks and nodes broadcast; scalars give a float. The model is chosen as `model` says. One rank costs 0.
+        bytes, ranks and nodes broadcast; scalars give a float. The law is chosen as `law` says. One rank costs 0.
         A time the calibration does not determine is NaN, with one NotIdentifiedWarning; one outside the measured
         domain is given, with one ExtrapolationWarning that names what was exceeded.
 
-        Raises InputError for negative sizes, ranks or nodes below 1, fewer ranks than nodes, and as `model` does.
+        Raises InputError for negative sizes, ranks or nodes below 1, fewer ranks than nodes, and as `law` does.
         """
         key = {"dtype": dtype, "timing": timing, "backend": backend, "concurrent_groups": concurrent_groups}
         key |= {"launch_mode": launch_mode, "implementation": implementation, "scheduler": scheduler}
@@ -127,29 +127,29 @@ class Calibration(Record):
         low, high = us / wide * 1e-6, us * wide * 1e-6
         return (low, high) if us.ndim else (float(low), float(high))
 
-    def skew_s(
-        self, collective: str, bytes: ArrayLike, ranks: ArrayLike, nodes: ArrayLike, apart_s: ArrayLike, **key: Any
+    def in_step_s(
+        self, collective: str, bytes: ArrayLike, ranks: ArrayLike, nodes: ArrayLike, compute_gap_s: ArrayLike, **key: Any
     ) -> NDArray[np.float64] | float:
-        """Seconds that a call in a real step takes beyond `time_s`, apart_s seconds of computing after the one before it.
+        """Seconds that a call in a real step takes beyond `time_s`, compute_gap_s seconds of computing after the one before it.
 
-        bytes, ranks, nodes and apart_s broadcast; scalars give a float. Never below 0; one rank pays 0. key chooses among
-        keys as for `model`. Ranks and nodes (or a collective, or a key) that were not timed in_step give NaN with one
-        NotIdentifiedWarning; beyond the measured bytes and times apart the skew is given with one ExtrapolationWarning.
+        bytes, ranks, nodes and compute_gap_s broadcast; scalars give a float. Never below 0; one rank pays 0. key chooses among
+        keys as for `law`. Ranks and nodes (or a collective, or a key) that were not timed in_step give NaN with one
+        NotIdentifiedWarning; beyond the measured bytes and times apart the in-step overhead is given with one ExtrapolationWarning.
 
         Raises InputError for impossible arguments, or where several keys match.
         """
         if unknown := sorted(set(key) - set(Target.model_fields)):
             raise InputError(f"no such key field: {', '.join(unknown)}")
         asked = {name: value for name, value in key.items() if value is not None}
-        skews = choose_skews(self.skew, collective, asked, PREFERRED)
-        us = skew_us(skews, collective, bytes, ranks, nodes, apart_s)
+        in_step_laws = choose_in_step_laws(self.in_step_laws, collective, asked, PREFERRED)
+        us = in_step_us(in_step_laws, collective, bytes, ranks, nodes, compute_gap_s)
         return us * 1e-6 if us.ndim else float(us) * 1e-6
 
     def _times(
         self, collective: str, bytes: ArrayLike, ranks: ArrayLike, nodes: ArrayLike, key: dict[str, Any], beyond_text: str
-    ) -> tuple[NDArray[np.float64], Model]:
-        """Times in µs and the model they are from; warns of what is not determined or outside the domain."""
-        model = self.model(collective, **key)
+    ) -> tuple[NDArray[np.float64], NetworkLaw]:
+        """Times in µs and the law they are from; warns of what is not determined or outside the domain."""
+        model = self.law(collective, **key)
         n, r, N = query_arrays(bytes, ranks, nodes)
         if collective == "barrier":
             n = np.zeros_like(n)
@@ -167,11 +167,11 @@ class Calibration(Record):
         return us, model
 
     def table(self) -> pd.DataFrame:
-        """The parameters as a table: a row per model and parameter, with the key, value, unit, interval and status."""
+        """The parameters as a table: a row per law and parameter, with the key, value, unit, interval and status."""
         import pandas as pd
 
         rows = []
-        for m in self.models:
+        for m in self.network_laws:
             for name, p in m.params.items():
                 low, high = p.ci95 or (None, None)
                 rows.append(
@@ -183,9 +183,9 @@ class Calibration(Record):
         return pd.DataFrame(rows)
 
 
-def _differences(models: list[Model]) -> str:
-    """The key fields in which models differ, with the values to choose from; all of them if they differ in none."""
-    targets = [m.target.model_dump() for m in models]
+def _differences(laws: list[NetworkLaw]) -> str:
+    """The key fields in which laws differ, with the values to choose from; all of them if they differ in none."""
+    targets = [m.target.model_dump() for m in laws]
     values = {name: sorted({str(t[name]) for t in targets}) for name in targets[0] if name != "collective"}
     varying = {name: v for name, v in values.items() if len(v) > 1} or values
     return ", ".join(f"{name}={'|'.join(v)}" for name, v in varying.items())

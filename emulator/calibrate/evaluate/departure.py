@@ -43,8 +43,10 @@ class Departure:
 
     def _covariance(self, at: Array, several: Array) -> Array:
         """[…, features], […] → […, points]"""
-        apart = at[..., None, :] - self._at
-        parts = (s**2 * np.exp(-((apart / np.array(lengths)) ** 2).sum(axis=-1) / 2) for s, lengths in self._kernels)
+        step_breakdown = at[..., None, :] - self._at
+        parts = (
+            s**2 * np.exp(-((step_breakdown / np.array(lengths)) ** 2).sum(axis=-1) / 2) for s, lengths in self._kernels
+        )
         mine, theirs = several[..., None], self._several
         same = mine * theirs + (1 - mine) * (1 - theirs)
         return np.asarray(sum(parts) * (ALIKE + (1 - ALIKE) * same))

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from inferometer.emulator.calibrate.evaluate.builtin import calibration_text
 from inferometer.emulator.calibrate.evaluate.calibration import Calibration
-from inferometer.emulator.calibrate.evaluate.predict import check_model
+from inferometer.emulator.calibrate.evaluate.predict import check_law
 from inferometer.emulator.calibrate.schema.keys import plain
 from inferometer.emulator.calibrate.schema.records import SCHEMA, schema_document
 from inferometer.emulator.errors import InputError
@@ -81,11 +81,11 @@ def load_calibration(name_or_path: str | Path) -> Calibration:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise InputError(f"{name_or_path}: {where}: {first['msg'].lower()}") from error
-    for at, model in enumerate(calibration.models):
+    for at, model in enumerate(calibration.network_laws):
         try:
-            check_model(model)
+            check_law(model)
         except InputError as error:
-            raise InputError(f"{name_or_path}: models.{at}: {error}") from error
+            raise InputError(f"{name_or_path}: network_laws.{at}: {error}") from error
     return calibration
 
 

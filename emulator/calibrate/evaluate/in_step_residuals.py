@@ -1,4 +1,4 @@
-"""How collectives in a step depart from the isolated law plus the skew.
+"""How collectives in a step depart from the isolated law plus the in-step overhead.
 
 Two kinds were seen: cells timed in_step, after matmuls that all ranks repeat, and the collectives of models' steps, after
 what a model computes. Steps are priced as models' steps.
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from inferometer.emulator.calibrate.evaluate.departure import Array, Departure, Kernel, features
-from inferometer.emulator.calibrate.schema.in_step_records import SeenStep
+from inferometer.emulator.calibrate.schema.in_step_records import InStepResidual
 from inferometer.emulator.calibrate.schema.keys import Key
 
 if TYPE_CHECKING:
@@ -24,25 +24,27 @@ KERNELS: tuple[Kernel, ...] = ((0.3, (float(np.log(8)), float(np.log(6)), 1.5)),
 NOISE = 0.05
 
 
-def departure_of(seen: Sequence[SeenStep]) -> Departure:
+def departure_of(residuals: Sequence[InStepResidual]) -> Departure:
     """A function of place_of: time in a step over the isolated time plus s."""
-    at = place_of([its.bytes for its in seen], [its.apart_us for its in seen], [its.in_model for its in seen])
-    return Departure(at, [its.ratio for its in seen], KERNELS, NOISE)
+    at = place_of(
+        [its.bytes for its in residuals], [its.compute_gap_us for its in residuals], [its.in_model for its in residuals]
+    )
+    return Departure(at, [its.ratio for its in residuals], KERNELS, NOISE)
 
 
-def place_of(bytes: ArrayLike, apart_us: ArrayLike, in_model: ArrayLike) -> Array:
+def place_of(bytes: ArrayLike, compute_gap_us: ArrayLike, in_model: ArrayLike) -> Array:
     """[…, 3]; these broadcast."""
-    return features(*(np.log(np.maximum(its, 1.0)) for its in (bytes, apart_us)), in_model)
+    return features(*(np.log(np.maximum(its, 1.0)) for its in (bytes, compute_gap_us)), in_model)
 
 
 def in_models(steps: pd.DataFrame | None, key: Key, ranks: int, nodes: int) -> pd.DataFrame:
     """The collectives of models' steps that belong to key on so many ranks, one row each: the median over launches.
 
-    steps: rows of measure.probe_table.model_collectives, or None. Columns: bytes, apart_us, us.
+    steps: rows of measure.probe_table.model_collectives, or None. Columns: bytes, compute_gap_us, us.
     """
     import pandas as pd
 
-    columns = ["bytes", "apart_us", "us"]
+    columns = ["bytes", "compute_gap_us", "us"]
     if steps is None or key["concurrent_groups"] != 1:
         return pd.DataFrame(columns=columns, dtype=float)
     same = (steps["ranks"] == ranks) & (steps["nodes"] == nodes)

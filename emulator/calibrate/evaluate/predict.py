@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from inferometer.emulator.calibrate.laws.design import Design
 from inferometer.emulator.calibrate.laws.forms import law_of
 from inferometer.emulator.calibrate.laws.linear import Law
-from inferometer.emulator.calibrate.schema.records import Domain, Model
+from inferometer.emulator.calibrate.schema.records import Domain, NetworkLaw
 from inferometer.emulator.errors import InputError
 
 Array = NDArray[np.float64]
@@ -22,22 +22,22 @@ class ExtrapolationWarning(UserWarning):
     """Some times asked for lie outside what was measured; they are given all the same."""
 
 
-def predict_us(model: Model, n: ArrayLike, r: ArrayLike, N: ArrayLike) -> Array:
+def predict_us(model: NetworkLaw, n: ArrayLike, r: ArrayLike, N: ArrayLike) -> Array:
     """Times in µs for n bytes, r ranks, N nodes, which broadcast; NaN where the model does not determine them."""
     shape = np.broadcast_shapes(np.shape(n), np.shape(r), np.shape(N))
-    law = law_of_model(model)
+    law = law_of_record(model)
     design, combinations = estimates(model, law)
     return law.predict_us(design, combinations, n, r, N).reshape(shape)
 
 
-def law_of_model(model: Model) -> Law:
+def law_of_record(model: NetworkLaw) -> Law:
     """The law a model record names."""
     return law_of(model.form, model.target.collective, list(model.params))
 
 
-def check_model(model: Model) -> None:
+def check_law(model: NetworkLaw) -> None:
     """Raise InputError, naming the parameter, for a model record that lacks what its law needs to give a time."""
-    law = law_of_model(model)
+    law = law_of_record(model)
     names = [term.name for term in law.terms]
     if missing := next((name for name in names if name not in model.params), None):
         raise InputError(f"params: '{missing}' is missing, which the law '{model.form}' has")
@@ -49,7 +49,7 @@ def check_model(model: Model) -> None:
         raise InputError(f"cov: is of {len(model.cov.order)} quantities, the law '{model.form}' has {quantities} estimated")
 
 
-def estimates(model: Model, law: Law) -> tuple[Design, Array]:
+def estimates(model: NetworkLaw, law: Law) -> tuple[Design, Array]:
     """The design and the combinations [rank] that the file's parameters and combinations stand for."""
     names = [term.name for term in law.terms]
     rows: list[tuple[int, Array, float]] = []

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from inferometer.emulator.calibrate.evaluate.predict import estimates, law_of_model
-from inferometer.emulator.calibrate.schema.records import Domain, Model
+from inferometer.emulator.calibrate.evaluate.predict import estimates, law_of_record
+from inferometer.emulator.calibrate.schema.records import Domain, NetworkLaw
 
 Array = NDArray[np.float64]
 
@@ -15,7 +15,7 @@ STEP = 1e-4
 UNTESTED = 2.0
 
 
-def half_width(model: Model, n: ArrayLike, r: ArrayLike, N: ArrayLike) -> Array:
+def half_width(model: NetworkLaw, n: ArrayLike, r: ArrayLike, N: ArrayLike) -> Array:
     """h, so that the 95 % interval of a time t is [t e^−h, t e^h]; NaN where the model does not determine t.
 
     h² = h_parameters² + h_law². The first follows from the covariance of the estimates (by the delta method; absent where
@@ -30,8 +30,8 @@ def half_width(model: Model, n: ArrayLike, r: ArrayLike, N: ArrayLike) -> Array:
     return np.asarray(np.hypot(_parameters(model, n_, r_, N_), _law(model, n_, r_, N_)).reshape(shape))
 
 
-def _parameters(model: Model, n: Array, r: Array, N: Array) -> Array:
-    law = law_of_model(model)
+def _parameters(model: NetworkLaw, n: Array, r: Array, N: Array) -> Array:
+    law = law_of_record(model)
     design, combinations = estimates(model, law)
     time = law.predict_us(design, combinations, n, r, N)
     covariance = model.cov
@@ -65,7 +65,7 @@ def _deviation(slopes: Array, matrix: Array) -> Array:
     return np.asarray(np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", slopes, matrix, slopes), 0.0)))
 
 
-def _law(model: Model, n: Array, r: Array, N: Array) -> Array:
+def _law(model: NetworkLaw, n: Array, r: Array, N: Array) -> Array:
     if model.fit is None or model.fit.spread is None:  # nobody knows how far published constants miss
         return np.full(len(n), np.nan)
     domain, spread = model.domain, model.fit.spread

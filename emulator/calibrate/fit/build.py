@@ -13,7 +13,7 @@ from inferometer.emulator.calibrate.fit.cell_summary import summarise_cells
 from inferometer.emulator.calibrate.fit.choose import AUTO, NotFittedError, choose_law
 from inferometer.emulator.calibrate.fit.compute import fit_compute
 from inferometer.emulator.calibrate.fit.guidelines import guidelines_record
-from inferometer.emulator.calibrate.fit.in_step import IN_STEP, fit_skews
+from inferometer.emulator.calibrate.fit.in_step import IN_STEP, fit_in_step
 from inferometer.emulator.calibrate.fit.intervals import fits_without_each_launch, spreads
 from inferometer.emulator.calibrate.fit.points import points_of
 from inferometer.emulator.calibrate.fit.projection import paper_projection
@@ -39,7 +39,7 @@ Document = dict[str, Any]
 
 NOT_MEASURED = {
     "compute": "computing was not probed, or too little of it to price a step",
-    "skew": "the skew a real step pays is not measured yet",
+    "in_step": "the in-step overhead a real step pays is not measured yet",
 }
 
 
@@ -81,12 +81,12 @@ def calibrate(
             models.append(fit_key(key, rows, excluded, seed, law))
         except NotFittedError as error:
             not_fitted.append({"target": key, "reason": str(error), "n_excluded": excluded})
-    skews, no_skew = fit_skews(cells, models, steps)
+    in_step_laws, no_in_step = fit_in_step(cells, models, steps)
     compute = [] if probes is None else fit_compute(probes)
-    measured_parts = {"compute": compute, "skew": skews}
+    measured_parts = {"compute": compute, "in_step": in_step_laws}
     conditions, hardware = provenance.get("conditions"), provenance.get("hardware")
     evidence = Evidence(
-        measured + [cell for skew in skews for cell in skew["cells"]],
+        measured + [cell for in_step in in_step_laws for cell in in_step["cells"]],
         fewest_launches(cells),
         [(m["target"]["collective"], m["fit"]["cv"]["sizes"]["median"]) for m in models],
         conditions if isinstance(conditions, dict) else {},
@@ -100,10 +100,10 @@ def calibrate(
             "provenance": provenance,
             "method": method,
             "quality": assess(evidence),
-            "models": models,
-            "not_fitted": not_fitted + no_skew,
-            "compute": compute,
-            "skew": skews,
+            "network_laws": models,
+            "not_fitted": not_fitted + no_in_step,
+            "compute_laws": compute,
+            "in_step_laws": in_step_laws,
             "not_measured": {part: NOT_MEASURED[part] for part, laws in measured_parts.items() if not laws},
             "launch_floor": launch_floors(measured),
             "guidelines": guidelines_record(measured, hardware if isinstance(hardware, dict) else {}),

@@ -18,7 +18,7 @@ Document = dict[str, Any]
 GROWS_WITH = {
     "attention": ("cache", "arithmetic", "activations"),
     "stream": ("activations", "streamed"),
-    "between": ("activations", "streamed"),
+    "glue": ("activations", "streamed"),
 }
 #: Share of the grid's working set from which on a model's weights count as streamed from memory too.
 STREAMED = 0.5
@@ -33,7 +33,7 @@ def fit_compute(probes: pd.DataFrame) -> list[Document]:
     for key, rows in probes.groupby(list(ComputeTarget.model_fields), sort=True):
         target = dict(zip(ComputeTarget.model_fields, key))
         laws = list(_laws(rows))
-        if {law["op"] for law in laws if not law.get("sharded") and "before" not in law} == {"matmul", *GROWS_WITH}:
+        if {law["kind"] for law in laws if not law.get("sharded") and "op" not in law} == {"matmul", *GROWS_WITH}:
             found += [{"target": target, **law} for law in laws]
     return found
 
@@ -54,12 +54,12 @@ def _lines(models: pd.DataFrame) -> Iterator[Document]:
     """Of every kind of operation over all of them, then of each operation over all ways to it, then of each way."""
     for kind in GROWS_WITH:
         its = models[models["kind"] == kind]
-        parts: list[tuple[Document, pd.DataFrame]] = [({"op": kind}, its)]
-        parts += [({"op": kind, "before": name}, some) for name, some in its.groupby("op", sort=True)]
-        ways = its.groupby(["after", "op"], sort=True)
-        parts += [({"op": kind, "after": after, "before": name}, way) for (after, name), way in ways]
+        parts: list[tuple[Document, pd.DataFrame]] = [({"kind": kind}, its)]
+        parts += [({"kind": kind, "op": name}, some) for name, some in its.groupby("op", sort=True)]
+        ways = its.groupby(["predecessors", "op"], sort=True)
+        parts += [({"kind": kind, "predecessors": after, "op": name}, way) for (after, name), way in ways]
         for about, some in parts:
             # Of what lies between operations only for single ways: a law over several would follow none of them.
-            line = operation_line(some, GROWS_WITH[kind], near=kind != "between" or "after" in about)
+            line = operation_line(some, GROWS_WITH[kind], near=kind != "glue" or "predecessors" in about)
             if line is not None:
                 yield about | line

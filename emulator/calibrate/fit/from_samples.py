@@ -34,12 +34,12 @@ def calibrate_samples(paths: Sequence[str | Path], seed: int = 0, law: str = AUT
     files = [_about(Path(path)) for path in paths]
     if not files:
         raise InputError("no samples file given")
-    seen: dict[str, str | Path] = {}
+    residuals: dict[str, str | Path] = {}
     for path, file in zip(paths, files):
         contents = file["raw"]["sha256"]
-        if contents in seen:
-            raise InputError(f"{path}: has the same contents as {seen[contents]}: one launch cannot count twice")
-        seen[contents] = path
+        if contents in residuals:
+            raise InputError(f"{path}: has the same contents as {residuals[contents]}: one launch cannot count twice")
+        residuals[contents] = path
     first = files[0]["header"]
     for path, file in zip(paths, files):
         for part in ("hardware", "software"):
@@ -65,7 +65,7 @@ def calibrate_samples(paths: Sequence[str | Path], seed: int = 0, law: str = AUT
         probes=probe_table(*paths),
         steps=model_collectives(*paths),
     )
-    if not made.models:
+    if not made.network_laws:
         reasons = "; ".join(dict.fromkeys(f"{n.target.collective}: {n.reason}" for n in made.not_fitted))
         raise InputError(f"{paths[0]}: no law could be fitted ({reasons or 'no cells of a collective'})")
     return made

@@ -1,4 +1,4 @@
-"""The skew that a step pays, fitted: what a collective takes after computing, beyond what it takes isolated."""
+"""The in-step overhead that a step pays, fitted: what a collective takes after computing, beyond what it takes isolated."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from inferometer.emulator.calibrate.evaluate.in_step_residuals import departure_
 from inferometer.emulator.calibrate.evaluate.predict import predict_us
 from inferometer.emulator.calibrate.fit.cell_summary import summarise_cells
 from inferometer.emulator.calibrate.fit.intervals import MIN_LAUNCHES, jackknife_interval
-from inferometer.emulator.calibrate.schema.in_step_records import EQUATION, UNITS, SeenStep
+from inferometer.emulator.calibrate.schema.in_step_records import EQUATION, UNITS, InStepResidual
 from inferometer.emulator.calibrate.schema.keys import KEY_FIELDS, Key, flags_of, keys_of, plain, rows_of_key, usable_rows
-from inferometer.emulator.calibrate.schema.records import Model
+from inferometer.emulator.calibrate.schema.records import NetworkLaw
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +44,7 @@ class StepPoints:
 
     n: Array
     asked_us: Array
-    apart_us: Array
+    compute_gap_us: Array
     launch: Index
     us: Array
     isolated_us: Array
@@ -66,12 +66,12 @@ class StepPoints:
         return (self.n == cell[0]) & (self.asked_us == cell[1])
 
 
-def fit_skews(
+def fit_in_step(
     cells: pd.DataFrame, models: Sequence[Document], steps: pd.DataFrame | None = None
 ) -> tuple[list[Document], list[Document]]:
     """Skew records of every key and (ranks, nodes) that was timed in_step, and NotFitted records of what could not be.
 
-    cells: the rows of `calibrate`, with requested_apart_us and apart_us for those timed in_step; models: the fitted laws,
+    cells: the rows of `calibrate`, with requested_compute_gap_us and compute_gap_us for those timed in_step; models: the fitted laws,
     whose isolated ones stand in for isolated times that were not measured in the launch of an in_step one; steps: as of
     skewseen.in_models.
     """
@@ -95,30 +95,32 @@ def fit_skews(
 def step_points(rows: pd.DataFrame, isolated: pd.DataFrame, ranks: int, nodes: int, law: Document | None) -> StepPoints:
     """Each in_step row beside the isolated time of the same bytes and launch, or else of the law; without either, none."""
     measured = {(int(n), int(launch)): float(us) for n, launch, us in isolated[["bytes", "launch", "us"]].to_numpy()}
-    model = None if law is None else Model.model_validate(law)
+    model = None if law is None else NetworkLaw.model_validate(law)
     kept: list[tuple[float, ...]] = []
-    for n, launch, us, asked, apart in rows[["bytes", "launch", "us", "requested_apart_us", "apart_us"]].to_numpy(float):
+    for n, launch, us, asked, step_breakdown in rows[
+        ["bytes", "launch", "us", "requested_compute_gap_us", "compute_gap_us"]
+    ].to_numpy(float):
         known = measured.get((int(n), int(launch)))
         alone = known if known is not None or model is None else float(predict_us(model, n, ranks, nodes))
         if alone is not None and np.isfinite(alone):
-            kept.append((n, asked, apart, launch, us, alone, known is None))
-    n_, asked_us, apart_us, launches, us_, isolated_us, from_law = np.array(kept, dtype=float).reshape(-1, 7).T
-    return StepPoints(n_, asked_us, apart_us, launches.astype(np.int64), us_, isolated_us, from_law.astype(bool))
+            kept.append((n, asked, step_breakdown, launch, us, alone, known is None))
+    n_, asked_us, compute_gap_us, launches, us_, isolated_us, from_law = np.array(kept, dtype=float).reshape(-1, 7).T
+    return StepPoints(n_, asked_us, compute_gap_us, launches.astype(np.int64), us_, isolated_us, from_law.astype(bool))
 
 
 def identified(points: StepPoints) -> tuple[str, ...]:
     """The parameters that the design tells apart. s0 always is: it holds what the others add where they do not vary."""
     design = _design(points.cells[:, 0], points.cells[:, 1], tuple(UNITS))
     whole = np.linalg.matrix_rank(design)
-    apart = [name for j, name in enumerate(UNITS) if np.linalg.matrix_rank(np.delete(design, j, axis=1)) < whole]
-    return tuple(name for name in UNITS if name == "s0" or name in apart)
+    step_breakdown = [name for j, name in enumerate(UNITS) if np.linalg.matrix_rank(np.delete(design, j, axis=1)) < whole]
+    return tuple(name for name in UNITS if name == "s0" or name in step_breakdown)
 
 
 def fit_skew(points: StepPoints, names: tuple[str, ...]) -> Array:
     """The parameters [k] ≥ 0, in their units: least squares of ln((isolated + s)/in_step), robust (LOSSES)."""
     from scipy.optimize import least_squares
 
-    design = _design(points.n, points.apart_us, names)
+    design = _design(points.n, points.compute_gap_us, names)
     typical = float(np.median(points.us))
     unit = typical / design.max(axis=0)  # in units in which 1 explains a whole cell
     value, free = np.zeros(len(names)), np.ones(len(names), dtype=bool)
@@ -146,12 +148,12 @@ def fit_skew(points: StepPoints, names: tuple[str, ...]) -> Array:
 
 def predicted_us(points: StepPoints, names: tuple[str, ...], value: Array) -> Array:
     """isolated + s [m] in µs."""
-    return np.asarray(points.isolated_us + _design(points.n, points.apart_us, names) @ value)
+    return np.asarray(points.isolated_us + _design(points.n, points.compute_gap_us, names) @ value)
 
 
-def _design(n: Array, apart_us: Array, names: tuple[str, ...]) -> Array:
+def _design(n: Array, compute_gap_us: Array, names: tuple[str, ...]) -> Array:
     """µs per unit of each parameter [m, k]."""
-    quantities = {"s0": np.ones_like(n), "u": apart_us, "v": n}
+    quantities = {"s0": np.ones_like(n), "u": compute_gap_us, "v": n}
     return np.column_stack([UNITS[name][1] * quantities[name] for name in names])
 
 
@@ -162,7 +164,7 @@ def _record(
     names = identified(points)
     value = fit_skew(points, names)
     errors = np.abs(predicted_us(points, names, value) / points.us - 1)
-    sizes, apart_us = [*points.n, *steps["bytes"]], [*points.apart_us, *steps["apart_us"]]
+    sizes, compute_gap_us = [*points.n, *steps["bytes"]], [*points.compute_gap_us, *steps["compute_gap_us"]]
     return {
         "target": {name: key[name] for name in KEY_FIELDS},
         "ranks": ranks,
@@ -171,7 +173,7 @@ def _record(
         "params": _parameters(points, names, value),
         "domain": {
             "bytes": (int(min(sizes)), int(max(sizes))),
-            "apart_us": (float(min(apart_us)), float(max(apart_us))),
+            "compute_gap_us": (float(min(compute_gap_us)), float(max(compute_gap_us))),
         },
         "fit": {
             "residual": "log",
@@ -186,35 +188,39 @@ def _record(
             "held_out": _held_out(points, names),
         },
         "flags": sorted({flag for flags in rows["flags"] for flag in flags_of(flags)}),
-        "seen": None if law is None else _seen(points, steps, ranks, nodes, Model.model_validate(law), names, value),
+        "residuals": None
+        if law is None
+        else _seen(points, steps, ranks, nodes, NetworkLaw.model_validate(law), names, value),
         "cells": step_cells(rows, points),
     }
 
 
 def _seen(
-    points: StepPoints, steps: pd.DataFrame, ranks: int, nodes: int, law: Model, names: tuple[str, ...], value: Array
+    points: StepPoints, steps: pd.DataFrame, ranks: int, nodes: int, law: NetworkLaw, names: tuple[str, ...], value: Array
 ) -> list[Document]:
-    """SeenStep records beside the isolated law: prices have no launch's own isolated times."""
+    """InStepResidual records beside the isolated law: prices have no launch's own isolated times."""
 
-    def told_us(n: Array, apart_us: Array) -> Array:
-        return np.asarray(predict_us(law, n, ranks, nodes) + _design(n, apart_us, names) @ value)
+    def told_us(n: Array, compute_gap_us: Array) -> Array:
+        return np.asarray(predict_us(law, n, ranks, nodes) + _design(n, compute_gap_us, names) @ value)
 
-    found = _ratios(points, told_us(points.n, points.apart_us))
-    n, apart_us, us = steps[["bytes", "apart_us", "us"]].to_numpy(float).T
-    for size, apart, ratio in zip(n.tolist(), apart_us.tolist(), (us / told_us(n, apart_us)).tolist()):
+    found = _ratios(points, told_us(points.n, points.compute_gap_us))
+    n, compute_gap_us, us = steps[["bytes", "compute_gap_us", "us"]].to_numpy(float).T
+    for size, step_breakdown, ratio in zip(n.tolist(), compute_gap_us.tolist(), (us / told_us(n, compute_gap_us)).tolist()):
         if np.isfinite(ratio) and ratio > 0:
-            found.append({"bytes": size, "apart_us": apart, "ratio": ratio, "in_model": True})
+            found.append({"bytes": size, "compute_gap_us": step_breakdown, "ratio": ratio, "in_model": True})
     return found
 
 
 def _ratios(points: StepPoints, told_us: Array) -> list[Document]:
-    """SeenStep records: of each cell the median over launches of its time over what is told [m] of it."""
+    """InStepResidual records: of each cell the median over launches of its time over what is told [m] of it."""
     found = []
     for cell in points.cells:
         its = points.of_cell(cell)
-        ratio, apart_us = (float(np.median(values)) for values in ((points.us / told_us)[its], points.apart_us[its]))
+        ratio, compute_gap_us = (
+            float(np.median(values)) for values in ((points.us / told_us)[its], points.compute_gap_us[its])
+        )
         if np.isfinite(ratio) and ratio > 0:
-            found.append({"bytes": int(cell[0]), "apart_us": apart_us, "ratio": ratio})
+            found.append({"bytes": int(cell[0]), "compute_gap_us": compute_gap_us, "ratio": ratio})
     return found
 
 
@@ -265,8 +271,10 @@ def _held_out(points: StepPoints, names: tuple[str, ...]) -> Document:
         rest, out = points.take(~held), points.take(held)
         if len(rest) and identified(rest) == names:
             value = fit_skew(rest, names)
-            near = departure_of([SeenStep.model_validate(one) for one in _ratios(rest, predicted_us(rest, names, value))])
-            told = predicted_us(out, names, value) * near.ratio(place_of(out.n, out.apart_us, False))
+            near = departure_of(
+                [InStepResidual.model_validate(one) for one in _ratios(rest, predicted_us(rest, names, value))]
+            )
+            told = predicted_us(out, names, value) * near.ratio(place_of(out.n, out.compute_gap_us, False))
             errors += list(np.abs(told / out.us - 1))
     if not errors:
         return {"median": None, "p90": None, "n": 0, "reason": "without any one cell the others determine less"}
@@ -276,14 +284,14 @@ def _held_out(points: StepPoints, names: tuple[str, ...]) -> Document:
 def step_cells(rows: pd.DataFrame, points: StepPoints) -> list[Document]:
     """StepCell records of the rows of one key, ranks and nodes."""
     records = []
-    for asked, some in rows.groupby("requested_apart_us"):
+    for asked, some in rows.groupby("requested_compute_gap_us"):
         for cell in summarise_cells(some):
             mine = some[some["bytes"] == cell["bytes"]].sort_values("launch")
             alone = points.take(points.of_cell(np.array([cell["bytes"], asked])) & ~points.from_law)
             known = dict(zip(alone.launch.tolist(), alone.isolated_us.tolist()))
             records.append(
                 cell
-                | {"requested_apart_us": float(asked), "apart_us": float(mine["apart_us"].median())}
+                | {"requested_compute_gap_us": float(asked), "compute_gap_us": float(mine["compute_gap_us"].median())}
                 | {"isolated_medians": [known.get(int(plain(launch))) for launch in mine["launch"]]}
             )
     return records

@@ -10,7 +10,13 @@ from numpy.typing import NDArray
 from inferometer.emulator.calibrate.evaluate.residuals import SizesInModel
 from inferometer.emulator.calibrate.fit.compute_parameters import intervals_of, parameter, relative_errors
 from inferometer.emulator.calibrate.laws.compute import with_streamed
-from inferometer.emulator.calibrate.schema.compute_records import LINE, LINE_UNITS, SEEN_SIZES, ComputeDomain, SeenSizes
+from inferometer.emulator.calibrate.schema.compute_records import (
+    LINE,
+    LINE_UNITS,
+    RESIDUAL_SIZES,
+    ComputeDomain,
+    SizesResidual,
+)
 from inferometer.emulator.measure.method import LEAST_PROBES
 
 if TYPE_CHECKING:
@@ -33,8 +39,8 @@ def operation_line(rows: pd.DataFrame, grows_with: tuple[str, ...], *, near: boo
     """
     sizes = [*(size for size, *_ in LINE_UNITS.values()), "matrices", "tokens"]
     rows = rows.assign(streamed_bytes=with_streamed(rows)["streamed_bytes"])
-    rows["after"] = rows["after"].fillna("")
-    keys = ["op", "after", "probe", *sizes]
+    rows["predecessors"] = rows["predecessors"].fillna("")
+    keys = ["op", "predecessors", "probe", *sizes]
     table = rows.pivot_table(index=keys, columns="launch", values="us", aggfunc="median").dropna()
     if table.index.get_level_values("probe").nunique() < LEAST_PROBES:
         return None
@@ -58,14 +64,14 @@ def operation_line(rows: pd.DataFrame, grows_with: tuple[str, ...], *, near: boo
             why = f"the probes do not tell {size} from what stands before it: what it costs is there"
             params[name] = parameter(None, unit, None, why if name in grows_with else f"not taken to grow with {size}")
     middle = np.median(times, axis=1)
-    own = at[:, [sizes.index(name) for name in SEEN_SIZES]] if near else None
+    own = at[:, [sizes.index(name) for name in RESIDUAL_SIZES]] if near else None
     left_out = _foretold(design, middle, table.index.get_level_values("probe"), own)
     known = np.isfinite(left_out)
     return {
         "form": "line",
         "equation": LINE,
         "params": params,
-        "seen": None if own is None else _seen_sizes(own, middle / (design @ centre)),
+        "residuals": None if own is None else _seen_sizes(own, middle / (design @ centre)),
         "domain": {
             size: (float(values.min()), float(values.max()))
             for size, values in zip(sizes, at.T)
@@ -121,16 +127,16 @@ def _design(at: Array, names: list[str]) -> Array:
 
 
 def _seen_sizes(at: Array, ratios: Array) -> list[Document]:
-    """SeenSizes records, one of each sizes. at [points, SEEN_SIZES]"""
+    """SizesResidual records, one of each sizes. at [points, RESIDUAL_SIZES]"""
     alike, of_point = np.unique(at, axis=0, return_inverse=True)
     medians = [float(np.median(ratios[of_point.ravel() == index])) for index in range(len(alike))]
-    return [dict(zip(SEEN_SIZES, map(float, sizes))) | {"ratio": ratio} for sizes, ratio in zip(alike, medians)]
+    return [dict(zip(RESIDUAL_SIZES, map(float, sizes))) | {"ratio": ratio} for sizes, ratio in zip(alike, medians)]
 
 
 def _foretold(design: Array, us: Array, probes: Any, sizes: Array | None) -> Array:
     """Each point's time from a fit without its probe; NaN where the rest cannot bear one.
 
-    sizes [points, SEEN_SIZES]: the departures of the rest count too.
+    sizes [points, RESIDUAL_SIZES]: the departures of the rest count too.
     """
     found = np.full(len(us), np.nan)
     for probe in dict.fromkeys(probes):
@@ -140,7 +146,7 @@ def _foretold(design: Array, us: Array, probes: Any, sizes: Array | None) -> Arr
             found[own] = design[own] @ line
             if sizes is not None:
                 rest = _seen_sizes(sizes[~own], us[~own] / (design[~own] @ line))
-                found[own] *= SizesInModel([SeenSizes.model_validate(one) for one in rest]).ratio(
-                    **dict(zip(SEEN_SIZES, sizes[own].T))
+                found[own] *= SizesInModel([SizesResidual.model_validate(one) for one in rest]).ratio(
+                    **dict(zip(RESIDUAL_SIZES, sizes[own].T))
                 )
     return found

@@ -67,10 +67,10 @@ def trust_of(points: Points) -> Array:
         at = points.cell == cell
         if at.sum() >= MIN_REPLICATES:
             distance[at] = np.abs(log_us[at] - np.median(log_us[at]))
-    seen = distance[distance > 0]  # of every odd number of launches one is the median itself
-    if not len(seen):
+    residuals = distance[distance > 0]  # of every odd number of launches one is the median itself
+    if not len(residuals):
         return np.ones(len(points))
-    limit = REACH * max(1.4826 * float(np.median(seen)), TYPICAL_FLOOR)
+    limit = REACH * max(1.4826 * float(np.median(residuals)), TYPICAL_FLOOR)
     return np.where(distance > limit, (limit / np.maximum(distance, limit)) ** 2, 1.0)
 
 

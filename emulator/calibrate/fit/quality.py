@@ -50,10 +50,10 @@ def oversubscribed(e: Evidence) -> Iterator[Finding]:
     """Ranks that wait for a core measure the scheduler."""
     flagged = [c for c in e.cells if "oversubscribed" in c["flags"]]
     alone = sorted({c["ranks"] for c in flagged if c["target"]["concurrent_groups"] != "all"})
-    at_once = sorted({c["ranks"] for c in flagged} - set(alone))
+    concurrent_ranks = sorted({c["ranks"] for c in flagged} - set(alone))
     if flagged:
         groups = [f"{', '.join(map(str, alone))} ranks"] if alone else []
-        groups += [f"all groups of {', '.join(map(str, at_once))} at once"] if at_once else []
+        groups += [f"all groups of {', '.join(map(str, concurrent_ranks))} at once"] if concurrent_ranks else []
         which = f"with {' and with '.join(groups)} there were more ranks × threads than usable cores"
     elif e.conditions.get("oversubscribed") is True:
         which = "there were more ranks × threads than usable cores"

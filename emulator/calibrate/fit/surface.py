@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from inferometer.emulator.calibrate.evaluate.residuals import MatmulInModel
 from inferometer.emulator.calibrate.fit.compute_parameters import intervals_of, parameter, relative_errors
 from inferometer.emulator.calibrate.laws.compute import matmul_us, several_share
-from inferometer.emulator.calibrate.schema.compute_records import SURFACE, ComputeLaw, ComputeTarget, SeenMatmul, knot
+from inferometer.emulator.calibrate.schema.compute_records import SURFACE, ComputeLaw, ComputeTarget, MatmulResidual, knot
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +46,7 @@ def fit_surface(grid: pd.DataFrame, seen_in_models: pd.DataFrame) -> Document | 
     }
     width = grid["weight_bytes"].iloc[0] / (grid["inner"] * grid["outer"]).iloc[0]
     document: Document = {
-        "op": "matmul",
+        "kind": "matmul",
         "form": "surface",
         "equation": SURFACE,
         "rows": rows,
@@ -85,7 +85,7 @@ def _seen(surface: ComputeLaw, matmuls: pd.DataFrame) -> Document:
         size = {"rows": each, "inner": int(inner), "outer": int(outer), "grouped": grouped, "sharded": bool(sharded)}
         size |= {"several": float(several_share(surface, each, inner, outer, routed))}
         found.append({**size, "ratio": float(its["us"].median()) / alone})
-    return {"seen": found}
+    return {"residuals": found}
 
 
 def _told_by_others(surface: ComputeLaw, matmuls: pd.DataFrame) -> Document:
@@ -97,12 +97,12 @@ def _told_by_others(surface: ComputeLaw, matmuls: pd.DataFrame) -> Document:
     foretold = np.zeros(len(matmuls))
     for name in model.unique():
         its = matmuls[model == name]
-        rest = _seen(surface, matmuls[model != name])["seen"] if (model != name).any() else []
+        rest = _seen(surface, matmuls[model != name])["residuals"] if (model != name).any() else []
         rows, inner, outer, matrices, routed, sharded = (
             its[name].to_numpy(dtype=float) for name in ("rows", "inner", "outer", "matrices", "routed", "sharded")
         )
         alone = matmul_us(surface, rows, inner, outer, matrices, routed)
-        others = MatmulInModel([SeenMatmul.model_validate(one) for one in rest])
+        others = MatmulInModel([MatmulResidual.model_validate(one) for one in rest])
         each = np.maximum(rows / matrices, 1.0)
         several = several_share(surface, each, inner, outer, routed)
         foretold[model == name] = alone * others.ratio(each, inner, outer, matrices != 1, sharded, several)

@@ -167,11 +167,11 @@ class CurvedProblem:
         """The free parameters nearest to one linear fit per protocol, each increment a little above 0."""
         linear = len(self.increments)
         wanted = np.zeros(linear)
-        seen = np.zeros(linear)
+        residuals = np.zeros(linear)
         for p, phi in enumerate(parts):
             np.add.at(wanted, self.branches.index[p], phi)
-            np.add.at(seen, self.branches.index[p], 1.0)
-        wanted = wanted / np.maximum(seen, 1.0)
+            np.add.at(residuals, self.branches.index[p], 1.0)
+        wanted = wanted / np.maximum(residuals, 1.0)
         increments = np.linalg.solve(self.increments, wanted)
         rising = np.abs(self.increments @ np.abs(wanted))
         typical = 1.0 / np.maximum(np.abs(self.branches.latency + sum(self.branches.groups)).max(axis=0), 1e-300)

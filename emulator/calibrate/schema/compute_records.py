@@ -24,14 +24,14 @@ LINE_UNITS: dict[str, tuple[str, str, float]] = {
 
 
 class ComputeTarget(Record):
-    """What a law of computing belongs to. at_once: ranks of a node that compute at the same time."""
+    """What a law of computing belongs to. concurrent_ranks: ranks of a node that compute at the same time."""
 
     backend: str
     device: str
     dtype: Literal["float32", "bfloat16"]
     scheduler: str
     threads: int = Field(ge=1)
-    at_once: int = Field(ge=1)
+    concurrent_ranks: int = Field(ge=1)
 
 
 class ComputeDomain(Record):
@@ -49,7 +49,7 @@ class ComputeDomain(Record):
     working_set_bytes: int | None = None
 
 
-class SeenMatmul(Record):
+class MatmulResidual(Record):
     """A matmul of a probed model: rows of each matrix, one matrix or several (grouped), in a whole or a sharded model.
 
     several: the part of its time, by the surface, that matrices of two rows or more take. ratio: its time over that by the
@@ -65,7 +65,7 @@ class SeenMatmul(Record):
     ratio: FiniteFloat = Field(gt=0)
 
 
-class SeenSizes(Record):
+class SizesResidual(Record):
     """An operation of a probed model, or a way to one, by its sizes. ratio: its time over that by the line.
 
     matrices: of a way to a matmul, those that its rows are spread over; 0 of what leads to none. tokens: of the step.
@@ -79,7 +79,7 @@ class SeenSizes(Record):
     ratio: FiniteFloat = Field(gt=0)
 
 
-SEEN_SIZES = tuple(name for name in SeenSizes.model_fields if name != "ratio")
+RESIDUAL_SIZES = tuple(name for name in SizesResidual.model_fields if name != "ratio")
 
 
 class ComputeFit(Record):
@@ -98,21 +98,20 @@ class ComputeFit(Record):
 class ComputeLaw(Record):
     """The time of one kind of operation on one rank, µs.
 
-    op: "matmul", "attention", "stream", or "between": what the engine does on the way to an operation (activation functions,
-    residual sums, top-k, Python). after, before: of one way, null for the law over all: before is the computation that it is
-    of, or leads to; after the computation before that and the collectives since ("moe.router, moe.counts"), "" at a step's
-    beginning. Of what lies between, activation_bytes are what enters the operation before which it lies.
-    sharded: of steps with collectives, after which what is computed finds core and caches cold; else of steps without.
-    A matmul's law holds for both. seen: how operations of models depart from the surface or the line.
-    A parameter of a line that is not identified adds nothing: o then holds what it adds at the one size measured.
-    rows, inner, outer: the knots of a surface, whose params are named "ROWSxINNERxOUTER".
-    rates: what the knots say in words of an accelerator's datasheet.
+    kind: "matmul", "attention", "stream" (a pass over activations), or "glue": what the engine does between two operations
+    (activation functions, residual sums, top-k, Python). op: the operation it is for, null for all of the kind.
+    predecessors: what ran just before it, the last computation and the collectives since ("moe.router, moe.counts"), "" at
+    the beginning of a step, null for any. Of glue, op is the operation it leads to, and activation_bytes are what enters that.
+    sharded: of steps with collectives, after which core and caches are cold; else of steps without. A matmul's law holds for
+    both. residuals: measured/predicted of operations in models' steps. A parameter of a line that is not identified adds
+    nothing: o then holds what it adds at the one size measured. rows, inner, outer: the knots of a surface, whose params
+    are named "ROWSxINNERxOUTER". rates: what the knots say in the terms of an accelerator's datasheet.
     """
 
     target: ComputeTarget
-    op: Literal["matmul", "attention", "stream", "between"]
-    after: str | None = None
-    before: str | None = None
+    kind: Literal["matmul", "attention", "stream", "glue"]
+    op: str | None = None
+    predecessors: str | None = None
     sharded: bool = False
     form: Literal["surface", "line"]
     equation: str
@@ -121,7 +120,7 @@ class ComputeLaw(Record):
     outer: list[int] | None = None
     params: dict[str, Parameter]
     rates: dict[str, Parameter] | None = None
-    seen: list[SeenMatmul] | list[SeenSizes] | None = None
+    residuals: list[MatmulResidual] | list[SizesResidual] | None = None
     domain: ComputeDomain
     fit: ComputeFit
 
@@ -131,8 +130,8 @@ class ComputeLaw(Record):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        if (self.form == "surface") != (self.op == "matmul"):
-            raise ValueError(f"form: {self.op} cannot be a {self.form}")
+        if (self.form == "surface") != (self.kind == "matmul"):
+            raise ValueError(f"form: {self.kind} cannot be a {self.form}")
         if self.form == "surface":
             rates = {name: rate.value for name, rate in (self.rates or {}).items()}
             if not {"smallest_us", "memory_gb_per_s", "gflops"} <= rates.keys() or not all(

@@ -1,4 +1,4 @@
-"""The records of the skew that a real step pays beyond the isolated time of its collectives: skew[] of a calibration."""
+"""The records of the in-step overhead that a real step pays beyond the isolated time of its collectives: in-step overhead[] of a calibration."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ UNITS: dict[str, tuple[str, float]] = {"s0": ("us", 1.0), "u": ("1", 1.0), "v": 
 class StepCell(Cell):
     """One cell timed in_step over all launches: us is the mean over ranks of their own durations.
 
-    requested_apart_us names the cell; apart_us is the time its ranks really computed between two calls. isolated_medians
+    requested_compute_gap_us names the cell; compute_gap_us is the time its ranks really computed between two calls. isolated_medians
     are what the same collective took isolated in the launch of each of launch_medians, null where it was not measured there.
     """
 
-    requested_apart_us: FiniteFloat = Field(gt=0)
-    apart_us: FiniteFloat = Field(gt=0)
+    requested_compute_gap_us: FiniteFloat = Field(gt=0)
+    compute_gap_us: FiniteFloat = Field(gt=0)
     isolated_medians: list[FiniteFloat | None]
 
 
@@ -29,11 +29,11 @@ class StepDomain(Record):
     """Where collectives in steps were measured: [smallest, largest]."""
 
     bytes: tuple[int, int]
-    apart_us: Pair
+    compute_gap_us: Pair
 
 
 class StepFit(Record):
-    """How well the skew fits: relative errors of t_isolated + s against the in_step times, one per cell and launch.
+    """How well the in-step overhead fits: relative errors of t_isolated + s against the in_step times, one per cell and launch.
 
     held_out: of cells left out, each predicted from the others and how they depart (seen). n_isolated_from_law: points whose
     isolated time was not measured in the same launch, and comes from the fitted isolated law.
@@ -51,19 +51,19 @@ class StepFit(Record):
     held_out: HeldOutError
 
 
-class SeenStep(Record):
+class InStepResidual(Record):
     """One cell timed in_step, or one collective of a model's steps.
 
     ratio: of its median over launches to the isolated law plus s.
     """
 
     bytes: FiniteFloat = Field(ge=0)
-    apart_us: FiniteFloat = Field(ge=0)
+    compute_gap_us: FiniteFloat = Field(ge=0)
     ratio: FiniteFloat = Field(gt=0)
     in_model: bool = False
 
 
-class Skew(Record):
+class InStepLaw(Record):
     """s of one key on so many ranks and nodes: s0 + u·(time apart) + v·bytes, added to the isolated time.
 
     A parameter that is not identified adds nothing: s0 then holds what it adds at the one time apart or size measured.
@@ -78,13 +78,13 @@ class Skew(Record):
     domain: StepDomain
     fit: StepFit
     flags: list[str]
-    seen: list[SeenStep] | None = None
+    residuals: list[InStepResidual] | None = None
     cells: list[StepCell]
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
         if self.params.keys() != UNITS.keys():
-            raise ValueError(f"params: a skew needs {', '.join(UNITS)}")
+            raise ValueError(f"params: a in-step overhead needs {', '.join(UNITS)}")
         if any((p.value or 0.0) < 0 for p in self.params.values()):
             raise ValueError("params: none is below 0")
         return self

@@ -34,11 +34,11 @@ def plain(value: Any) -> Any:
 
 def keys_of(cells: pd.DataFrame) -> list[Key]:
     """The distinct keys of the cells, in a fixed order."""
-    seen: dict[tuple[Hashable, ...], Key] = {}
+    residuals: dict[tuple[Hashable, ...], Key] = {}
     for values in cells[list(KEY_FIELDS)].itertuples(index=False, name=None):
         key = dict(zip(KEY_FIELDS, (plain(v) for v in values)))
-        seen.setdefault(tuple(key.values()), key)
-    return [seen[k] for k in sorted(seen, key=lambda k: [str(v) for v in k])]
+        residuals.setdefault(tuple(key.values()), key)
+    return [residuals[k] for k in sorted(residuals, key=lambda k: [str(v) for v in k])]
 
 
 def rows_of_key(cells: pd.DataFrame, key: Key) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""The records of a calibration file, schema inferometer/calibration/1. Unknown is null, never 0.
+"""The records of a calibration file, schema inferometer/calibration/2. Unknown is null, never 0.
 
 Times are in µs, sizes in bytes (nccl-tests' convention), bandwidths in GB/s = 1e9 bytes/s of bus bandwidth, errors
 are fractions.
@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, model_validator
 
-SCHEMA: Literal["inferometer/calibration/1"] = "inferometer/calibration/1"
+SCHEMA: Literal["inferometer/calibration/2"] = "inferometer/calibration/2"
 
 Status = Literal["fitted", "fixed_prior", "tied", "not_identified", "at_bound"]
 Verdict = Literal["ok", "usable_with_care", "unsuitable_for_calibration"]
@@ -257,7 +257,7 @@ class PaperProjection(Record):
     max_rel_dev_vs_full_model: FiniteFloat | None
 
 
-class Model(Record):
+class NetworkLaw(Record):
     """The law of one key. fit is null for published constants, which nobody fitted to anything that is known here."""
 
     target: Target

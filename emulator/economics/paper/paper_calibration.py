@@ -74,11 +74,11 @@ def _calibration(created: str, models: list[Document], where: str, library: str)
                     "figures by which NCCL ranks algorithms, and a datasheet: not measurements (docs/calibrations.md)"
                 ],
             },
-            "models": models,
+            "network_laws": models,
             "not_fitted": [],
-            "compute": [],
-            "skew": [],
-            "not_measured": {"compute": "not part of these constants", "skew": "not part of these constants"},
+            "compute_laws": [],
+            "in_step_laws": [],
+            "not_measured": {"compute": "not part of these constants", "in_step": "not part of these constants"},
             "launch_floor": [],
             "cells": [],
         }

@@ -14,7 +14,7 @@ from inferometer.emulator.economics.pricing.network import CollectiveTime
 
 if TYPE_CHECKING:
     from inferometer.emulator.calibrate.evaluate.calibration import Calibration
-    from inferometer.emulator.calibrate.schema.records import Model
+    from inferometer.emulator.calibrate.schema.records import NetworkLaw
 
 #: An all_reduce of a buffer that is zero where other ranks' parts go does the work of these.
 DONE_BY_ALL_REDUCE = frozenset({"all_gather", "reduce_scatter"})
@@ -31,23 +31,23 @@ class CalibrationNetwork:
         self._calibration = calibration
         self._key = dict(key or {})
         self._bits = bits
-        self._law: dict[str, Model] = {}
+        self._law: dict[str, NetworkLaw] = {}
 
     @property
     def name(self) -> str:
-        backends = sorted({m.target.backend for m in self._calibration.models if m.target.backend})
+        backends = sorted({m.target.backend for m in self._calibration.network_laws if m.target.backend})
         return f"calibration {self._calibration.id[:12]} ({', '.join(backends) or 'backend unknown'})"
 
-    def law(self, collective: str) -> Model:
+    def law(self, collective: str) -> NetworkLaw:
         """The law that prices a collective. Raises InputError if the calibration has none, or several that match.
 
         An all_gather or reduce_scatter that was not measured is priced as an all_reduce of as many bytes.
         """
         if collective not in self._law:
-            measured = {m.target.collective for m in self._calibration.models}
+            measured = {m.target.collective for m in self._calibration.network_laws}
             stands_in = collective in DONE_BY_ALL_REDUCE and collective not in measured and "all_reduce" in measured
             name = "all_reduce" if stands_in else collective
-            self._law[collective] = self._calibration.model(name, **self._width_of(name), **self._key)
+            self._law[collective] = self._calibration.law(name, **self._width_of(name), **self._key)
         return self._law[collective]
 
     def time(self, collective: str, bytes: ArrayLike, ranks: ArrayLike, nodes: ArrayLike) -> CollectiveTime:
@@ -93,6 +93,6 @@ class CalibrationNetwork:
     def _width_of(self, collective: str) -> dict[str, str]:
         if "dtype" in self._key:
             return {}
-        dtypes = {m.target.dtype for m in self._calibration.models if m.target.collective == collective}
+        dtypes = {m.target.dtype for m in self._calibration.network_laws if m.target.collective == collective}
         fitting = sorted(d for d in dtypes if d is not None and WIDTH_BITS.get(d) == self._bits)
         return {"dtype": fitting[0]} if fitting else {}

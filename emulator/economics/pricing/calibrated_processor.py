@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from inferometer.emulator.calibrate.evaluate.residuals import matmuls_seen, sizes_seen
+from inferometer.emulator.calibrate.evaluate.residuals import matmul_residuals, size_residuals
 from inferometer.emulator.calibrate.laws.compute import line_us, matmul_us, several_share
 from inferometer.emulator.calibrate.schema.compute_records import ComputeLaw, ComputeTarget
 from inferometer.emulator.economics.pricing.accelerator import Accelerator
@@ -42,7 +42,7 @@ class CalibrationProcessor:
     def __init__(self, calibration: Calibration, key: Mapping[str, Any] | None = None) -> None:
         self._id = calibration.id[:12]
         asked = {name: value for name, value in (key or {}).items() if name in KEYS}
-        laws = [law for law in calibration.compute if all(getattr(law.target, k) == v for k, v in asked.items())]
+        laws = [law for law in calibration.compute_laws if all(getattr(law.target, k) == v for k, v in asked.items())]
         if not laws:
             wanted = ", ".join(f"{name}={value}" for name, value in asked.items())
             why = calibration.not_measured.get("compute") or f"none of its laws has {wanted or 'anything'}"
@@ -55,9 +55,9 @@ class CalibrationProcessor:
                 )
         self._laws: dict[LawKey, ComputeLaw] = {}
         for law in laws:
-            self._laws[law.target.dtype, law.target.at_once, law.sharded, law.op, law.after, law.before] = law
-        self._matmuls = {id(law): matmuls_seen(law) for law in laws}
-        self._sizes = {id(law): sizes_seen(law) for law in laws}
+            self._laws[law.target.dtype, law.target.concurrent_ranks, law.sharded, law.kind, law.predecessors, law.op] = law
+        self._matmuls = {id(law): matmul_residuals(law) for law in laws}
+        self._sizes = {id(law): size_residuals(law) for law in laws}
         self.notes: dict[str, None] = {}
         """In words, where what was priced so far leaves what was measured."""
 
@@ -83,7 +83,7 @@ class CalibrationProcessor:
         own: Size
         lead: Size = 0.0
         if after:
-            way = self._on_way(place, "between", after, op.name)
+            way = self._on_way(place, "glue", after, op.name)
             lead = shared * self._line_us(way, entering(op, precision) | tokens)
         surface = self._law(place, "matmul")
         if op.kind == "matmul":
@@ -109,12 +109,12 @@ class CalibrationProcessor:
     def begin_s(self, precision: Precision, state: State) -> Size:
         """What the engine does before the first operation of a step."""
         place, shared = self._place(precision, state)
-        return shared * self._line_us(self._on_way(place, "between", (), BEGIN), {"tokens": state.tokens}) * US
+        return shared * self._line_us(self._on_way(place, "glue", (), BEGIN), {"tokens": state.tokens}) * US
 
     def end_s(self, logits_bytes: Size, precision: Precision, state: State, after: Sequence[str]) -> Size:
         """The choice of tokens from logits; nothing where there are none."""
         place, shared = self._place(precision, state)
-        way = self._on_way(place, "between", after, END)
+        way = self._on_way(place, "glue", after, END)
         chosen = self._line_us(way, {"activation_bytes": logits_bytes, "tokens": state.tokens})
         return np.where(np.asarray(logits_bytes) > 0, shared * chosen * US, 0.0)
 
@@ -147,12 +147,12 @@ class CalibrationProcessor:
         bits = widths.pop()
         return Precision(bits, bits, bits)
 
-    def relative_error(self, precision: Precision, at_once: int) -> float | None:
+    def relative_error(self, precision: Precision, concurrent_ranks: int) -> float | None:
         """How far the laws may be off at 95 %, as a fraction; None where nothing says so.
 
         By the matmuls of whole steps of models they had not seen (nine in ten of them), and between launches.
         """
-        place, _ = self._place(precision, State(at_once))
+        place, _ = self._place(precision, State(concurrent_ranks))
         surface = self._law(place, "matmul")
         rate = (surface.rates or {})["memory_gb_per_s"]
         steps = surface.fit.whole_steps
@@ -174,17 +174,17 @@ class CalibrationProcessor:
                 f"not with {asked} bits: give these widths, or an --accelerator"
             )
         levels = sorted({level for dtype, level, *_ in self._laws if dtype == fitting[0]})
-        level = next((level for level in levels if level >= state.at_once), levels[-1])
-        if state.at_once > level:
+        level = next((level for level in levels if level >= state.concurrent_ranks), levels[-1])
+        if state.concurrent_ranks > level:
             self._note(
-                f"{state.at_once} ranks of a node compute, but no more than {level} at once were measured: taken to share"
+                f"{state.concurrent_ranks} ranks of a node compute, but no more than {level} at once were measured: taken to share"
             )
         place = fitting[0], level, state.sharded
         if state.sharded and not any(key[:3] == place for key in self._laws):
             self._note(
                 f"no sharded model was probed on {level} ranks at once: after a collective it is priced as in a whole one"
             )
-        return place, max(1.0, state.at_once / level)
+        return place, max(1.0, state.concurrent_ranks / level)
 
     def _law(self, place: Place, op: str) -> ComputeLaw:
         """Of this kind of operation; where no sharded model was probed, of whole ones."""
@@ -210,18 +210,18 @@ class CalibrationProcessor:
 
     def _line_us(self, law: ComputeLaw, sizes: dict[str, Size]) -> Size:
         """By the line, and by how what was measured near departs from it."""
-        seen = self._sizes[id(law)]
-        return line_us(law, sizes) * (1.0 if seen is None else seen.ratio(**sizes))
+        residuals = self._sizes[id(law)]
+        return line_us(law, sizes) * (1.0 if residuals is None else residuals.ratio(**sizes))
 
     def _in_model(self, surface: ComputeLaw, op: Compute, sharded: bool) -> Size:
         """The time of a matmul in a model over that by its surface."""
-        seen = self._matmuls[id(surface)]
-        if seen is None or op.matmul is None:
+        residuals = self._matmuls[id(surface)]
+        if residuals is None or op.matmul is None:
             return 1.0
         rows, inner, outer = op.matmul
         each = np.maximum(np.asarray(rows) / np.maximum(op.matrices, 1e-12), 1.0)
         several = several_share(surface, each, inner, outer, op.routed)
-        return seen.ratio(each, inner, outer, np.asarray(op.matrices) != 1, sharded, several)
+        return residuals.ratio(each, inner, outer, np.asarray(op.matrices) != 1, sharded, several)
 
     def _note_matmul(self, law: ComputeLaw, op: Compute) -> None:
         assert op.matmul is not None and law.inner and law.outer

@@ -10,14 +10,14 @@ import numpy as np
 
 from inferometer.emulator.economics.pricing.network import Network
 from inferometer.emulator.economics.pricing.processor import ComputeTime, Processor, State
-from inferometer.emulator.workload.program import Collective, Compute, Op, Program, Size, Stage, logits_bytes, way_on
+from inferometer.emulator.workload.program import Collective, Compute, Op, Program, Size, Stage, logits_bytes, predecessors
 
 
 @dataclass(frozen=True)
 class Terms:
     """The terms of a step's time, in seconds: token latency = kernels + network + max(memory, arithmetic).
 
-    Where they are measured, two more: skew_s, what collectives take in a step beyond their isolated time; compute_s, what
+    Where they are measured, two more: in_step_s, what collectives take in a step beyond their isolated time; compute_s, what
     computations really take beyond kernel_s, which then counts instead of the larger of memory and arithmetic.
     """
 
@@ -26,14 +26,14 @@ class Terms:
     network_bandwidth_s: Size = 0.0
     memory_s: Size = 0.0
     arithmetic_s: Size = 0.0
-    skew_s: Size | None = None
+    in_step_s: Size | None = None
     compute_s: Size | None = None
 
     @property
     def total_s(self) -> Size:
         roof = np.maximum(self.memory_s, self.arithmetic_s) if self.compute_s is None else self.compute_s
-        skew = 0.0 if self.skew_s is None else self.skew_s
-        return self.kernel_s + self.network_latency_s + self.network_bandwidth_s + skew + roof
+        in_step = 0.0 if self.in_step_s is None else self.in_step_s
+        return self.kernel_s + self.network_latency_s + self.network_bandwidth_s + in_step + roof
 
     def __add__(self, other: Terms) -> Terms:
         sums: dict[str, Any] = {f.name: _sum(getattr(self, f.name), getattr(other, f.name)) for f in fields(Terms)}
@@ -49,23 +49,25 @@ def _sum(one: Size | None, other: Size | None) -> Size | None:
     return other if one is None else one if other is None else one + other
 
 
-class StepSkew(Protocol):
+class InStepOverhead(Protocol):
     """What collectives take in a step beyond their isolated time."""
 
-    def skew_s(self, collective: str, bytes: Size, ranks: int, nodes: int, apart_s: Size, isolated_s: Size) -> Size | None:
-        """Seconds beyond isolated_s, apart_s seconds of computing after the last collective; None where nothing is known."""
+    def in_step_s(
+        self, collective: str, bytes: Size, ranks: int, nodes: int, compute_gap_s: Size, isolated_s: Size
+    ) -> Size | None:
+        """Seconds beyond isolated_s, compute_gap_s seconds of computing after the last collective; None where nothing is known."""
         ...
 
 
 def price(
-    program: Program, processor: Processor, network: Network, at_once: int, skew: StepSkew | None = None
+    program: Program, processor: Processor, network: Network, concurrent_ranks: int, in_step: InStepOverhead | None = None
 ) -> list[Terms]:
-    """The terms of each stage for one micro-batch. at_once: ranks of a node that compute at the same time.
+    """The terms of each stage for one micro-batch. concurrent_ranks: ranks of a node that compute at the same time.
 
     Every computation is one kernel: kernel_s is not hidden by the work of the one before. Each collective costs what the
-    network says for its own kind, bytes, ranks, nodes, and, where its skew is known, for the time since the one before.
+    network says for its own kind, bytes, ranks, nodes, and, where its in-step overhead is known, for the time since the one before.
     """
-    stages = (priced_ops(program, stage, processor, network, at_once, skew) for stage in program.stages)
+    stages = (priced_ops(program, stage, processor, network, concurrent_ranks, in_step) for stage in program.stages)
     return [sum((priced.terms for priced in ops), Terms()) for ops in stages]
 
 
@@ -82,29 +84,34 @@ class PricedOp:
 
 
 def priced_ops(
-    program: Program, stage: Stage, processor: Processor, network: Network, at_once: int, skew: StepSkew | None = None
+    program: Program,
+    stage: Stage,
+    processor: Processor,
+    network: Network,
+    concurrent_ranks: int,
+    in_step: InStepOverhead | None = None,
 ) -> Iterator[PricedOp]:
     """One stage's operations for one micro-batch, in the order of execution. Arguments as of `price`."""
     precision = program.precision
-    apart: Size = 0.0
-    state = State(at_once, any(isinstance(op, Collective) and op.axis != "pp" for op in stage), program.tokens)
-    come: list[str] = []
+    step_breakdown: Size = 0.0
+    state = State(concurrent_ranks, any(isinstance(op, Collective) and op.axis != "pp" for op in stage), program.tokens)
+    previous: list[str] = []
     for segment in stage.segments:
-        end = _come(come, segment.ops)
+        end = _previous(previous, segment.ops)
         # Of a run of layers, all but the first follow their like.
-        come = end if segment.repeat > 1 else come
+        previous = end if segment.repeat > 1 else previous
         times: list[ComputeTime | None] = []
         for op in segment.ops:
-            times.append(processor.time(op, precision, state, come) if isinstance(op, Compute) else None)
-            come = _come(come, [op])
-        come = end
+            times.append(processor.time(op, precision, state, previous) if isinstance(op, Compute) else None)
+            previous = _previous(previous, [op])
+        previous = end
         busy = [0.0 if time is None else time.total_s for time in times]
         ends_at = max((at for at, time in enumerate(times) if time is None), default=-1)
-        since = apart if ends_at < 0 or segment.repeat == 1 else sum(busy[ends_at + 1 :], 0.0)
+        since = step_breakdown if ends_at < 0 or segment.repeat == 1 else sum(busy[ends_at + 1 :], 0.0)
         for op, time, seconds in zip(segment.ops, times, busy):
             since = since + seconds
             if isinstance(op, Collective):
-                yield PricedOp(op, times_over(segment.repeat, _collective(op, network, skew, since)))
+                yield PricedOp(op, times_over(segment.repeat, _collective(op, network, in_step, since)))
                 since = 0.0
             else:
                 assert time is not None
@@ -115,17 +122,17 @@ def priced_ops(
                     compute_s=time.roof_s,
                 )
                 yield PricedOp(op, times_over(segment.repeat, terms), segment.repeat * time.lead_s)
-        apart = apart + segment.repeat * sum(busy, 0.0) if ends_at < 0 else since
+        step_breakdown = step_breakdown + segment.repeat * sum(busy, 0.0) if ends_at < 0 else since
     around = processor.begin_s(precision, state) / program.micro_batches
-    around = around + processor.end_s(logits_bytes(stage, precision), precision, state, come)
+    around = around + processor.end_s(logits_bytes(stage, precision), precision, state, previous)
     yield PricedOp(None, Terms(around), around)
 
 
-def _come(come: Sequence[str], ops: Sequence[Op]) -> list[str]:
+def _previous(previous: Sequence[str], ops: Sequence[Op]) -> list[str]:
     """The last computation and the collectives since, ops after come."""
     for op in ops:
-        come = way_on(come, op.name, computes=isinstance(op, Compute))
-    return list(come)
+        previous = predecessors(previous, op.name, computes=isinstance(op, Compute))
+    return list(previous)
 
 
 def times_over(count: int, terms: Terms) -> Terms:
@@ -133,8 +140,12 @@ def times_over(count: int, terms: Terms) -> Terms:
     return Terms(**{name: count * value for name, value in terms.as_dict().items()})
 
 
-def _collective(op: Collective, network: Network, skew: StepSkew | None, apart_s: Size) -> Terms:
+def _collective(op: Collective, network: Network, in_step: InStepOverhead | None, compute_gap_s: Size) -> Terms:
     time = network.time(op.collective, op.bytes, op.ranks, op.nodes)
     isolated_s = time.latency_s + time.bandwidth_s
-    more = None if skew is None else skew.skew_s(op.collective, op.bytes, op.ranks, op.nodes, apart_s, isolated_s)
-    return Terms(network_latency_s=time.latency_s, network_bandwidth_s=time.bandwidth_s, skew_s=more)
+    more = (
+        None
+        if in_step is None
+        else in_step.in_step_s(op.collective, op.bytes, op.ranks, op.nodes, compute_gap_s, isolated_s)
+    )
+    return Terms(network_latency_s=time.latency_s, network_bandwidth_s=time.bandwidth_s, in_step_s=more)

@@ -36,11 +36,11 @@ class ComputeTime:
 
 
 class State(NamedTuple):
-    """What a rank computes among. at_once: ranks of a node that compute at the same time; sharded: with collectives between
+    """What a rank computes among. concurrent_ranks: ranks of a node that compute at the same time; sharded: with collectives between
     its computations, after which core and caches are cold; tokens: of the step (Program), as the more there are, the longer
     ago is what comes once a step."""
 
-    at_once: int = 1
+    concurrent_ranks: int = 1
     sharded: bool = False
     tokens: Size = 1
 

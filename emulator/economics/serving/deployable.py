@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from inferometer.emulator.economics.pricing.accelerator import Accelerator
 from inferometer.emulator.economics.pricing.network import Network
-from inferometer.emulator.economics.pricing.price import StepSkew, Terms, price
+from inferometer.emulator.economics.pricing.price import InStepOverhead, Terms, price
 from inferometer.emulator.economics.pricing.processor import Datasheet, Processor
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.workload.build import build
@@ -89,7 +89,7 @@ class StepTime:
 class Deployment:
     """A model on a number of accelerators under one layout, ready to be asked for batches.
 
-    processor: what computing costs there, the accelerator's datasheet if None; skew: what collectives take more in a step.
+    processor: what computing costs there, the accelerator's datasheet if None; in-step overhead: what collectives take more in a step.
     """
 
     shape: Shape
@@ -100,7 +100,7 @@ class Deployment:
     routing: Routing = "random"
     memory_reserve: float = MEMORY_RESERVE
     processor: Processor | None = None
-    skew: StepSkew | None = None
+    in_step: InStepOverhead | None = None
 
     def __post_init__(self) -> None:
         check_nodes(self.layout, self.accelerator.node_size)
@@ -167,8 +167,8 @@ class Deployment:
 
     def _price(self, step: Step, micro_batches: Array) -> list[Terms]:
         processor = self.processor or Datasheet(self.accelerator)
-        at_once = min(self.layout.gpus, self.accelerator.node_size)
-        return price(self._program(step, micro_batches), processor, self.network, at_once, self.skew)
+        concurrent_ranks = min(self.layout.gpus, self.accelerator.node_size)
+        return price(self._program(step, micro_batches), processor, self.network, concurrent_ranks, self.in_step)
 
     def _program(self, step: Step, micro_batches: Array) -> Program:
         return build(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from inferometer.emulator.economics.pricing.calibrated_in_step import CalibrationSkew
+from inferometer.emulator.economics.pricing.calibrated_in_step import CalibrationInStep
 from inferometer.emulator.economics.pricing.calibrated_network import CalibrationNetwork
 from inferometer.emulator.economics.pricing.calibrated_processor import CalibrationProcessor
 from inferometer.emulator.economics.pricing.constants import ConstantNetwork
@@ -82,8 +82,8 @@ def answer(request: Request, *, batch: int, layout: Layout | None = None, gpus: 
     scenario.check_fit(chosen, batch)
     if not np.isfinite(scenario.time(chosen, batch).token_latency_s):
         raise _undetermined(scenario, chosen)
-    for source in (scenario.processor, scenario.skew):
-        if isinstance(source, CalibrationProcessor | CalibrationSkew):
+    for source in (scenario.processor, scenario.in_step):
+        if isinstance(source, CalibrationProcessor | CalibrationInStep):
             source.notes.clear()  # those of layouts that were tried and not chosen
     found = scenario.predict(chosen, batch)
     if not isinstance(network, CalibrationNetwork):
@@ -91,7 +91,7 @@ def answer(request: Request, *, batch: int, layout: Layout | None = None, gpus: 
     interval, notes = latency_interval(scenario, chosen, batch, network)
     constants = None
     if scenario.processor is None:  # of a measured machine's links only the laws say how fast they are
-        paper = replace(scenario, network=ConstantNetwork(scenario.accelerator), skew=None)
+        paper = replace(scenario, network=ConstantNetwork(scenario.accelerator), in_step=None)
         constants = float(paper.time(chosen, batch).token_latency_s)
     return replace(
         found,

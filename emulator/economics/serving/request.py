@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from inferometer.emulator.calibrate.evaluate.builtin import computed
 from inferometer.emulator.economics.pricing.accelerator import Accelerator
 from inferometer.emulator.economics.pricing.accelerators import load_accelerator
-from inferometer.emulator.economics.pricing.calibrated_in_step import CalibrationSkew
+from inferometer.emulator.economics.pricing.calibrated_in_step import CalibrationInStep
 from inferometer.emulator.economics.pricing.calibrated_network import CalibrationNetwork
 from inferometer.emulator.economics.pricing.constants import ConstantNetwork, RingNetwork
 from inferometer.emulator.economics.pricing.measured import measured_machine
@@ -74,7 +74,7 @@ class Request:
             self.memory_reserve,
             speculation,
             processor,
-            None if calibration is None else CalibrationSkew(calibration, self.key),
+            None if calibration is None else CalibrationInStep(calibration, self.key),
         )
 
 

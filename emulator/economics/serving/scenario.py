@@ -8,7 +8,7 @@ import numpy as np
 
 from inferometer.emulator.economics.pricing.accelerator import Accelerator
 from inferometer.emulator.economics.pricing.network import Network
-from inferometer.emulator.economics.pricing.price import StepSkew
+from inferometer.emulator.economics.pricing.price import InStepOverhead
 from inferometer.emulator.economics.pricing.processor import Processor
 from inferometer.emulator.economics.serving.deployable import MEMORY_RESERVE, Deployment, Load, StepTime, fastest
 from inferometer.emulator.economics.serving.layouts import divides
@@ -57,7 +57,7 @@ class Timing:
 class Scenario:
     """A model on a kind of accelerator and network, under a load.
 
-    processor, skew: as a Deployment has them.
+    processor, in-step overhead: as a Deployment has them.
     """
 
     shape: Shape
@@ -69,7 +69,7 @@ class Scenario:
     memory_reserve: float = MEMORY_RESERVE
     speculation: Speculation | None = None
     processor: Processor | None = None
-    skew: StepSkew | None = None
+    in_step: InStepOverhead | None = None
 
     def __post_init__(self) -> None:
         if self.speculation is not None and self.load.interleave:
@@ -88,7 +88,7 @@ class Scenario:
             self.routing,
             self.memory_reserve,
             self.processor,
-            self.skew,
+            self.in_step,
         )
 
     def time(self, layout: Layout, batch: Size) -> Timing:

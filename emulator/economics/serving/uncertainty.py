@@ -6,7 +6,7 @@ from collections import defaultdict
 
 import numpy as np
 
-from inferometer.emulator.economics.pricing.calibrated_in_step import CalibrationSkew
+from inferometer.emulator.economics.pricing.calibrated_in_step import CalibrationInStep
 from inferometer.emulator.economics.pricing.calibrated_network import CalibrationNetwork
 from inferometer.emulator.economics.pricing.calibrated_processor import CalibrationProcessor
 from inferometer.emulator.economics.pricing.processor import Processor
@@ -25,11 +25,11 @@ def latency_interval(
     """
     program = scenario.deployment(layout).decode_program(batch, scenario.load)
     timing = scenario.time(layout, batch)
-    terms, at_once = timing.step.terms, min(layout.gpus, scenario.accelerator.node_size)
+    terms, concurrent_ranks = timing.step.terms, min(layout.gpus, scenario.accelerator.node_size)
     computing = float(terms.kernel_s + (0.0 if terms.compute_s is None else terms.compute_s))
-    found, notes = deviations(program, network, scenario.processor, at_once, computing)
-    for source in (scenario.processor, scenario.skew):
-        if isinstance(source, CalibrationProcessor | CalibrationSkew):
+    found, notes = deviations(program, network, scenario.processor, concurrent_ranks, computing)
+    for source in (scenario.processor, scenario.in_step):
+        if isinstance(source, CalibrationProcessor | CalibrationInStep):
             notes |= source.notes
     if found is None:
         return None, list(notes)
@@ -45,7 +45,7 @@ def beyond(program: Program, network: CalibrationNetwork) -> dict[str, None]:
 
 
 def deviations(
-    program: Program, network: CalibrationNetwork, processor: Processor | None, at_once: int, computing_s: float
+    program: Program, network: CalibrationNetwork, processor: Processor | None, concurrent_ranks: int, computing_s: float
 ) -> tuple[tuple[float, float] | None, dict[str, None]]:
     """How far below and above a program's summed time the truth may lie at 95 %, in seconds, with notes.
 
@@ -70,7 +70,7 @@ def deviations(
             below[op.collective] += count * (middle - low)
             above[op.collective] += count * (high - middle)
     if isinstance(processor, CalibrationProcessor):
-        share = processor.relative_error(program.precision, at_once)
+        share = processor.relative_error(program.precision, concurrent_ranks)
         unknown = unknown or ("the laws of computing" if share is None else "")
         below["compute"] = above["compute"] = computing_s * (share or 0.0)
     if unknown:

@@ -31,11 +31,18 @@ def line_us(op: str, sizes: dict[str, float]) -> float:
 
 
 def probes(
-    *, noise: float, launches: int = 3, seed: int = 0, at_once: int = 1, slower: float = 1.0, dtype: str = "float32"
+    *, noise: float, launches: int = 3, seed: int = 0, concurrent_ranks: int = 1, slower: float = 1.0, dtype: str = "float32"
 ) -> pd.DataFrame:
     """Rows as measure.probe_table has them; every launch is off by a factor of its own, of standard deviation noise."""
     rng = np.random.default_rng(seed)
-    about = {"backend": "gloo", "device": "cpu", "dtype": dtype, "scheduler": "rr", "threads": 1, "at_once": at_once}
+    about = {
+        "backend": "gloo",
+        "device": "cpu",
+        "dtype": dtype,
+        "scheduler": "rr",
+        "threads": 1,
+        "concurrent_ranks": concurrent_ranks,
+    }
     rows = []
     for launch in range(launches):
         off = slower * np.exp(noise * rng.standard_normal())
@@ -95,5 +102,5 @@ def _models() -> list[dict]:
             found.append({**probe, **down, **moved, "us": matmul_us(batch, inner * outer)})
             for name, (o, per_byte) in BETWEEN.items():
                 us = o + per_byte * moved["activation_bytes"]
-                found.append({**probe, "op": name, "after": "ffn.up", "kind": "between", **moved, "us": us})
+                found.append({**probe, "op": name, "predecessors": "ffn.up", "kind": "glue", **moved, "us": us})
     return found

@@ -55,7 +55,7 @@ def test_it_is_of_the_schema_and_says_where_it_comes_from(name):
     assert about["kind"] == ("published" if name in PUBLISHED else "imported")
     text = (ROOT / "configs" / "calibrations" / f"{name}.json").read_text()
     assert len(text) < 300_000 and "shared" not in text and "/work" not in text
-    for model in calibration.models:
+    for model in calibration.network_laws:
         if name in FITTED:
             assert model.fit is not None and model.fit.cv.sizes.median is not None
             assert model.target.launch_mode == ("graph" if name.endswith(ENGINES) else "stream")
@@ -63,7 +63,7 @@ def test_it_is_of_the_schema_and_says_where_it_comes_from(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_times_are_positive_and_grow_with_size_where_it_was_measured(name):
-    for model in built_in(name).models:
+    for model in built_in(name).network_laws:
         low, high = model.domain.bytes
         sizes = np.geomspace(max(low, 1), high, 40)
         where = {(c.ranks, c.nodes) for c in built_in(name).cells if c.target == model.target} or {(2, 1), (8, 1), (64, 8)}
@@ -75,7 +75,7 @@ def test_times_are_positive_and_grow_with_size_where_it_was_measured(name):
 @pytest.mark.parametrize("name", FITTED)
 def test_laws_agree_with_the_cells_as_the_file_says(name):
     calibration = built_in(name)
-    for model in calibration.models:
+    for model in calibration.network_laws:
         cells = [c for c in calibration.cells if c.target == model.target]
         n, r, N, us = (np.array(v) for v in zip(*((c.bytes, c.ranks, c.nodes, c.us.median) for c in cells)))
         errors = np.abs(predict_us(model, n, r, N) / us - 1)
@@ -86,7 +86,7 @@ def test_laws_agree_with_the_cells_as_the_file_says(name):
 @pytest.mark.parametrize("name", FITTED)
 def test_most_cells_are_within_the_interval_of_their_law(name):
     calibration = built_in(name)
-    for model in calibration.models:
+    for model in calibration.network_laws:
         cells = [c for c in calibration.cells if c.target == model.target]
         n, r, N, us = (np.array(v) for v in zip(*((c.bytes, c.ranks, c.nodes, c.us.median) for c in cells)))
         low, high = calibration.interval_s(model.target.collective, n, r, N)
@@ -97,7 +97,7 @@ def test_the_papers_constants_are_the_papers():
     calibration = built_in("paper-2025")
     assert calibration.time_s("all_reduce", 1, 16, 2) == pytest.approx((6.8 + 1.2 * 7 + 10) * 1e-6)
     assert calibration.time_s("all_reduce", 225e9, 2, 1) == pytest.approx(1.0, rel=1e-4)
-    for model in calibration.models:
+    for model in calibration.network_laws:
         expected = paper_parameters(model.target.collective)
         assert {name: p.value for name, p in model.params.items()} == {name: expected[name] for name in model.params}
         assert {p.status for p in model.params.values()} == {"fixed_prior"}
@@ -125,7 +125,7 @@ def test_an_engines_own_kernel_hardly_depends_on_ranks():
 def test_polaris_tells_a_plus_3b_and_the_plugin_from_tcp():
     slopes = {}
     for name in ("polaris-tuned", "polaris-tcp"):
-        model = built_in(name).model("all_reduce")
+        model = built_in(name).law("all_reduce")
         assert model.paper_projection.t_reduce_us.base is None
         assert model.paper_projection.identifiable_combinations[0].expr == "a + 3·b"
         times = built_in(name).time_s("all_reduce", 8, np.array([8, 32]), np.array([2, 8]))
@@ -197,7 +197,7 @@ def test_the_recipe_makes_the_file_again():
     again = recipes_module()
     made = again.fitted(again.recipes()["h100-vllm"])
     kept = built_in("h100-vllm")
-    assert [m.form for m in made.models] == [m.form for m in kept.models]
+    assert [m.form for m in made.network_laws] == [m.form for m in kept.network_laws]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         times = [c.time_s("all_reduce", np.geomspace(512, 1 << 20, 12), 8) for c in (made, kept)]

@@ -52,7 +52,7 @@ def test_any_design_gives_a_file_that_answers_for_its_cells(make, collective, la
         warnings.simplefilter("error")
         times = calibration.time_s(collective, cells["bytes"], cells["ranks"], cells["nodes"])
     assert np.isfinite(times).all() and (times > 0).all()
-    model = calibration.model(collective)
+    model = calibration.law(collective)
     for parameter in model.params.values():
         if parameter.value is None:
             assert parameter.status in ("not_identified", "at_bound") and parameter.reason

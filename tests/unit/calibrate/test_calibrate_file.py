@@ -30,7 +30,7 @@ def test_round_trip(calibration, tmp_path):
     assert load_calibration(path) == calibration
     assert [p.name for p in tmp_path.iterdir()] == ["cal.json"]
     document = json.loads(path.read_text())
-    assert document["schema"] == "inferometer/calibration/1"
+    assert document["schema"] == "inferometer/calibration/2"
     assert document["id"] == content_id(document) and len(document["id"]) == 64
 
 
@@ -46,14 +46,14 @@ def test_the_file_obeys_the_schema_it_ships_with(calibration, tmp_path):
     validator = jsonschema.Draft202012Validator(schema)
     document = json.loads(to_json(calibration))
     assert list(validator.iter_errors(document)) == []
-    document["models"][0]["surprise"] = 1
+    document["network_laws"][0]["surprise"] = 1
     assert any("surprise" in error.message for error in validator.iter_errors(document))
     write_schema(tmp_path / "again.json")
     assert (tmp_path / "again.json").read_text() == SCHEMA_FILE.read_text(), "run write_schema() and commit the file"
 
 
 def test_unknown_is_null_with_a_reason(calibration):
-    model = calibration.model("all_reduce", timing="isolated")
+    model = calibration.law("all_reduce", timing="isolated")
     c = model.params["c"]
     assert (c.value, c.ci95, c.status) == (None, None, "not_identified") and "one node" in c.reason
     a = model.params["a"]
@@ -66,17 +66,17 @@ def test_unknown_is_null_with_a_reason(calibration):
 
 
 def test_the_projection_names_what_it_cannot_say(calibration):
-    projection = calibration.model("all_reduce", timing="isolated").paper_projection
+    projection = calibration.law("all_reduce", timing="isolated").paper_projection
     assert projection.t_reduce_us.base == pytest.approx(120, rel=0.3)
     assert projection.t_reduce_us.per_log2_node is None
     assert "one node" in projection.reasons["per_log2_node"]
     assert projection.ci95["base"][0] < projection.t_reduce_us.base < projection.ci95["base"][1]
     assert projection.max_rel_dev_vs_full_model == 0
-    assert calibration.model("barrier").paper_projection.reasons["intra_bw_GBs"] == "this collective has no such term"
+    assert calibration.law("barrier").paper_projection.reasons["intra_bw_GBs"] == "this collective has no such term"
 
 
 def test_null_rows_are_the_floor_and_have_no_law(calibration, cells):
-    assert "null" not in {m.target.collective for m in calibration.models}
+    assert "null" not in {m.target.collective for m in calibration.network_laws}
     floors = {f.ranks: f for f in calibration.launch_floor}
     assert sorted(floors) == [2, 4]
     of_two = cells[(cells["collective"] == "null") & (cells["ranks"] == 2)]
@@ -84,7 +84,7 @@ def test_null_rows_are_the_floor_and_have_no_law(calibration, cells):
 
 
 def test_fewer_than_three_launches_give_only_the_within_launch_interval(cells, make):
-    model = make(cells[cells["launch"] < 2]).model("all_reduce", timing="isolated")
+    model = make(cells[cells["launch"] < 2]).law("all_reduce", timing="isolated")
     a = model.params["a"]
     assert a.ci95 is None and a.ci95_reason == "needs 3 launches, has 2"
     assert a.within_launch_ci95[0] < a.value < a.within_launch_ci95[1]
@@ -99,8 +99,8 @@ def test_rows_that_cannot_be_used_are_counted(cells, make):
     spoiled.at[where[2], "flags"] = ["degenerate_size"]
     spoiled.loc[spoiled["collective"] == "barrier", "us"] = 0.0
     made = make(spoiled)
-    assert made.model("all_to_all").fit.n_excluded == {"wrong data": 1, "no time": 1, "degenerate size": 1}
-    assert made.model("all_to_all").fit.n_points == len(where) - 3
+    assert made.law("all_to_all").fit.n_excluded == {"wrong data": 1, "no time": 1, "degenerate size": 1}
+    assert made.law("all_to_all").fit.n_points == len(where) - 3
     assert made.not_fitted[0].target.collective == "barrier"
     assert made.not_fitted[0].n_excluded == {"no time": 6}
     assert made.quality.verdict == "unsuitable_for_calibration"
@@ -111,7 +111,7 @@ def test_imported_cells_without_iterations(cells, make):
     imported = cells[cells["collective"] == "all_to_all"].assign(iterations_us=None, wrong=None, launch=0)
     imported = imported.drop_duplicates(["bytes", "ranks"])
     made = make(imported, kind="imported")
-    a = made.model("all_to_all").params["a"]
+    a = made.law("all_to_all").params["a"]
     assert a.ci95_over == "cells" and a.ci95[0] < a.value < a.ci95[1] and a.within_launch_ci95 is None
     assert made.cells[0].us.p95 is None and made.cells[0].n_eff is None and made.cells[0].between_launch_rsd is None
     assert any("not checked" in reason for reason in made.quality.reasons)
@@ -136,7 +136,7 @@ def test_missing_columns_are_named(cells, make):
 
 def test_not_identified_everywhere_with_two_ranks_of_one_size(make):
     one = synthetic_cells("all_reduce", affine("all_reduce"), TRUTH, [(2, 1)], seed=1, sizes=[65536])
-    model = make(one).model("all_reduce")
+    model = make(one).law("all_reduce")
     assert {p.status for p in model.params.values()} == {"not_identified"}
     only = model.identifiable_combinations[0]
     assert only.expr == "t at 65536 bytes" and only.unit == "us"
@@ -160,19 +160,23 @@ def put(document, path, value):
     [
         (
             ["schema"],
-            "inferometer/calibration/2",
-            "found 'inferometer/calibration/2', expected 'inferometer/calibration/1'",
+            "inferometer/calibration/1",
+            "found 'inferometer/calibration/1', expected 'inferometer/calibration/2'",
         ),
         (["schema"], None, "found None"),
         (["surprise"], 1, "surprise: extra inputs are not permitted"),
-        (["models", 0, "params", "a", "value"], "6.8", r"models\.0\.params\.a\.value: input should be a valid number"),
-        (["models", 0, "params", "a", "status"], "guessed", r"models\.0\.params\.a\.status"),
+        (
+            ["network_laws", 0, "params", "a", "value"],
+            "6.8",
+            r"network_laws\.0\.params\.a\.value: input should be a valid number",
+        ),
+        (["network_laws", 0, "params", "a", "status"], "guessed", r"network_laws\.0\.params\.a\.status"),
         (["cells", 0, "bytes"], 1.5, r"cells\.0\.bytes"),
         (["quality", "verdict"], "fine", r"quality\.verdict"),
-        (["models", 0, "params"], {}, r"models\.0: params: '\w+' is missing, which the law '\w+' has"),
-        (["models", 0, "cov", "dof"], 0, r"models\.0\.cov\.dof: input should be greater than or equal to 1"),
-        (["models", 0, "cov", "scale"], [], r"models\.0\.cov: value error, order, scale and matrix must be"),
-        (["models", 0, "domain", "ranks"], [], r"models\.0\.domain\.ranks"),
+        (["network_laws", 0, "params"], {}, r"network_laws\.0: params: '\w+' is missing, which the law '\w+' has"),
+        (["network_laws", 0, "cov", "dof"], 0, r"network_laws\.0\.cov\.dof: input should be greater than or equal to 1"),
+        (["network_laws", 0, "cov", "scale"], [], r"network_laws\.0\.cov: value error, order, scale and matrix must be"),
+        (["network_laws", 0, "domain", "ranks"], [], r"network_laws\.0\.domain\.ranks"),
     ],
 )
 def test_bad_content_is_refused_by_name(document, tmp_path, path, value, message):
@@ -185,9 +189,9 @@ def test_bad_content_is_refused_by_name(document, tmp_path, path, value, message
 
 
 def test_a_missing_key_is_named(document, tmp_path):
-    del document["models"][0]["domain"]["ranks"]
+    del document["network_laws"][0]["domain"]["ranks"]
     (tmp_path / "bad.json").write_text(json.dumps(document))
-    with pytest.raises(InputError, match=r"models\.0\.domain\.ranks: field required"):
+    with pytest.raises(InputError, match=r"network_laws\.0\.domain\.ranks: field required"):
         load_calibration(tmp_path / "bad.json")
 
 
@@ -211,6 +215,6 @@ def test_unreadable_and_unwritable_paths(calibration, tmp_path):
 def test_table_has_a_row_per_parameter(calibration):
     table = calibration.table()
     assert isinstance(table, pd.DataFrame)
-    assert len(table) == sum(len(m.params) for m in calibration.models)
+    assert len(table) == sum(len(m.params) for m in calibration.network_laws)
     row = table[(table["collective"] == "all_to_all") & (table["param"] == "b")].iloc[0]
     assert row["low"] < row["value"] < row["high"] and row["unit"] == "us"

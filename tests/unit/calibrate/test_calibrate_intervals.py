@@ -40,7 +40,7 @@ def test_a_launch_of_few_cells_is_not_refitted_alone(make, launches):
     fit = fit_law(law_of("two_protocols", "all_reduce"), points)
     without = fits_without_each_launch(fit, points)
     assert len(without) == launches - 1
-    assert make(cells).models[0].params["B_intra"].value == pytest.approx(2.5, rel=0.3)
+    assert make(cells).network_laws[0].params["B_intra"].value == pytest.approx(2.5, rel=0.3)
     if launches == 3:
         lacking = (set(points.launches) - set(without)).pop()
         reason = f"with launch {lacking} left out, too few cells remain for this law"
@@ -53,7 +53,7 @@ def test_a_launch_of_few_cells_is_not_refitted_alone(make, launches):
 def test_an_estimate_near_0_moves_the_time_by_its_own_deviation(make, value):
     """t = a + b(r−1) with b on the linear scale: up to a + (r−1)(b + t_{0.975} s), down to a, both finite."""
     cells = synthetic_cells("barrier", affine("barrier"), TRUTH, [(2, 1), (4, 1), (8, 1)], seed=1, sizes=[0], launches=4)
-    model = make(cells).model("barrier")
+    model = make(cells).law("barrier")
     assert model.cov.order == ["a", "b"] and model.cov.dof == 3
     a, deviation = model.params["a"].value, 400.0
     near_0 = model.params["b"].model_copy(update={"value": value})

@@ -32,7 +32,7 @@ def polaris(configuration):
     [("cfg4", [2, 8, 256], 10.0, 12.5), ("cfg5", [2, 8, 256, 540], 21.0, 25.0), ("cfg1", [2, 8], 37.0, 42.0)],
 )
 def test_polaris_per_doubling_of_nodes_with_its_interval(make, configuration, nodes, low, high):
-    model = make(polaris(configuration), kind="imported").model("all_reduce")
+    model = make(polaris(configuration), kind="imported").law("all_reduce")
     assert model.domain.nodes == nodes
     c = model.params["c"]
     assert c.status == "fitted" and low <= c.value <= high
@@ -51,7 +51,7 @@ def test_polaris_per_doubling_of_nodes_with_its_interval(make, configuration, no
 def test_polaris_with_four_gpus_per_node_tells_only_a_plus_3b_and_c(make):
     cells = polaris("cfg4")
     assert sorted(set(cells["nodes"])) == [2, 8, 256]
-    model = make(cells, kind="imported").model("all_reduce")
+    model = make(cells, kind="imported").law("all_reduce")
     projection = model.paper_projection
     assert projection.t_reduce_us.base is None and projection.t_reduce_us.per_local_rank is None
     assert "4 ranks per node" in projection.reasons["base"]
@@ -66,7 +66,7 @@ def test_h100_on_one_node(make):
     rows = pd.read_parquet(H100)
     rows = rows[(rows["op_name"] == "all_reduce") & (rows["nccl_dtype"] == "half")]
     cells = rows.assign(bytes=2 * rows["message_size"], us=1000 * rows["latency"], ranks=rows["num_gpus"], nodes=1)
-    model = make(as_cells(cells[cells["bytes"] <= 4096]), kind="imported").model("all_reduce")
+    model = make(as_cells(cells[cells["bytes"] <= 4096]), kind="imported").law("all_reduce")
     latency = model.paper_projection.t_reduce_us
     assert 4.4 < latency.base < 5.0 and 1.5 < latency.per_local_rank < 1.7
     assert latency.per_log2_node is None

@@ -74,24 +74,24 @@ def test_file_and_fit_predict_the_same(calibration, cells):
 
 
 def test_preferences_and_ambiguity(cells, calibration, make):
-    assert calibration.model("all_reduce").target.timing == "isolated"
-    assert calibration.model("all_reduce", timing="pipelined").target.timing == "pipelined"
+    assert calibration.law("all_reduce").target.timing == "isolated"
+    assert calibration.law("all_reduce", timing="pipelined").target.timing == "pipelined"
     two = make(cells[cells["collective"] == "barrier"])
     both = two.model_copy(
         update={
-            "models": [
-                *two.models,
-                *(m.model_copy(update={"target": m.target.model_copy(update={"backend": "mpi"})}) for m in two.models),
+            "network_laws": [
+                *two.network_laws,
+                *(m.model_copy(update={"target": m.target.model_copy(update={"backend": "mpi"})}) for m in two.network_laws),
             ]
         }
     )
-    with pytest.raises(InputError, match=r"several models of 'barrier'.*backend=gloo\|mpi"):
+    with pytest.raises(InputError, match=r"several laws of 'barrier'.*backend=gloo\|mpi"):
         both.time_s("barrier", 0, 2)
     assert both.time_s("barrier", 0, 2, backend="mpi") == two.time_s("barrier", 0, 2)
 
 
 def test_what_is_not_there_is_answered_by_what_is(calibration):
-    with pytest.raises(InputError, match=r"no model of 'all_gather'.*it has all_reduce, all_to_all, barrier, broadcast"):
+    with pytest.raises(InputError, match=r"no law of 'all_gather'.*it has all_reduce, all_to_all, barrier, broadcast"):
         calibration.time_s("all_gather", 1024, 2)
     with pytest.raises(InputError, match=r"with dtype=float16: there is timing=isolated\|pipelined"):
         calibration.time_s("all_reduce", 1024, 2, dtype="float16")
@@ -122,7 +122,7 @@ def test_a_bandwidth_per_rank_count_is_never_carried_to_others(make):
     law = affine_bandwidth_per_ranks("all_reduce", [2, 4, 8])
     truth = {"a": 120.0, "b": 35.0, "c": 1.0, "B_intra@2": 4.0, "B_intra@4": 1.5, "B_intra@8": 0.5, "B_inter": 1.0}
     made = make(synthetic_cells("all_reduce", law, truth, [(2, 1), (4, 1), (8, 1)], seed=0, noise=NO_NOISE))
-    model = made.model("all_reduce")
+    model = made.law("all_reduce")
     assert model.form == "affine_bandwidth_per_ranks"
     assert model.params["B_intra@4"].value == pytest.approx(1.5, rel=1e-3)
     with pytest.warns(NotIdentifiedWarning):
@@ -134,7 +134,7 @@ def test_a_bandwidth_per_rank_count_is_never_carried_to_others(make):
 def test_the_papers_law_does_not_speak_for_nodes_nobody_measured(make):
     slower = {k: v * 3 if k in "abc" else v / 3 for k, v in paper_parameters("all_reduce").items()}
     made = make(synthetic_cells("all_reduce", affine("all_reduce"), slower, [(2, 1), (4, 1), (8, 1)], seed=0))
-    model = made.model("all_reduce")
+    model = made.law("all_reduce")
     assert model.form == "scaled" and model.params["scale"].value == pytest.approx(3, rel=0.15)
     assert model.params["b"].status == "tied" and model.params["c"].status == "not_identified"
     assert model.params["b"].value == pytest.approx(1.2 * model.params["scale"].value, rel=1e-6)

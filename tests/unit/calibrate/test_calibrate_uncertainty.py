@@ -71,7 +71,7 @@ def test_the_parameters_share_of_the_interval_by_hand(make):
     """With one size nothing can be held out over sizes, and t = a + b(r−1) is linear: var t = x' Σ x."""
     cells = synthetic_cells("barrier", affine("barrier"), TRUTH, [(2, 1), (4, 1), (8, 1)], seed=1, sizes=[0], launches=4)
     made = make(cells)
-    model = made.model("barrier")
+    model = made.law("barrier")
     assert model.cov.scale == ["ln", "ln"] and model.cov.order == ["a", "b"]
     a, b = (model.params[name].value for name in "ab")
     slope = np.array([a, 3 * b]) / (a + 3 * b)
@@ -114,7 +114,7 @@ def test_a_law_by_name(make):
 
 
 def test_every_alternative_is_in_the_file_with_its_reason(two):
-    model = two.model("all_reduce")
+    model = two.law("all_reduce")
     found = {a.form: a for a in model.fit.alternatives}
     assert model.form == "two_protocols" and found["two_protocols"].chosen
     assert {"paper", "scaled", "affine", "flat_ring", "smooth", "three_protocols"} <= set(found)

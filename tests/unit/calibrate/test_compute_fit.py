@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from planted_compute import INNER, LARGEST, OUTER, ROWS, line_us, matmul_us, probes
 
-from inferometer.emulator.calibrate.evaluate.residuals import sizes_seen
+from inferometer.emulator.calibrate.evaluate.residuals import size_residuals
 from inferometer.emulator.calibrate.fit.compute import fit_compute
 from inferometer.emulator.calibrate.fit.lines import fit_line
 from inferometer.emulator.calibrate.laws import compute as computelaws
@@ -16,7 +16,7 @@ from inferometer.emulator.calibrate.schema.compute_records import ComputeLaw
 
 def laws(table: pd.DataFrame) -> dict[tuple, ComputeLaw]:
     found = [ComputeLaw.model_validate(document) for document in fit_compute(table)]
-    return {(law.target.at_once, law.op, law.before): law for law in found if law.after is None}
+    return {(law.target.concurrent_ranks, law.kind, law.op): law for law in found if law.predecessors is None}
 
 
 def test_the_surface_holds_the_median_of_the_launches_and_foretells_other_shapes():
@@ -84,10 +84,10 @@ def test_a_line_is_found_again(op):
 
 def test_what_leads_to_an_operation_has_a_line_of_its_own():
     found = laws(probes(noise=0.0))
-    assert found[1, "between", "ffn.down"].params["o"].value == pytest.approx(40.0, rel=0.01)
-    assert found[1, "between", "ffn.norm"].params["o"].value == pytest.approx(10.0, rel=0.01)
-    assert found[1, "between", None].fit.medape > 0.1  # one line for both misses them
-    ways = {(law["after"], law["before"]) for law in fit_compute(probes(noise=0.0)) if law.get("after")}
+    assert found[1, "glue", "ffn.down"].params["o"].value == pytest.approx(40.0, rel=0.01)
+    assert found[1, "glue", "ffn.norm"].params["o"].value == pytest.approx(10.0, rel=0.01)
+    assert found[1, "glue", None].fit.medape > 0.1  # one line for both misses them
+    ways = {(law["predecessors"], law["op"]) for law in fit_compute(probes(noise=0.0)) if law.get("predecessors")}
     assert ways == {("ffn.up", "ffn.down"), ("ffn.up", "ffn.norm")}
 
 
@@ -95,13 +95,13 @@ def test_an_operation_has_a_line_of_its_own_for_each_way_to_it():
     """A norm takes twice as long after one operation as after another; the line over both ways runs between them."""
     table = probes(noise=0.0)
     norms = (table["op"] == "ffn.norm") & (table["kind"] == "stream")
-    late = table[norms].assign(after="moe.combine", us=lambda its: 2 * its["us"])
-    table.loc[norms, "after"] = "attention.out"
+    late = table[norms].assign(predecessors="moe.combine", us=lambda its: 2 * its["us"])
+    table.loc[norms, "predecessors"] = "attention.out"
     found = [ComputeLaw.model_validate(document) for document in fit_compute(pd.concat([table, late]))]
     us = {
-        law.after: float(computelaws.line_us(law, {"activation_bytes": 2e4}))
+        law.predecessors: float(computelaws.line_us(law, {"activation_bytes": 2e4}))
         for law in found
-        if (law.op, law.before) == ("stream", "ffn.norm")
+        if (law.kind, law.op) == ("stream", "ffn.norm")
     }
     assert us["attention.out"] == pytest.approx(line_us("stream", {"activation_bytes": 2e4}), rel=0.01)
     assert us["moe.combine"] == pytest.approx(2 * us["attention.out"], rel=0.01)
@@ -143,7 +143,7 @@ def test_a_knot_that_a_launch_lacks_is_none():
 
 
 def test_each_number_of_ranks_at_once_has_its_own_laws():
-    both = pd.concat([probes(noise=0.0), probes(noise=0.0, at_once=2, slower=1.5)])
+    both = pd.concat([probes(noise=0.0), probes(noise=0.0, concurrent_ranks=2, slower=1.5)])
     found = laws(both)
     one, two = (computelaws.matmul_us(found[n, "matmul", None], 8, 512, 512) for n in (1, 2))
     assert np.isclose(two / one, 1.5)
@@ -157,7 +157,7 @@ def test_scattered_times_do_not_pull_a_line_below_them():
     assert (design @ fit_line(design, scattered)).sum() == pytest.approx(truth.sum(), rel=0.05)
 
 
-@pytest.mark.parametrize("lacking", ["matmul", "attention", "stream", "between"])
+@pytest.mark.parametrize("lacking", ["matmul", "attention", "stream", "glue"])
 def test_half_a_set_of_probes_is_none(lacking):
     table = probes(noise=0.0)
     mask = table["op"] == "matmul" if lacking == "matmul" else table["kind"] == lacking
@@ -181,7 +181,7 @@ def departing(table: pd.DataFrame, **factors: float) -> pd.DataFrame:
 def test_matmuls_of_models_are_seen_beside_the_surface_and_told_by_other_models():
     table = departing(probes(noise=0.0), matmul=1.3)
     law = laws(table)[1, "matmul", None]
-    assert np.median([seen.ratio for seen in law.seen]) == pytest.approx(1.3, rel=0.06)
+    assert np.median([residuals.ratio for residuals in law.residuals]) == pytest.approx(1.3, rel=0.06)
     assert law.fit.held_out.median == pytest.approx(1 - 1 / 1.3, rel=0.15)  # one model only: nobody else says so
     twin = table[table["op"] != "matmul"].assign(probe=lambda its: "sharded " + its["probe"], sharded=True)
     law = laws(pd.concat([table, twin]))[1, "matmul", None]
@@ -195,7 +195,7 @@ def test_matmuls_of_models_that_stay_in_a_cache_say_nothing_of_streamed_ones():
     table = departing(probes(noise=0.0), matmul=0.5)
     table.loc[table["op"] != "matmul", "working_set_bytes"] = 2**25
     law = laws(table)[1, "matmul", None]
-    assert law.seen is None and law.fit.held_out.n == 0
+    assert law.residuals is None and law.fit.held_out.n == 0
 
 
 @pytest.mark.parametrize(
@@ -206,34 +206,34 @@ def test_matmuls_of_models_that_stay_in_a_cache_say_nothing_of_streamed_ones():
 def test_ways_of_equal_bytes_depart_from_their_line(size, less, middle, more):
     """They take half as long again to more experts, or after a longer step, as their line cannot say."""
     table = probes(noise=0.0)
-    to = (table["kind"] == "between") & (table["op"] == "ffn.down")
+    to = (table["kind"] == "glue") & (table["op"] == "ffn.down")
     changed = {size: more, "probe": lambda its: "other " + its["probe"], "us": lambda its: 1.5 * its["us"]}
     other = table[to].assign(**changed)
     table.loc[to, size] = less
     found = [ComputeLaw.model_validate(document) for document in fit_compute(pd.concat([table, other]))]
-    way = next(law for law in found if (law.after, law.before) == ("ffn.up", "ffn.down"))
+    way = next(law for law in found if (law.predecessors, law.op) == ("ffn.up", "ffn.down"))
     told = []
     for value in (less, middle, more):
         sizes = {"activation_bytes": 8e3 * 6, size: value}
-        told.append(float(computelaws.line_us(way, sizes)) * float(sizes_seen(way).ratio(**sizes)))
+        told.append(float(computelaws.line_us(way, sizes)) * float(size_residuals(way).ratio(**sizes)))
     us = 40 + 3e-4 * 8e3 * 6
     assert told[0] == pytest.approx(us, rel=0.05) and told[2] == pytest.approx(1.5 * us, rel=0.05)
     assert told[0] < told[1] < told[2]
     assert way.fit.held_out.median < 0.1 < way.fit.medape
-    pooled = next(law for law in found if (law.op, law.after, law.before) == ("between", None, "ffn.down"))
-    assert pooled.seen is None
+    pooled = next(law for law in found if (law.kind, law.predecessors, law.op) == ("glue", None, "ffn.down"))
+    assert pooled.residuals is None
 
 
 def test_sharded_models_have_lines_of_their_own():
     cold = departing(probes(noise=0.0), attention=1.5, between=2.0)
     cold = cold[cold["op"] != "matmul"].assign(sharded=True, probe=lambda its: "sharded " + its["probe"])
     found = [ComputeLaw.model_validate(document) for document in fit_compute(pd.concat([probes(noise=0.0), cold]))]
-    by_kind = {(law.sharded, law.op, law.before): law for law in found if law.after is None}
-    assert {op for sharded, op, _ in by_kind if sharded} == {"attention", "stream", "between"}
+    by_kind = {(law.sharded, law.kind, law.op): law for law in found if law.predecessors is None}
+    assert {op for sharded, op, _ in by_kind if sharded} == {"attention", "stream", "glue"}
     sizes = {"activation_bytes": 3e5, "kv_bytes": 5e6, "flop": 4e7}
     warm, chilled = (float(computelaws.line_us(by_kind[s, "attention", None], sizes)) for s in (False, True))
     assert chilled == pytest.approx(1.5 * warm, rel=0.02)
-    assert by_kind[True, "between", "ffn.down"].params["o"].value == pytest.approx(80.0, rel=0.01)
+    assert by_kind[True, "glue", "ffn.down"].params["o"].value == pytest.approx(80.0, rel=0.01)
 
 
 def test_sharded_models_alone_bear_no_target():

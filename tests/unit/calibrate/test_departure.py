@@ -7,7 +7,7 @@ import pytest
 
 from inferometer.emulator.calibrate.evaluate.departure import Departure, features
 from inferometer.emulator.calibrate.evaluate.residuals import MatmulInModel, SizesInModel
-from inferometer.emulator.calibrate.schema.compute_records import SeenMatmul, SeenSizes
+from inferometer.emulator.calibrate.schema.compute_records import MatmulResidual, SizesResidual
 
 KERNELS = ((0.2, (1.0, 1.0)),)
 
@@ -35,14 +35,14 @@ def test_a_smooth_departure_is_foretold_between_what_was_seen_of_it():
     def truth(x):
         return 0.15 * np.sin(x[..., 0] / 2) + 0.05 * x[..., 1] / 6
 
-    seen = Departure(at, np.exp(truth(at) + 0.03 * rng.standard_normal(len(at))), KERNELS, 0.03)
+    residuals = Departure(at, np.exp(truth(at) + 0.03 * rng.standard_normal(len(at))), KERNELS, 0.03)
     new = rng.uniform(0.5, 4.5, (200, 2))
-    assert np.sqrt(np.mean((np.log(seen.ratio(new)) - truth(new)) ** 2)) < 0.03
+    assert np.sqrt(np.mean((np.log(residuals.ratio(new)) - truth(new)) ** 2)) < 0.03
 
 
 def matmul(rows, inner, outer, ratio, grouped=False, sharded=False, several=1.0):
     size = {"rows": rows, "inner": inner, "outer": outer, "grouped": grouped, "sharded": sharded}
-    return SeenMatmul(**size, several=several, ratio=ratio)
+    return MatmulResidual(**size, several=several, ratio=ratio)
 
 
 def test_matmuls_follow_their_like_in_shape_and_kind():
@@ -66,13 +66,13 @@ def test_one_row_and_several_depart_each_in_its_own_way():
         0.8, abs=0.05
     )  # what one row departs by says nothing here
     assert alike.ratio(4, 512, 3584, False, False, 1) < 0.7
-    seen = [{"activation_bytes": 1e4, "tokens": 1, "ratio": 0.7}, {"activation_bytes": 2e4, "tokens": 2, "ratio": 1.3}]
-    steps = [SeenSizes(kv_bytes=0, flop=0, **its) for its in seen]
+    residuals = [{"activation_bytes": 1e4, "tokens": 1, "ratio": 0.7}, {"activation_bytes": 2e4, "tokens": 2, "ratio": 1.3}]
+    steps = [SizesResidual(kv_bytes=0, flop=0, **its) for its in residuals]
     found = SizesInModel(steps).ratio(activation_bytes=[1e4, 2e4, 4e4], tokens=[1, 2, 4])
     assert found == pytest.approx([0.7, 1.3, 1.15], abs=0.06)
 
 
 def test_operations_of_a_line_follow_their_like_in_size():
-    law = SizesInModel([SeenSizes(activation_bytes=1e5, kv_bytes=1e6, flop=1e7, ratio=1.3)])
+    law = SizesInModel([SizesResidual(activation_bytes=1e5, kv_bytes=1e6, flop=1e7, ratio=1.3)])
     assert law.ratio(activation_bytes=1e5, kv_bytes=1e6, flop=1e7) == pytest.approx(1.3, abs=0.03)
     assert law.ratio(activation_bytes=[1e5, 1e2], kv_bytes=1e6, flop=1e7)[1] == pytest.approx(1.0, abs=0.01)

@@ -10,7 +10,7 @@ import pytest
 
 from inferometer.emulator.calibrate.evaluate.file import load_calibration
 from inferometer.emulator.calibrate.fit.compute import fit_compute
-from inferometer.emulator.calibrate.schema.compute_records import ComputeLaw, SeenMatmul, SeenSizes
+from inferometer.emulator.calibrate.schema.compute_records import ComputeLaw, MatmulResidual, SizesResidual
 from inferometer.emulator.calibrate.schema.records import Provenance
 from inferometer.emulator.economics.pricing.accelerators import load_accelerator
 from inferometer.emulator.economics.pricing.calibrated_processor import CalibrationProcessor
@@ -43,10 +43,10 @@ def planted():
 @pytest.fixture(scope="module")
 def calibration(planted):
     laws = [ComputeLaw.model_validate(document) for document in fit_compute(planted.probes(noise=0.02))]
-    laws += [ComputeLaw.model_validate(d) for d in fit_compute(planted.probes(noise=0.02, at_once=2, slower=1.5))]
+    laws += [ComputeLaw.model_validate(d) for d in fit_compute(planted.probes(noise=0.02, concurrent_ranks=2, slower=1.5))]
     hardware = {"memory_bytes": 64e9}
     where = Provenance(kind="measured", hardware=hardware, topology={"ranks_per_node": [2]})
-    return load_calibration("b200-nccl").model_copy(update={"compute": laws, "provenance": where})
+    return load_calibration("b200-nccl").model_copy(update={"compute_laws": laws, "provenance": where})
 
 
 def program(layout=None, step=None):
@@ -57,8 +57,8 @@ def test_operations_add_up_to_the_step(calibration):
     terms = price(program(), CalibrationProcessor(calibration), NETWORK, 1)[0]
     step = predicted(program(), NETWORK, CalibrationProcessor(calibration))
     assert float(terms.total_s) == pytest.approx(step.total_s)
-    assert sum(step.by_op.values()) + step.kinds["between"] == pytest.approx(step.total_s)
-    assert {"skew_s", "compute_s"} & terms.as_dict().keys() == {"compute_s"}
+    assert sum(step.by_op.values()) + step.kinds["glue"] == pytest.approx(step.total_s)
+    assert {"in_step_s", "compute_s"} & terms.as_dict().keys() == {"compute_s"}
 
 
 def test_a_matmul_costs_what_its_surface_says(calibration, planted):
@@ -69,8 +69,10 @@ def test_a_matmul_costs_what_its_surface_says(calibration, planted):
 
 def test_a_matmul_follows_those_like_it_seen_in_models(calibration):
     shape = {"rows": 8.0, "inner": SMALL.d_model, "outer": 2 * SMALL.d_ff, "grouped": False, "sharded": False}
-    seen = [SeenMatmul(**shape, ratio=1.2)]
-    laws = [law.model_copy(update={"seen": seen if law.op == "matmul" else None}) for law in calibration.compute]
+    residuals = [MatmulResidual(**shape, ratio=1.2)]
+    laws = [
+        law.model_copy(update={"residuals": residuals if law.kind == "matmul" else None}) for law in calibration.compute_laws
+    ]
     more, less = (
         predicted(program(), NETWORK, CalibrationProcessor(calibration.model_copy(update={"compute": its})))
         for its in (laws, bare(calibration))
@@ -82,7 +84,7 @@ def test_a_matmul_follows_those_like_it_seen_in_models(calibration):
 
 def bare(calibration):
     """Its laws without what was seen beside them."""
-    return [law.model_copy(update={"seen": None}) for law in calibration.compute]
+    return [law.model_copy(update={"residuals": None}) for law in calibration.compute_laws]
 
 
 def of_sharded(law, factor=1.0, **changes):
@@ -91,30 +93,36 @@ def of_sharded(law, factor=1.0, **changes):
 
 
 def test_steps_with_collectives_are_priced_by_the_laws_of_such_steps(calibration):
-    lines = [law for law in calibration.compute if law.op != "matmul" and law.target.at_once == 2]
-    twice = calibration.model_copy(update={"compute": [*calibration.compute, *(of_sharded(law, 2.0) for law in lines)]})
+    lines = [law for law in calibration.compute_laws if law.kind != "matmul" and law.target.concurrent_ranks == 2]
+    twice = calibration.model_copy(
+        update={"compute_laws": [*calibration.compute_laws, *(of_sharded(law, 2.0) for law in lines)]}
+    )
     for layout, factor in ((Layout(tp=2), 2.0), (Layout(dp=2), 1.0), (Layout(pp=2), 1.0)):
         here = build(SMALL, layout, Step.decode(8, 512), precision=WIDE, node_size=2)
-        cold, warm = (predicted(here, NETWORK, CalibrationProcessor(its), at_once=2) for its in (twice, calibration))
-        for kind, times in (("attention", factor), ("stream", factor), ("between", factor), ("matmul", 1.0)):
+        cold, warm = (
+            predicted(here, NETWORK, CalibrationProcessor(its), concurrent_ranks=2) for its in (twice, calibration)
+        )
+        for kind, times in (("attention", factor), ("stream", factor), ("glue", factor), ("matmul", 1.0)):
             assert cold.kinds[kind] == pytest.approx(times * warm.kinds[kind], rel=0.1), (layout, kind)
 
 
 def test_a_way_through_a_collective_has_its_own_law_or_that_of_the_way_without(calibration):
-    way = next(law for law in calibration.compute if (law.op, law.before, law.target.at_once) == ("between", "ffn.norm", 2))
+    way = next(
+        law for law in calibration.compute_laws if (law.kind, law.op, law.target.concurrent_ranks) == ("glue", "ffn.norm", 2)
+    )
     here = build(SMALL, Layout(tp=2), Step.decode(8, 512), precision=WIDE, node_size=2)
-    laws = [*calibration.compute, of_sharded(way, 10.0, after="attention.out, attention.reduce")]
-    own = CalibrationProcessor(calibration.model_copy(update={"compute": laws}))
+    laws = [*calibration.compute_laws, of_sharded(way, 10.0, predecessors="attention.out, attention.reduce")]
+    own = CalibrationProcessor(calibration.model_copy(update={"compute_laws": laws}))
     plain = CalibrationProcessor(calibration)
     norm = next(op for op in here.stages[0] if op.name == "ffn.norm")
     after = ("attention.out", "attention.reduce")
-    leads = [p.time(norm, WIDE, State(2, True), come).lead_s for p in (own, plain) for come in (after, after[:1])]
+    leads = [p.time(norm, WIDE, State(2, True), previous).lead_s for p in (own, plain) for previous in (after, after[:1])]
     assert leads[0] == pytest.approx(10 * leads[2]) and leads[1] == leads[2] == leads[3] > 0
     assert own.time(norm, WIDE, State(2, False), after).lead_s == leads[2]
 
 
 def with_laws(calibration, *laws):
-    return CalibrationProcessor(calibration.model_copy(update={"compute": [*calibration.compute, *laws]}))
+    return CalibrationProcessor(calibration.model_copy(update={"compute_laws": [*calibration.compute_laws, *laws]}))
 
 
 def times(law, factor, **about):
@@ -123,10 +131,12 @@ def times(law, factor, **about):
 
 
 def test_an_operation_is_priced_by_the_law_of_its_way_of_itself_or_of_its_kind(calibration):
-    kind = next(law for law in calibration.compute if (law.op, law.before, law.target.at_once) == ("stream", None, 1))
+    kind = next(
+        law for law in calibration.compute_laws if (law.kind, law.op, law.target.concurrent_ranks) == ("stream", None, 1)
+    )
     norm = next(op for op in program().stages[0] if op.name == "ffn.norm")
-    its_own = times(kind, 3.0, before="ffn.norm", seen=None)
-    both = with_laws(calibration, its_own, times(kind, 7.0, before="ffn.norm", after="attention.out", seen=None))
+    its_own = times(kind, 3.0, op="ffn.norm", residuals=None)
+    both = with_laws(calibration, its_own, times(kind, 7.0, op="ffn.norm", predecessors="attention.out", residuals=None))
     plain = CalibrationProcessor(calibration.model_copy(update={"compute": bare(calibration)}))
 
     def own_s(processor, after):
@@ -140,12 +150,14 @@ def test_an_operation_is_priced_by_the_law_of_its_way_of_itself_or_of_its_kind(c
 
 
 def test_the_end_of_a_step_departs_from_its_line_as_was_seen(calibration):
-    kind = next(law for law in calibration.compute if (law.op, law.before, law.target.at_once) == ("between", None, 1))
-    seen = [SeenSizes(activation_bytes=1e6, kv_bytes=0, flop=0, tokens=8, ratio=1.5)]
-    end = times(kind, 1.0, before="step.end", after="head.logits", seen=None)
+    kind = next(
+        law for law in calibration.compute_laws if (law.kind, law.op, law.target.concurrent_ranks) == ("glue", None, 1)
+    )
+    residuals = [SizesResidual(activation_bytes=1e6, kv_bytes=0, flop=0, tokens=8, ratio=1.5)]
+    end = times(kind, 1.0, op="step.end", predecessors="head.logits", residuals=None)
     told = [
         float(with_laws(calibration, law).end_s(1e6, WIDE, State(1, False, 8), after=("head.logits",)))
-        for law in (end, end.model_copy(update={"seen": seen}))
+        for law in (end, end.model_copy(update={"residuals": residuals}))
     ]
     assert told[1] == pytest.approx(1.5 * told[0], rel=0.05)
     assert with_laws(calibration, end).end_s(0.0, WIDE, State(1, False, 8), after=("head.logits",)) == 0
@@ -158,17 +170,18 @@ def test_the_fullest_rank_is_waited_for(calibration):
         for routing in ("uniform", "random")
     )
     processor = CalibrationProcessor(calibration)
-    step = predicted(even, NETWORK, processor, at_once=2, uneven=uneven)
+    step = predicted(even, NETWORK, processor, concurrent_ranks=2, uneven=uneven)
     assert (
-        step.kinds["uneven"] > 0 and step.kinds["matmul"] == predicted(even, NETWORK, processor, at_once=2).kinds["matmul"]
+        step.kinds["uneven"] > 0
+        and step.kinds["matmul"] == predicted(even, NETWORK, processor, concurrent_ranks=2).kinds["matmul"]
     )
-    assert step.total_s == pytest.approx(predicted(uneven, NETWORK, processor, at_once=2).total_s)
-    assert predicted(even, NETWORK, processor, at_once=2, uneven=even).kinds["uneven"] == 0
+    assert step.total_s == pytest.approx(predicted(uneven, NETWORK, processor, concurrent_ranks=2).total_s)
+    assert predicted(even, NETWORK, processor, concurrent_ranks=2, uneven=even).kinds["uneven"] == 0
 
 
 def test_ranks_that_compute_at_once_are_slower_and_more_than_measured_share(calibration):
     processor = CalibrationProcessor(calibration)
-    one, two, four = (predicted(program(), NETWORK, processor, at_once=n).total_s for n in (1, 2, 4))
+    one, two, four = (predicted(program(), NETWORK, processor, concurrent_ranks=n).total_s for n in (1, 2, 4))
     assert two == pytest.approx(1.5 * one, rel=0.05)
     assert four == pytest.approx(2 * two)
     assert any("4 ranks of a node compute" in note for note in processor.notes)

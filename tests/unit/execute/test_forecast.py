@@ -31,7 +31,7 @@ def value(number, unit="us"):
 
 
 def law(op, us):
-    target = ComputeTarget(backend="gloo", device="cpu", dtype="float32", scheduler="other", threads=1, at_once=2)
+    target = ComputeTarget(backend="gloo", device="cpu", dtype="float32", scheduler="other", threads=1, concurrent_ranks=2)
     line = {"o": value(us)} | {name: value(0.0) for name in LINE_UNITS}
     surface = {knot(*sizes): value(us) for sizes in product(ROWS, INNER, OUTER)}
     rates = {"smallest_us": value(us), "memory_gb_per_s": value(MEMORY_GB_PER_S), "gflops": value(1e9)}
@@ -47,12 +47,12 @@ def law(op, us):
 def forecaster(*laws):
     paper = load_calibration("paper-2025")
     of = {"backend": "gloo", "scheduler": "other"}
-    models = [model.model_copy(update={"target": model.target.model_copy(update=of)}) for model in paper.models]
-    return Forecaster(paper.model_copy(update={"models": models, "compute": list(laws)}), "gloo", "other")
+    models = [model.model_copy(update={"target": model.target.model_copy(update=of)}) for model in paper.network_laws]
+    return Forecaster(paper.model_copy(update={"network_laws": models, "compute_laws": list(laws)}), "gloo", "other")
 
 
 def measured():
-    its = {"matmul": MATMUL_US, "attention": ATTENTION_US, "stream": STREAM_US, "between": BETWEEN_US}
+    its = {"matmul": MATMUL_US, "attention": ATTENTION_US, "stream": STREAM_US, "glue": BETWEEN_US}
     return forecaster(*(law(op, us) for op, us in its.items()))
 
 
@@ -61,7 +61,7 @@ def test_terms_are_those_of_the_operations_and_add_up():
     assert tuple(found) == VARIANTS
     own = found[CALIBRATION]
     # qkv, out, up, down of 2 layers, the logits; cores; norms of 2 layers, lookup, last norm; 16 ways between, begin and end
-    by_hand = {"matmul": 9 * 10, "attention": 2 * 2, "stream": 6 * 1, "network": 0, "waiting": 0, "between": 18 * 0.5}
+    by_hand = {"matmul": 9 * 10, "attention": 2 * 2, "stream": 6 * 1, "network": 0, "waiting": 0, "glue": 18 * 0.5}
     assert {name: own.terms[name] * 1e6 for name in TERMS} == pytest.approx(by_hand)
     assert own.total_s * 1e6 == pytest.approx(sum(by_hand.values()))
     assert own.by_op["ffn.up"] * 1e6 == pytest.approx(2 * MATMUL_US)
@@ -75,14 +75,14 @@ def test_two_ranks_pay_for_what_they_send():
     cell = DENSE.model_copy(update={"tp": 2})
     found = measured().predictions(cell, "prefill")
     own = found[CALIBRATION]
-    assert own.terms["waiting"] is None  # no skew was measured: no part of the total
+    assert own.terms["waiting"] is None  # no in-step overhead was measured: no part of the total
     known = sum(seconds for seconds in own.terms.values() if seconds is not None)
     assert own.total_s == pytest.approx(known)
     assert own.terms["network"] == pytest.approx(found["communication only"].total_s)
     assert found["compute only"].total_s == pytest.approx(own.total_s - own.terms["network"])
     assert own.by_op["attention.reduce"] > 2 * 8e-6  # two layers, 6.8 + 1.2 us and what the bytes take
     words = measured().notes(cell, "prefill")
-    assert any("the skew on 2 ranks" in its for its in words)
+    assert any("the in-step overhead on 2 ranks" in its for its in words)
 
 
 def test_without_compute_laws_only_the_network_is_known():

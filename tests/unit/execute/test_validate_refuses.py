@@ -13,9 +13,9 @@ def as_if_measured(path, launches=3, **settings):
     paper = load_calibration("paper-2025")
     kept = {"backend": "gloo", "scheduler": "other", "threads": 1} | settings
     of = {"backend": kept["backend"], "scheduler": kept["scheduler"]}
-    models = [model.model_copy(update={"target": model.target.model_copy(update=of)}) for model in paper.models]
+    models = [model.model_copy(update={"target": model.target.model_copy(update=of)}) for model in paper.network_laws]
     method = {"settings": [kept], "launches": launches}
-    write_calibration(paper.model_copy(update={"models": models, "method": method}), path)
+    write_calibration(paper.model_copy(update={"network_laws": models, "method": method}), path)
     return path.name
 
 

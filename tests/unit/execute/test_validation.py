@@ -41,7 +41,7 @@ def readings(plain_us, cell=0):
 
 
 def row(plain_us, total_us, cell=0, place=0, interval_us=None):
-    parts = {"matmul": 0.5, "network": 0.3, "between": 0.2, "attention": 0.0, "stream": 0.0, "waiting": 0.0}
+    parts = {"matmul": 0.5, "network": 0.3, "glue": 0.2, "attention": 0.0, "stream": 0.0, "waiting": 0.0}
     own = Forecast(
         total_us * 1e-6,
         {name: share * total_us * 1e-6 for name, share in parts.items()},
@@ -67,9 +67,9 @@ def test_terms_stand_beside_each_other():
     found = row([[80]] * 3, 100.0)
     # rank 0: matmul 10 to 40, reduce 50 to 100; rank 1: 10 to 60, 70 to 100; both end at 110
     measured = {name: beside.measured_us for name, beside in found.terms.items()}
-    assert measured == {"matmul": 40, "attention": 0, "stream": 0, "network": 30, "waiting": 10, "between": 30}
+    assert measured == {"matmul": 40, "attention": 0, "stream": 0, "network": 30, "waiting": 10, "glue": 30}
     assert {name: beside.predicted_us for name, beside in found.terms.items()} == pytest.approx(
-        {"matmul": 50, "attention": 0, "stream": 0, "network": 30, "waiting": 0, "between": 20}
+        {"matmul": 50, "attention": 0, "stream": 0, "network": 30, "waiting": 0, "glue": 20}
     )
     operations = {name: (its.measured_us, its.predicted_us) for name, its in found.operations.items()}
     assert operations["ffn.reduce"] == (40, pytest.approx(30)) and operations[BETWEEN] == (30, pytest.approx(20))
@@ -98,7 +98,7 @@ def document(rows):
                 "overall": overall(rows),
                 "missed": missed(rows),
                 "extrapolation": [both],
-                "notes": ["send_recv: the skew of all_reduce"],
+                "notes": ["send_recv: the in-step overhead of all_reduce"],
                 "cells": [asdict(its) for its in rows],
             }
         )
@@ -124,7 +124,7 @@ def test_the_text_says_what_is_missed_what_is_held_and_what_is_not_known():
     assert "scheduler rr, 1 thread a rank, 3 launches" in text and "cal.json" in text
     assert "llama-3-70b · 0.0625, 2 layers, tp2, batch 1, context 512" in text
     assert "+10.0%" in text and "2  left out: 4 ranks, but there are 2 cores" in text
-    assert "2 rows not predicted" in text and "note: send_recv: the skew of all_reduce" in text
+    assert "2 rows not predicted" in text and "note: send_recv: the in-step overhead of all_reduce" in text
     assert "at most 1.25: missed" in text and "at most 0.15: held" in text
     assert "not predicted: a layout that does not divide" in text
     same = "\n".join(validation_lines(document([row([[100]] * 3, 121.0)])))

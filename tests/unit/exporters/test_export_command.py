@@ -131,7 +131,7 @@ def test_every_target_is_in_the_help_and_says_what_it_needs(capsys):
 )
 def test_a_domain_that_is_none_is_one_line(run, node_file, tmp_path, domain):
     document = json.loads(node_file.read_text())
-    for model in document["models"]:
+    for model in document["network_laws"]:
         model["domain"] |= domain
     (tmp_path / "odd.json").write_text(json.dumps(document))
     for target in TARGETS:

@@ -42,7 +42,7 @@ def test_the_papers_form_is_found_wanting_for_another_law_and_the_error_is_right
         frames.append(cells_of("all_reduce", [(ranks, 1)], TRUTH | {"B_intra": bandwidth}))
     calibration = made_from(frames, law="affine_bandwidth_per_ranks")
     found = statement("paper", Query(calibration))
-    projection = calibration.models[0].paper_projection
+    projection = calibration.network_laws[0].paper_projection
     worst = entry(found, 8)["worst"]
     n = worst["bytes"]
     mine = projection.t_reduce_us.base + 7 * projection.t_reduce_us.per_local_rank + 1.75e-3 * n / projection.intra_bw_GBs
@@ -94,11 +94,11 @@ def test_undetermined_times_are_no_times(merged):
 
 
 def test_a_slope_that_is_null_counts_only_where_it_is_multiplied_by_nothing(cluster):
-    (model,) = cluster.models
+    (model,) = cluster.network_laws
     projection = model.paper_projection
     latency = projection.t_reduce_us.model_copy(update={"per_log2_node": None})
     without = model.model_copy(update={"paper_projection": projection.model_copy(update={"t_reduce_us": latency})})
-    found = statement("paper", Query(cluster.model_copy(update={"models": [without]})))
+    found = statement("paper", Query(cluster.model_copy(update={"network_laws": [without]})))
     assert {e["nodes"] for e in found["agreement"] if e["worst"] is not None} == {1}
 
 
@@ -136,7 +136,7 @@ def test_full_law_is_what_the_calibration_says(node):
     from inferometer.emulator.exporters.query import law_us
 
     n = np.array(SIZES, dtype=float)
-    model = node.model("all_to_all")
+    model = node.law("all_to_all")
     assert law_us(model, n, 4, 1) == pytest.approx(node.time_s("all_to_all", n, 4) * 1e6)
     law = affine("all_to_all")
     assert law_us(model, n, 4, 1) == pytest.approx(law.time_us(law.theta(TRUTH), n, 4, 1), rel=1e-6)

@@ -46,7 +46,7 @@ def test_imported_samples_go_through_fit(logs, tmp_path, capsys):
     assert main(["fit", str(out), "-o", str(calibration)]) == 0
     fitted = json.loads(calibration.read_text())
     assert fitted["provenance"]["kind"] == "imported" and fitted["provenance"]["topology"]["ranks"] == 32
-    assert fitted["models"][0]["domain"]["ranks"] == [4, 8, 16, 32]
+    assert fitted["network_laws"][0]["domain"]["ranks"] == [4, 8, 16, 32]
     assert "Calibration of Test GPU; 32 ranks on 4 nodes" in capsys.readouterr().out
 
 
@@ -61,7 +61,7 @@ def test_cells_of_unknown_layout_are_left_out_of_a_fit(log, logs, tmp_path, caps
     assert main(["fit", str(both), "-o", str(calibration)]) == 0
     fitted = json.loads(calibration.read_text())
     assert fitted["method"]["left_out"] == {"ranks or nodes unknown": 21}
-    assert fitted["models"][0]["domain"]["ranks"] == [4, 8, 16, 32]
+    assert fitted["network_laws"][0]["domain"]["ranks"] == [4, 8, 16, 32]
 
 
 def test_a_fit_refuses_an_import_of_two_machines(log, logs, tmp_path, capsys):

@@ -1,4 +1,4 @@
-"""The skew of a step: planted parameters found again, what the cells cannot tell, the file, and what one may ask."""
+"""The in-step overhead of a step: planted parameters found again, what the cells cannot tell, the file, and what one may ask."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import pytest
 from inferometer.emulator.calibrate.evaluate.file import SCHEMA_FILE, load_calibration, to_json, write_calibration
 from inferometer.emulator.calibrate.evaluate.predict import ExtrapolationWarning, NotIdentifiedWarning
 from inferometer.emulator.calibrate.fit.build import calibrate
-from inferometer.emulator.calibrate.fit.in_step import fit_skews
-from inferometer.emulator.economics.pricing.calibrated_in_step import CalibrationSkew
+from inferometer.emulator.calibrate.fit.in_step import fit_in_step
+from inferometer.emulator.economics.pricing.calibrated_in_step import CalibrationInStep
 from inferometer.emulator.errors import InputError
 
 TRUTH = {"s0": 60.0, "u": 0.02, "v": 0.08}  # µs, 1, ns/byte
@@ -41,8 +41,15 @@ def rows(seed=0, launches=3, sizes=SIZES, gaps=GAPS, spread=0.05, truth=None, pl
         def timed(us, timing, size, asked=None, launch=launch, effect=effect):
             us *= np.exp(effect + spread / 2 * rng.standard_normal())
             place_ = {"ranks": place[0], "nodes": place[1], "bytes": size, "launch": launch}
-            apart = None if asked is None else asked * (1 + 0.05 * rng.random())
-            more = {"requested_apart_us": asked, "apart_us": apart, "iterations_us": None, "n": 20, "flags": [], "wrong": 0}
+            step_breakdown = None if asked is None else asked * (1 + 0.05 * rng.random())
+            more = {
+                "requested_compute_gap_us": asked,
+                "compute_gap_us": step_breakdown,
+                "iterations_us": None,
+                "n": 20,
+                "flags": [],
+                "wrong": 0,
+            }
             found.append(KEY | key | place_ | more | {"timing": timing, "us": us})
 
         for size in sizes:
@@ -54,21 +61,21 @@ def rows(seed=0, launches=3, sizes=SIZES, gaps=GAPS, spread=0.05, truth=None, pl
 
 
 def fitted(cells):
-    (skew,), refused = fit_skews(cells, [])
+    (in_step,), refused = fit_in_step(cells, [])
     assert refused == []
-    return skew
+    return in_step
 
 
 def test_planted_parameters_are_found_again():
-    skew = fitted(rows(spread=1e-6))
-    found = {name: p["value"] for name, p in skew["params"].items()}
+    in_step = fitted(rows(spread=1e-6))
+    found = {name: p["value"] for name, p in in_step["params"].items()}
     assert found == pytest.approx(TRUTH, rel=0.1)  # apart differs by 5 % from launch to launch
-    assert {p["status"] for p in skew["params"].values()} == {"fitted"}
-    assert [skew["params"][name]["unit"] for name in TRUTH] == ["us", "1", "ns/byte"]
-    assert skew["fit"]["medape"] < 0.01 and skew["fit"]["held_out"]["median"] < 0.02
-    assert skew["fit"]["held_out"]["n"] == 3 * 6
-    assert skew["domain"]["bytes"] == (4096, 1 << 20)
-    assert 300 <= skew["domain"]["apart_us"][0] < 315 and 3000 <= skew["domain"]["apart_us"][1] < 3150
+    assert {p["status"] for p in in_step["params"].values()} == {"fitted"}
+    assert [in_step["params"][name]["unit"] for name in TRUTH] == ["us", "1", "ns/byte"]
+    assert in_step["fit"]["medape"] < 0.01 and in_step["fit"]["held_out"]["median"] < 0.02
+    assert in_step["fit"]["held_out"]["n"] == 3 * 6
+    assert in_step["domain"]["bytes"] == (4096, 1 << 20)
+    assert 300 <= in_step["domain"]["compute_gap_us"][0] < 315 and 3000 <= in_step["domain"]["compute_gap_us"][1] < 3150
 
 
 def test_intervals_over_launches_hold_the_truth():
@@ -84,7 +91,7 @@ def test_intervals_over_launches_hold_the_truth():
 def test_one_launch_gone_wrong_does_not_carry_the_fit():
     cells = rows(spread=0.01)
     wrong = (cells["launch"] == 1) & (cells["timing"] == "in_step")
-    cells.loc[wrong, "us"] += cells.loc[wrong, "apart_us"]  # both ranks on one core
+    cells.loc[wrong, "us"] += cells.loc[wrong, "compute_gap_us"]  # both ranks on one core
     assert fitted(cells)["params"]["s0"]["value"] == pytest.approx(60, rel=0.5)
 
 
@@ -97,22 +104,22 @@ def test_one_launch_gone_wrong_does_not_carry_the_fit():
     ],
 )
 def test_what_was_not_varied_is_not_identified(changes, unknown, words):
-    skew = fitted(rows(spread=0.01, **changes))
+    in_step = fitted(rows(spread=0.01, **changes))
     for name in unknown:
-        parameter = skew["params"][name]
+        parameter = in_step["params"][name]
         assert (parameter["value"], parameter["ci95"], parameter["status"]) == (None, None, "not_identified")
         assert words in parameter["reason"]
     s0 = TRUTH["s0"] + TRUTH["u"] * 300 * ("u" in unknown) + TRUTH["v"] * 4.096 * ("v" in unknown)
-    assert skew["params"]["s0"]["value"] == pytest.approx(s0, rel=0.15)
+    assert in_step["params"]["s0"]["value"] == pytest.approx(s0, rel=0.15)
 
 
 def test_sizes_and_times_apart_varied_together_cannot_be_told_apart():
     cells = rows()
     step = cells["timing"] == "in_step"
-    together = (cells["bytes"] == 4096) & (cells["requested_apart_us"] == 300)
-    together |= (cells["bytes"] == 1 << 20) & (cells["requested_apart_us"] == 3000)
-    skew = fitted(cells[~step | together])
-    assert {skew["params"][name]["reason"] for name in "uv"} == {"sizes and times apart were not varied independently"}
+    together = (cells["bytes"] == 4096) & (cells["requested_compute_gap_us"] == 300)
+    together |= (cells["bytes"] == 1 << 20) & (cells["requested_compute_gap_us"] == 3000)
+    in_step = fitted(cells[~step | together])
+    assert {in_step["params"][name]["reason"] for name in "uv"} == {"sizes and times apart were not varied independently"}
 
 
 def test_a_term_that_is_not_there_is_at_its_bound():
@@ -127,17 +134,17 @@ def test_two_launches_have_no_interval():
 
 
 def test_times_are_compared_within_a_launch():
-    """A launch twice as slow, isolated and in a step, twice the skew: against the other launches' it would be far more."""
+    """A launch twice as slow, isolated and in a step, twice the in-step overhead: against the other launches' it would be far more."""
     cells = rows(spread=1e-6)
     cells.loc[cells["launch"] == 1, "us"] *= 2
-    skew = fitted(cells)
-    assert 60 < skew["params"]["s0"]["value"] < 120 and skew["fit"]["n_isolated_from_law"] == 0
+    in_step = fitted(cells)
+    assert 60 < in_step["params"]["s0"]["value"] < 120 and in_step["fit"]["n_isolated_from_law"] == 0
 
 
 def test_each_key_ranks_and_nodes_has_its_own():
     cells = pd.concat([rows(), rows(place=(4, 1)), rows(place=(4, 2)), rows(collective="all_gather")])
-    skews, _ = fit_skews(cells, [])
-    found = [(s["target"]["collective"], s["ranks"], s["nodes"]) for s in skews]
+    in_step_laws, _ = fit_in_step(cells, [])
+    found = [(s["target"]["collective"], s["ranks"], s["nodes"]) for s in in_step_laws]
     assert found == [("all_gather", 2, 1), ("all_reduce", 2, 1), ("all_reduce", 4, 1), ("all_reduce", 4, 2)]
 
 
@@ -152,19 +159,19 @@ def stepped(make):
 def test_cells_are_seen_beside_the_isolated_law_and_s(make):
     """Half as slow again as the laws say at one size after one time: seen there, and there alone."""
     cells = rows(spread=0.01, sizes=[256 * 4**k for k in range(8)])
-    off = (cells["bytes"] == 65536) & (cells["requested_apart_us"] == 3000)
+    off = (cells["bytes"] == 65536) & (cells["requested_compute_gap_us"] == 3000)
     cells.loc[off, "us"] *= 1.5
-    (skew,) = make(cells).skew
-    ratios = {(seen.bytes, seen.apart_us > 1000): seen.ratio for seen in skew.seen}
+    (in_step,) = make(cells).in_step_laws
+    ratios = {(residuals.bytes, residuals.compute_gap_us > 1000): residuals.ratio for residuals in in_step.residuals}
     assert ratios.pop((65536, True)) == pytest.approx(1.5, rel=0.15)
     assert list(ratios.values()) == pytest.approx([1.0] * 15, rel=0.15)
-    assert fit_skews(cells, [])[0][0]["seen"] is None  # no law to hold them against
+    assert fit_in_step(cells, [])[0][0]["residuals"] is None  # no law to hold them against
 
 
 def in_models(us, sizes=(2048, 16384), launches=3, **changes):
     """What model_collectives has of one probe: all_reduces of these sizes, half a ms apart, of so many us."""
     about = {name: KEY[name] for name in ("collective", "backend", "dtype", "scheduler")}
-    about |= {"probe": "p", "nodes": 1, "ranks": 2, "apart_us": 500.0} | changes
+    about |= {"probe": "p", "nodes": 1, "ranks": 2, "compute_gap_us": 500.0} | changes
     return pd.DataFrame(
         [
             {**about, "op": f"of {n}", "bytes": float(n), "launch": launch, "us": us(n) * (1 + 0.1 * (launch - 1))}
@@ -178,9 +185,11 @@ def told_us(n):
     return isolated_us(n) + TRUTH["s0"] + TRUTH["u"] * 500 + TRUTH["v"] * n / 1e3
 
 
-def priced_us(made, n, apart_us=500.0):
-    skew = CalibrationSkew(made, {"backend": "gloo"})
-    return isolated_us(n) + float(skew.skew_s("all_reduce", n, 2, 1, apart_us * 1e-6, isolated_us(n) * 1e-6)) * 1e6
+def priced_us(made, n, compute_gap_us=500.0):
+    in_step = CalibrationInStep(made, {"backend": "gloo"})
+    return (
+        isolated_us(n) + float(in_step.in_step_s("all_reduce", n, 2, 1, compute_gap_us * 1e-6, isolated_us(n) * 1e-6)) * 1e6
+    )
 
 
 def test_a_step_is_priced_by_collectives_of_models_where_they_were_seen():
@@ -196,11 +205,11 @@ def test_a_step_is_priced_by_collectives_of_models_where_they_were_seen():
         assert priced_us(made["models"], size) == pytest.approx(1.4 * told_us(size), rel=0.08)
     far = 1 << 22, 3000.0
     assert priced_us(made["models"], *far) == pytest.approx(priced_us(made["cells"], *far), rel=0.05)
-    (skew,) = made["models"].skew
-    seen = [(its.bytes, its.apart_us, its.ratio) for its in skew.seen if its.in_model]
-    assert sorted(seen) == [(n, 500.0, pytest.approx(1.4, rel=0.06)) for n in (2048, 16384)]
-    assert skew.domain.bytes == (256, 256 * 4**7)
-    assert skew.params == made["cells"].skew[0].params and skew.fit == made["cells"].skew[0].fit
+    (in_step,) = made["models"].in_step_laws
+    residuals = [(its.bytes, its.compute_gap_us, its.ratio) for its in in_step.residuals if its.in_model]
+    assert sorted(residuals) == [(n, 500.0, pytest.approx(1.4, rel=0.06)) for n in (2048, 16384)]
+    assert in_step.domain.bytes == (256, 256 * 4**7)
+    assert in_step.params == made["cells"].in_step_laws[0].params and in_step.fit == made["cells"].in_step_laws[0].fit
 
 
 @pytest.mark.parametrize(
@@ -209,21 +218,21 @@ def test_a_step_is_priced_by_collectives_of_models_where_they_were_seen():
 def test_collectives_of_models_count_for_their_own_key_ranks_and_nodes(other):
     steps = in_models(lambda n: 1.4 * told_us(n), **other)
     made = calibrate(rows(), seed=0, provenance={"kind": "measured"}, method={}, created="2026-01-01T00:00:00Z", steps=steps)
-    assert not any(its.in_model for its in made.skew[0].seen)
+    assert not any(its.in_model for its in made.in_step_laws[0].residuals)
 
 
 def test_a_size_that_was_not_measured_isolated_is_taken_from_the_law(stepped):
-    (skew,) = stepped.skew
-    assert skew.fit.n_isolated_from_law == 3 * len(GAPS)
-    lacking = [cell for cell in skew.cells if cell.bytes == 65536]
+    (in_step,) = stepped.in_step_laws
+    assert in_step.fit.n_isolated_from_law == 3 * len(GAPS)
+    lacking = [cell for cell in in_step.cells if cell.bytes == 65536]
     assert [cell.isolated_medians for cell in lacking] == [[None] * 3] * 2
-    assert all(None not in cell.isolated_medians for cell in skew.cells if cell.bytes != 65536)
-    assert skew.params["u"].ci95 is not None
+    assert all(None not in cell.isolated_medians for cell in in_step.cells if cell.bytes != 65536)
+    assert in_step.params["u"].ci95 is not None
 
 
 def test_without_any_isolated_time_the_reason_is_given(make):
     made = make(pd.concat([rows(isolated=False), rows(collective="broadcast", gaps=())]))
-    assert made.skew == [] and "skew" in made.not_measured
+    assert made.in_step_laws == [] and "in_step" in made.not_measured
     (refused,) = made.not_fitted
     assert refused.target.timing == "in_step" and "neither isolated times nor" in refused.reason
 
@@ -233,61 +242,63 @@ def test_the_file_holds_the_skew_and_its_cells(stepped, tmp_path):
     assert load_calibration(tmp_path / "c.json") == stepped
     document = json.loads(to_json(stepped))
     jsonschema.validate(document, json.loads(SCHEMA_FILE.read_text()))
-    assert "skew" not in stepped.not_measured
-    (skew,) = stepped.skew
-    assert [(c.bytes, c.requested_apart_us) for c in skew.cells] == [(n, gap) for gap in GAPS for n in SIZES]
-    assert all(c.requested_apart_us <= c.apart_us <= 1.05 * c.requested_apart_us for c in skew.cells)
-    assert {m.target.timing for m in stepped.models} == {c.target.timing for c in stepped.cells} == {"isolated"}
+    assert "in_step" not in stepped.not_measured
+    (in_step,) = stepped.in_step_laws
+    assert [(c.bytes, c.requested_compute_gap_us) for c in in_step.cells] == [(n, gap) for gap in GAPS for n in SIZES]
+    assert all(c.requested_compute_gap_us <= c.compute_gap_us <= 1.05 * c.requested_compute_gap_us for c in in_step.cells)
+    assert {m.target.timing for m in stepped.network_laws} == {c.target.timing for c in stepped.cells} == {"isolated"}
 
 
 def test_cells_in_a_step_change_nothing_else(make):
     """But for the quality, which looks at every cell."""
     cells = rows(sizes=(256, *SIZES))
     plain, more = make(cells[cells["timing"] == "isolated"]), make(cells)
-    for part in ("models", "cells", "launch_floor", "guidelines", "not_fitted"):
+    for part in ("network_laws", "cells", "launch_floor", "guidelines", "not_fitted"):
         assert getattr(plain, part) == getattr(more, part)
-    assert plain.skew == [] and plain.not_measured["skew"]
+    assert plain.in_step_laws == [] and plain.not_measured["in_step"]
 
 
 def test_the_skew_of_a_call(stepped):
-    values = {name: parameter.value for name, parameter in stepped.skew[0].params.items()}
-    one = stepped.skew_s("all_reduce", 65536, 2, 1, 1e-3)
+    values = {name: parameter.value for name, parameter in stepped.in_step_laws[0].params.items()}
+    one = stepped.in_step_s("all_reduce", 65536, 2, 1, 1e-3)
     assert isinstance(one, float)
     assert one == pytest.approx(1e-6 * (values["s0"] + values["u"] * 1000 + values["v"] * 65.536), rel=1e-9)
-    sizes, apart = np.array([4096, 65536, 1 << 20]), np.array([[4e-4], [3e-3]])
-    table = stepped.skew_s("all_reduce", sizes, 2, 1, apart, dtype="float32", backend="gloo")
+    sizes, step_breakdown = np.array([4096, 65536, 1 << 20]), np.array([[4e-4], [3e-3]])
+    table = stepped.in_step_s("all_reduce", sizes, 2, 1, step_breakdown, dtype="float32", backend="gloo")
     assert table.shape == (2, 3) and (np.diff(table, axis=1) > 0).all() and (np.diff(table, axis=0) > 0).all()
-    assert stepped.skew_s("all_reduce", 65536, 1, 1, 1e-3) == 0
+    assert stepped.in_step_s("all_reduce", 65536, 1, 1, 1e-3) == 0
 
 
 @pytest.mark.parametrize(("name", "ranks"), [("all_reduce", 4), ("broadcast", 2)])
 def test_what_was_not_measured_in_a_step_is_nan_with_one_warning(stepped, name, ranks):
-    with pytest.warns(NotIdentifiedWarning, match=f"{name}: the skew of 3 of 3 calls was not measured") as caught:
-        found = stepped.skew_s(name, [4096, 8192, 65536], ranks, 1, 1e-3)
+    with pytest.warns(
+        NotIdentifiedWarning, match=f"{name}: the in-step overhead of 3 of 3 calls was not measured"
+    ) as caught:
+        found = stepped.in_step_s(name, [4096, 8192, 65536], ranks, 1, 1e-3)
     assert np.isnan(found).all() and len(caught) == 1 and caught[0].filename == __file__
 
 
-@pytest.mark.parametrize(("size", "apart_s", "words"), [(1 << 24, 1e-3, "bytes 1.67772e"), (65536, 0.5, "time apart")])
-def test_beyond_the_domain_is_given_with_one_warning(stepped, size, apart_s, words):
+@pytest.mark.parametrize(("size", "compute_gap_s", "words"), [(1 << 24, 1e-3, "bytes 1.67772e"), (65536, 0.5, "time apart")])
+def test_beyond_the_domain_is_given_with_one_warning(stepped, size, compute_gap_s, words):
     with pytest.warns(ExtrapolationWarning, match=words) as caught:
-        assert stepped.skew_s("all_reduce", size, 2, 1, apart_s) > 0
+        assert stepped.in_step_s("all_reduce", size, 2, 1, compute_gap_s) > 0
     assert len(caught) == 1 and caught[0].filename == __file__
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        stepped.skew_s("all_reduce", 65536, 2, 1, 1e-3)
+        stepped.in_step_s("all_reduce", 65536, 2, 1, 1e-3)
 
 
 def test_impossible_questions_are_refused(stepped, make):
     for arguments, words in [
         ((-1, 2, 1, 1e-3), "bytes must be"), ((64, 1, 2, 1e-3), "fewer ranks than nodes"),
-        ((64, 2, 1, -1e-3), "apart_s must be"), ((64, 2, 1, "long"), "could not convert"),
-        (([1, 2], 2, 1, [1e-3, 1e-3, 1e-3]), "apart_s must be"),
+        ((64, 2, 1, -1e-3), "compute_gap_s must be"), ((64, 2, 1, "long"), "could not convert"),
+        (([1, 2], 2, 1, [1e-3, 1e-3, 1e-3]), "compute_gap_s must be"),
     ]:  # fmt: skip
         with pytest.raises(InputError, match=words):
-            stepped.skew_s("all_reduce", *arguments)
+            stepped.in_step_s("all_reduce", *arguments)
     with pytest.raises(InputError, match="no such key field: colour"):
-        stepped.skew_s("all_reduce", 64, 2, 1, 1e-3, colour="red")
+        stepped.in_step_s("all_reduce", 64, 2, 1, 1e-3, colour="red")
     two = make(pd.concat([rows(), rows(scheduler="other")]))
     with pytest.raises(InputError, match="choose one scheduler"):
-        two.skew_s("all_reduce", 4096, 2, 1, 1e-3)
-    assert two.skew_s("all_reduce", 4096, 2, 1, 1e-3, scheduler="rr") > 0
+        two.in_step_s("all_reduce", 4096, 2, 1, 1e-3)
+    assert two.in_step_s("all_reduce", 4096, 2, 1, 1e-3, scheduler="rr") > 0

@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from inferometer.emulator.workload.program import BEGIN, END, chain, way_on
+from inferometer.emulator.workload.program import BEGIN, END, chain, predecessors
 
 Record = dict[str, Any]
 
 
-def apart(names: list[str], readings: np.ndarray, sizes: dict[str, Record], width: int, chosen_bytes: float) -> list[Record]:
+def step_breakdown(
+    names: list[str], readings: np.ndarray, sizes: dict[str, Record], width: int, chosen_bytes: float
+) -> list[Record]:
     """Steps taken apart: each computation, and the way to it from the one before, as means over their occurrences in a step.
 
     After another computation, or other collectives, a computation finds other things in the caches: it is one of its own.
@@ -27,32 +29,32 @@ def apart(names: list[str], readings: np.ndarray, sizes: dict[str, Record], widt
     at: dict[tuple[str, str], list[int]] = {}
     legs: dict[tuple[str, str], list[list[int]]] = {}
     way: list[int] = []
-    come: list[str] = []
+    previous: list[str] = []
     for index, name in enumerate([*names, END]):
         way.append(index)
         if name in sizes or name == END:
-            legs.setdefault((chain(come), name), []).append(way)
+            legs.setdefault((chain(previous), name), []).append(way)
             way = []
         if name in sizes:
-            at.setdefault((chain(come), name), []).append(index)
-        come = way_on(come, name, computes=name in sizes)
+            at.setdefault((chain(previous), name), []).append(index)
+        previous = predecessors(previous, name, computes=name in sizes)
     found: list[Record] = []
     for (after, name), its in at.items():
-        found.append({"op": name, "after": after, **sizes[name], "ns": _means(own[:, its])})
+        found.append({"op": name, "predecessors": after, **sizes[name], "ns": _means(own[:, its])})
     for (after, name), ways in legs.items():
-        about: Record = {"op": name, "after": after, "activation_bytes": 0.0}
+        about: Record = {"op": name, "predecessors": after, "activation_bytes": 0.0}
         if not after:
-            about = {"op": BEGIN, "after": after}
+            about = {"op": BEGIN, "predecessors": after}
         elif name == END:
             about |= {"activation_bytes": chosen_bytes}
         else:
             about |= {"activation_bytes": entering_bytes(sizes[name], width), "matrices": sizes[name]["matrices"]}
         times = np.column_stack([before[:, way].sum(axis=1) for way in ways])
-        found.append({**about, "kind": "between", "ns": _means(times)})
+        found.append({**about, "kind": "glue", "ns": _means(times)})
     return found
 
 
-def collectives_apart(names: list[str], readings: np.ndarray, sizes: dict[str, Record], uneven: set[str]) -> list[Record]:
+def collective_breakdown(names: list[str], readings: np.ndarray, sizes: dict[str, Record], uneven: set[str]) -> list[Record]:
     """Each collective of the steps: what it takes, and how long after the one before, as the mean over its occurrences.
 
     names, readings: as of apart. sizes: of each collective what it sends; uneven: computations that take some ranks longer
@@ -72,7 +74,7 @@ def collectives_apart(names: list[str], readings: np.ndarray, sizes: dict[str, R
     times = stops - starts
     return [
         {"op": name, "kind": "collective", **sizes[name], "ns": _means(times[:, its])}
-        | {"apart_us": float(np.mean([since[index] for index in its])) / 1e3}
+        | {"compute_gap_us": float(np.mean([since[index] for index in its])) / 1e3}
         for name, its in at.items()
     ]
 
