@@ -78,8 +78,8 @@ def _beside(account: Account, priced: Priced) -> Iterator[str]:
     computing = [kinds[name] for name in COMPUTE]
     sent = [kinds[name] for name in WAITED]
     measured = split(account)
-    # Isolated calls and in-step overhead are not what a step's transfers and waits are one by one: a rank that woke up late transfers
-    # slowly, and that is in-step overhead. Their sums compare.
+    # A rank that wakes up late transfers slowly, and that extra transfer time is counted as in-step overhead. So only the
+    # sum of transfer and waiting compares with the sum of isolated time and in-step overhead.
     yield _against("compute", measured["compute"], None if None in computing else sum(s or 0.0 for s in computing))
     moving = (measured["network"] or 0.0) + (measured["waiting"] or 0.0)
     yield _against("network + waiting", moving, sum(s or 0.0 for s in sent))

@@ -24,8 +24,9 @@ LEGEND = (
 
 def row(cell: dict[str, Any]) -> str:
     """One cell as a line. ``cell``: a cell record with the numbers of `statistics.summary`."""
-    step_breakdown = f" {cell['requested_compute_gap_us']:g} us apart" if cell.get("requested_compute_gap_us") else ""
-    where = f"  {cell['collective']:<21} {cell['ranks']:>5} {cell['nodes']:>5} {cell['groups']:>6} {cell['timing']}{step_breakdown}"
+    where = f"  {cell['collective']:<21} {cell['ranks']:>5} {cell['nodes']:>5} {cell['groups']:>6} {cell['timing']}"
+    if cell.get("requested_compute_gap_us"):
+        where += f", {cell['requested_compute_gap_us']:g} µs compute gap"
     if "unmeasured" in cell:
         return f"# {where.strip()} {cell['requested_bytes']} B {cell['dtype']}: not measured: {cell['unmeasured']}"
     sums = cell["collective"] in ("all_reduce", "reduce_scatter")

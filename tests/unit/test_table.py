@@ -64,9 +64,9 @@ def test_wrong_elements(shown, wrong, text):
     assert parsed(row(shown(wrong=wrong)))[0]["wrong"] == text
 
 
-def test_a_cell_in_a_step_tells_the_time_apart(shown):
+def test_a_cell_in_a_step_says_its_compute_gap(shown):
     line = row(shown(timing="in_step", requested_compute_gap_us=300.0, flags=["drift"]))
-    assert line.endswith(" in_step 300 us apart  [drift]")
+    assert line.endswith(" in_step, 300 µs compute gap  [drift]")
 
 
 def test_without_an_interval_there_is_a_dash_and_flags_stand_last(shown):
