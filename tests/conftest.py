@@ -16,13 +16,13 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.places import SHARED_DATA
 
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The reference data beside the checkout."""
-    folder = ROOT.parent / "shared"
+    folder = SHARED_DATA.parent / "shared"
     if not (folder / "data").is_dir():
         pytest.skip("needs ../shared/data, which is not here")
     return folder

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.places import ROOT
+
 PARTS = ("parallel", "emulator", "launch", "configs")
 MODULES = sorted(path for part in (*PARTS, "inferometer") for path in (ROOT / part).rglob("*.py"))
 

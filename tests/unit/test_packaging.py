@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.places import ROOT
+
 PARTS = ("parallel", "emulator", "launch", "configs")
 DATA_SUFFIXES = (".toml", ".json")
 

@@ -10,9 +10,9 @@ from inferometer import load_calibration
 from inferometer.emulator.calibrate.fit.choose import DEFAULT, Choice, choose_law
 from inferometer.emulator.calibrate.fit.points import Points, points_of
 from inferometer.launch.cli import main
+from tests.places import BENCHMARKS
+from tests.places import SHARED_DATA as DATA
 
-ROOT = Path(__file__).parents[2]
-DATA = ROOT / ".." / "shared" / "data"
 NCCL_LOGS = DATA / "nccl_logs" / "all_rows.csv"
 NAMES = {"alltoall": "all_to_all", "sendrecv": "send_recv_ring"}
 
@@ -53,7 +53,7 @@ def test_on_public_logs() -> None:
 @pytest.mark.skipif(not (DATA / "aiconfigurator").exists(), reason="no aiconfigurator beside the repository")
 def test_on_public_tables() -> None:
     pytest.importorskip("pyarrow")
-    study = runpy.run_path(str(ROOT / "benchmarks" / "public_fits.py"))
+    study = runpy.run_path(str(BENCHMARKS / "public_fits.py"))
     for operation, collective in study["COLLECTIVES"].items():
         for folder in study["TABLES"].values():
             points = study["points_of_table"](DATA / "aiconfigurator" / folder, operation)

@@ -23,9 +23,9 @@ from inferometer.emulator.calibrate.laws.prior import paper_parameters
 from inferometer.emulator.economics.serving.predict import predict
 from inferometer.emulator.errors import InputError
 from inferometer.launch.cli import main
+from tests.places import ROOT
+from tests.places import SHARED_DATA as DATA
 
-ROOT = Path(__file__).parents[3]
-DATA = ROOT / ".." / "shared" / "data"
 NAMES = [name for name in calibration_names() if name != TUNER]
 PUBLISHED = ("paper-2025", "paper-2025-code")
 FITTED = [name for name in NAMES if name not in PUBLISHED]

@@ -1,12 +1,13 @@
 """Public measurements, where they are at hand: the known coefficients come out."""
 
 import runpy
-from pathlib import Path
 
 import pandas as pd
 import pytest
 
-DATA = Path(__file__).parents[3] / ".." / "shared" / "data"
+from tests.places import BENCHMARKS
+from tests.places import SHARED_DATA as DATA
+
 NCCL_LOGS = DATA / "nccl_logs" / "all_rows.csv"
 AICONFIGURATOR = DATA / "aiconfigurator"
 H100 = AICONFIGURATOR / "h100_sxm" / "comm" / "nccl" / "2.29.2" / "nccl_perf.parquet"
@@ -87,7 +88,7 @@ BOUNDS = {
 @pytest.mark.parametrize(("machine", "operation"), BOUNDS)
 def test_public_fits_are_as_good_as_by_hand(machine, operation):
     pytest.importorskip("pyarrow")
-    study = runpy.run_path(str(Path(__file__).parents[3] / "benchmarks" / "public_fits.py"))
+    study = runpy.run_path(str(BENCHMARKS / "public_fits.py"))
     points = study["points_of_table"](AICONFIGURATOR / study["TABLES"][machine], operation)
     found = study["errors_of"](study["COLLECTIVES"][operation], points)
     for name, bound in zip(("median", "p90", "sizes", "without_8"), BOUNDS[machine, operation]):

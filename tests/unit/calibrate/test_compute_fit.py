@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from planted_compute import INNER, LARGEST, OUTER, ROWS, line_us, matmul_us, probes
 
 from inferometer.emulator.calibrate.evaluate.residuals import size_residuals
 from inferometer.emulator.calibrate.fit.compute import fit_compute
 from inferometer.emulator.calibrate.fit.lines import fit_line
 from inferometer.emulator.calibrate.laws import compute as computelaws
 from inferometer.emulator.calibrate.schema.compute_records import ComputeLaw
+from tests.studies.planted_compute import INNER, LARGEST, OUTER, ROWS, line_us, matmul_us, probes
 
 
 def laws(table: pd.DataFrame) -> dict[tuple, ComputeLaw]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,8 +14,9 @@ from inferometer.emulator.economics.pricing.accelerators import load_accelerator
 from inferometer.emulator.economics.pricing.tuned import TunerNetwork
 from inferometer.emulator.economics.serving.predict import predict
 from inferometer.emulator.errors import InputError
+from tests.places import SHARED_DATA
 
-FIGURES = Path(__file__).parents[3] / ".." / "shared" / "data" / "nccl_tuner_constants_2.30.7.json"
+FIGURES = SHARED_DATA / "nccl_tuner_constants_2.30.7.json"
 H100 = NcclTuner("hopper", 450.0, 50.0)
 B200 = NcclTuner("blackwell", 900.0, 50.0)
 A100 = NcclTuner("ampere", 300.0, 25.0)

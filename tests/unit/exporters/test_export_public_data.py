@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
 
 import pyarrow.parquet
 import pytest
@@ -13,8 +12,9 @@ from inferometer.emulator.exporters.query import Query
 from inferometer.emulator.exporters.targets import export
 from inferometer.emulator.importers.imports import import_files
 from inferometer.emulator.samples.samples import SamplesFile
+from tests.places import SHARED_DATA
 
-TABLE = Path(__file__).parents[4] / "shared/data/aiconfigurator/h100_sxm/comm/nccl/2.29.2/nccl_perf.parquet"
+TABLE = SHARED_DATA / "aiconfigurator/h100_sxm/comm/nccl/2.29.2/nccl_perf.parquet"
 
 
 @pytest.mark.skipif(not TABLE.exists(), reason=f"needs the public measurements in {TABLE.parents[5]}")

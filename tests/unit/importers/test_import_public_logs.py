@@ -9,8 +9,9 @@ import pytest
 
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.importers.imports import import_files
+from tests.places import SHARED_DATA
 
-LOGS = Path(__file__).parents[3] / ".." / "shared" / "data" / "nccl_logs"
+LOGS = SHARED_DATA / "nccl_logs"
 SOURCES = LOGS / "sources.json"
 ENTRIES = json.loads(SOURCES.read_text())["entries"] if SOURCES.exists() else []
 NO_TABLE_OF_TIMES = (

@@ -5,7 +5,6 @@ import subprocess
 import sys
 from dataclasses import replace
 from decimal import ROUND_HALF_UP, Decimal
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,8 +15,9 @@ from inferometer.emulator.economics.paper.published.record import Call
 from inferometer.emulator.economics.paper.published.reproduce import Comparison, compare, reproduce, summary
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.report.published import published_lines
+from tests.places import SHARED_DATA
 
-DATA = Path(__file__).parents[3] / ".." / "shared" / "data" / "economics"
+DATA = SHARED_DATA / "economics"
 beside = pytest.mark.skipif(not DATA.exists(), reason="no shared/data/economics beside the repository")
 
 

@@ -19,8 +19,9 @@ from inferometer.emulator.economics.pricing.accelerators import (
     load_accelerator,
 )
 from inferometer.emulator.errors import InputError
+from tests.places import ROOT
 
-DOCUMENT = Path(__file__).parents[3] / "docs" / "accelerators.md"
+DOCUMENT = ROOT / "docs" / "accelerators.md"
 
 GOOD = """
 [datasheet]

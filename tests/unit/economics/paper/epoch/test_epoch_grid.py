@@ -1,7 +1,6 @@
 """The fast grid against 132 plain passes, the pruned frontier against all points."""
 
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,11 +10,12 @@ from inferometer.emulator.economics.paper.epoch.frontier import frontier
 from inferometer.emulator.economics.paper.epoch.grid import latency_grid, paper_grid
 from inferometer.emulator.economics.paper.epoch.predict import predict
 from inferometer.emulator.errors import InputError
+from tests.places import BENCHMARKS
 
 
 @pytest.fixture(scope="module")
 def naive_grid():
-    sys.path.insert(0, str(Path(__file__).parents[4] / "benchmarks"))
+    sys.path.insert(0, str(BENCHMARKS))
     try:
         import naive_grid
     finally:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -26,6 +23,7 @@ from inferometer.emulator.workload.layout import Layout
 from inferometer.emulator.workload.precision import Precision
 from inferometer.emulator.workload.scaled import scaled
 from inferometer.emulator.workload.step import Step
+from tests.studies import planted_compute as planted
 
 WIDE = Precision(32, 32, 32)
 SMALL = scaled(load_shape("llama-3-70b"), 1 / 16, 4).shape
@@ -33,15 +31,7 @@ NETWORK = ConstantNetwork(load_accelerator("h100-sxm"))
 
 
 @pytest.fixture(scope="module")
-def planted():
-    sys.path.append(str(Path(__file__).parents[1] / "calibrate"))
-    import planted_compute
-
-    return planted_compute
-
-
-@pytest.fixture(scope="module")
-def calibration(planted):
+def calibration():
     laws = [ComputeLaw.model_validate(document) for document in fit_compute(planted.probes(noise=0.02))]
     laws += [ComputeLaw.model_validate(d) for d in fit_compute(planted.probes(noise=0.02, concurrent_ranks=2, slower=1.5))]
     hardware = {"memory_bytes": 64e9}
@@ -61,7 +51,7 @@ def test_operations_add_up_to_the_step(calibration):
     assert {"in_step_s", "compute_s"} & terms.as_dict().keys() == {"compute_s"}
 
 
-def test_a_matmul_costs_what_its_surface_says(calibration, planted):
+def test_a_matmul_costs_what_its_surface_says(calibration):
     step = predicted(program(), NETWORK, CalibrationProcessor(calibration))
     up = SMALL.layers * planted.matmul_us(8, SMALL.d_model * 2 * SMALL.d_ff) * 1e-6
     assert step.by_op["ffn.up"] == pytest.approx(up, rel=0.1)

@@ -2,13 +2,13 @@
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from inferometer.emulator.economics.paper.epoch import load_accelerator, load_model
+from tests.places import SHARED_DATA
 
-SAMPLES = Path(__file__).parents[4] / ".." / "shared" / "data" / "economics" / "sample_points.json"
+SAMPLES = SHARED_DATA / "economics" / "sample_points.json"
 
 #: Names there: names here, where they are not the same words.
 RENAMED = {"Llama_3_405B": "llama-3.1-405b", "GPT_3_5": "gpt-3.5", "Falcon": "falcon-180b"}
