@@ -25,7 +25,7 @@ class Priced:
     by_op: dict[str, float]
     """By operation; of collectives with their in-step overhead. Without what lies between operations."""
     kinds: dict[str, float | None]
-    """matmul, attention, stream, between (None without a processor); network, isolated; in-step overhead (None where not measured);
+    """matmul, attention, stream, glue (None without a processor); network, isolated; in_step (None where not measured);
     pipeline, what a rank waits for other stages, and uneven, what it waits for the rank that got most tokens (None without a
     processor)."""
     note: str

@@ -39,7 +39,7 @@ PREFERRED: dict[str, Any] = {"timing": "isolated", "concurrent_groups": 1, "dtyp
 
 
 class Calibration(Record):
-    """A calibration file. compute and in-step overhead are empty, with the reason in not_measured, where they were not measured."""
+    """A calibration file. compute_laws and in_step_laws are empty where nothing was measured; not_measured says why."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True)
 
@@ -130,11 +130,11 @@ class Calibration(Record):
     def in_step_s(
         self, collective: str, bytes: ArrayLike, ranks: ArrayLike, nodes: ArrayLike, compute_gap_s: ArrayLike, **key: Any
     ) -> NDArray[np.float64] | float:
-        """Seconds that a call in a real step takes beyond `time_s`, compute_gap_s seconds of computing after the one before it.
+        """Seconds that a call in a real step takes beyond `time_s`; its ranks have computed compute_gap_s before it.
 
-        bytes, ranks, nodes and compute_gap_s broadcast; scalars give a float. Never below 0; one rank pays 0. key chooses among
-        keys as for `law`. Ranks and nodes (or a collective, or a key) that were not timed in_step give NaN with one
-        NotIdentifiedWarning; beyond the measured bytes and times apart the in-step overhead is given with one ExtrapolationWarning.
+        bytes, ranks, nodes and compute_gap_s broadcast; scalars give a float. Never below 0; one rank pays 0. key chooses
+        among keys as for `law`. Ranks and nodes (or a collective, or a key) that were not timed in_step give NaN with one
+        NotIdentifiedWarning; beyond the measured bytes and compute gaps the overhead is given with one ExtrapolationWarning.
 
         Raises InputError for impossible arguments, or where several keys match.
         """

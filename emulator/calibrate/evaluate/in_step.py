@@ -25,10 +25,10 @@ def in_step_us(
     nodes: ArrayLike,
     compute_gap_s: ArrayLike,
 ) -> Array:
-    """s in µs, never below 0, for arguments that broadcast; 0 for one rank, NaN where in-step overheads has no such ranks and nodes.
+    """s in µs, never below 0, for arguments that broadcast; 0 for one rank, NaN for ranks and nodes without a law.
 
-    in-step overheads: records of one key. Warns once of what is NaN (NotIdentifiedWarning), once of what lies outside the measured
-    bytes and times apart (ExtrapolationWarning). Raises InputError for impossible bytes, ranks, nodes, or times apart.
+    in_step_laws: of one key. Warns once of what is NaN (NotIdentifiedWarning), once of what lies outside the measured
+    bytes and compute gaps (ExtrapolationWarning). Raises InputError for impossible bytes, ranks, nodes or compute gaps.
     """
     try:
         compute_gap_us = np.asarray(compute_gap_s, dtype=float) * 1e6
@@ -45,7 +45,8 @@ def in_step_us(
         beyond |= dict.fromkeys(outside(in_step, n[here], step_breakdown[here]).values())
     if (missing := np.isnan(us)).any():
         have = ", ".join(f"{s.ranks} ranks on {s.nodes}" for s in in_step_laws) or "nothing"
-        text = f"{collective}: the in-step overhead of {int(missing.sum())} of {us.size} calls was not measured (there is {have})"
+        calls = f"{int(missing.sum())} of {us.size} calls"
+        text = f"{collective}: the in-step overhead of {calls} was not measured (there is {have})"
         warnings.warn(text, NotIdentifiedWarning, stacklevel=3)
     if beyond:
         text = f"{collective}: {'; '.join(beyond)}; the in-step overhead is given all the same"

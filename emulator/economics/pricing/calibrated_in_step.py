@@ -17,7 +17,7 @@ from inferometer.emulator.workload.program import Size
 if TYPE_CHECKING:
     from inferometer.emulator.calibrate.evaluate.calibration import Calibration
 
-#: Waking up cold and drifting apart cost much the same whatever the collective: this one's in-step overhead stands in for others.
+#: Waking up cold and drifting apart cost much the same whatever the collective: its overhead stands in for others'.
 STANDS_IN = "all_reduce"
 #: One stage hands on to the next: that they drift apart is the pipeline's waiting, which is priced as such.
 HANDS_ON = frozenset({"send_recv"})

@@ -177,7 +177,8 @@ class CalibrationProcessor:
         level = next((level for level in levels if level >= state.concurrent_ranks), levels[-1])
         if state.concurrent_ranks > level:
             self._note(
-                f"{state.concurrent_ranks} ranks of a node compute, but no more than {level} at once were measured: taken to share"
+                f"{state.concurrent_ranks} ranks of a node compute, but no more than {level} at once were measured: "
+                "taken to share"
             )
         place = fitting[0], level, state.sharded
         if state.sharded and not any(key[:3] == place for key in self._laws):

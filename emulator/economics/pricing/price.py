@@ -55,7 +55,7 @@ class InStepOverhead(Protocol):
     def in_step_s(
         self, collective: str, bytes: Size, ranks: int, nodes: int, compute_gap_s: Size, isolated_s: Size
     ) -> Size | None:
-        """Seconds beyond isolated_s, compute_gap_s seconds of computing after the last collective; None where nothing is known."""
+        """Seconds beyond isolated_s; compute_gap_s: of computing since the last collective. None: nothing is known."""
         ...
 
 
@@ -65,7 +65,7 @@ def price(
     """The terms of each stage for one micro-batch. concurrent_ranks: ranks of a node that compute at the same time.
 
     Every computation is one kernel: kernel_s is not hidden by the work of the one before. Each collective costs what the
-    network says for its own kind, bytes, ranks, nodes, and, where its in-step overhead is known, for the time since the one before.
+    network says for its own kind, bytes, ranks, nodes, and, where it is known, its in-step overhead for its compute gap.
     """
     stages = (priced_ops(program, stage, processor, network, concurrent_ranks, in_step) for stage in program.stages)
     return [sum((priced.terms for priced in ops), Terms()) for ops in stages]

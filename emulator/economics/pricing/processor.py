@@ -36,9 +36,9 @@ class ComputeTime:
 
 
 class State(NamedTuple):
-    """What a rank computes among. concurrent_ranks: ranks of a node that compute at the same time; sharded: with collectives between
-    its computations, after which core and caches are cold; tokens: of the step (Program), as the more there are, the longer
-    ago is what comes once a step."""
+    """What a rank computes among. concurrent_ranks: ranks of a node that compute at the same time; sharded: with
+    collectives between its computations, after which core and caches are cold; tokens: new ones in the step (Program): the
+    more there are, the colder the caches for operations that run once a step."""
 
     concurrent_ranks: int = 1
     sharded: bool = False

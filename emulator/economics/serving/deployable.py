@@ -89,7 +89,8 @@ class StepTime:
 class Deployment:
     """A model on a number of accelerators under one layout, ready to be asked for batches.
 
-    processor: what computing costs there, the accelerator's datasheet if None; in-step overhead: what collectives take more in a step.
+    processor: what computing costs there, the accelerator's datasheet if None; in_step: what collectives cost beyond their
+    isolated time in a step.
     """
 
     shape: Shape

@@ -30,14 +30,14 @@ def value(number, unit="us"):
     return Parameter(value=number, unit=unit, ci95=None, status="fitted", source="planted")
 
 
-def law(op, us):
+def law(kind, us):
     target = ComputeTarget(backend="gloo", device="cpu", dtype="float32", scheduler="other", threads=1, concurrent_ranks=2)
     line = {"o": value(us)} | {name: value(0.0) for name in LINE_UNITS}
     surface = {knot(*sizes): value(us) for sizes in product(ROWS, INNER, OUTER)}
     rates = {"smallest_us": value(us), "memory_gb_per_s": value(MEMORY_GB_PER_S), "gflops": value(1e9)}
-    flat = op == "matmul"
+    flat = kind == "matmul"
     return ComputeLaw(
-        target=target, op=op, form="surface" if flat else "line", equation="", params=surface if flat else line,
+        target=target, kind=kind, form="surface" if flat else "line", equation="", params=surface if flat else line,
         **({"rows": ROWS, "inner": INNER, "outer": OUTER, "rates": rates} if flat else {}),
         domain=ComputeDomain(),
         fit=ComputeFit(n_points=1, n_launches=3, medape=0.0, held_out=HeldOutError(median=None, p90=None, n=0, reason="")),
@@ -53,7 +53,7 @@ def forecaster(*laws):
 
 def measured():
     its = {"matmul": MATMUL_US, "attention": ATTENTION_US, "stream": STREAM_US, "glue": BETWEEN_US}
-    return forecaster(*(law(op, us) for op, us in its.items()))
+    return forecaster(*(law(kind, us) for kind, us in its.items()))
 
 
 def test_terms_are_those_of_the_operations_and_add_up():

@@ -64,7 +64,7 @@ def test_a_matmul_follows_those_like_it_seen_in_models(calibration):
         law.model_copy(update={"residuals": residuals if law.kind == "matmul" else None}) for law in calibration.compute_laws
     ]
     more, less = (
-        predicted(program(), NETWORK, CalibrationProcessor(calibration.model_copy(update={"compute": its})))
+        predicted(program(), NETWORK, CalibrationProcessor(calibration.model_copy(update={"compute_laws": its})))
         for its in (laws, bare(calibration))
     )
     assert more.by_op["ffn.up"] == pytest.approx(1.2 * less.by_op["ffn.up"], rel=0.02)
@@ -127,7 +127,7 @@ def test_an_operation_is_priced_by_the_law_of_its_way_of_itself_or_of_its_kind(c
     norm = next(op for op in program().stages[0] if op.name == "ffn.norm")
     its_own = times(kind, 3.0, op="ffn.norm", residuals=None)
     both = with_laws(calibration, its_own, times(kind, 7.0, op="ffn.norm", predecessors="attention.out", residuals=None))
-    plain = CalibrationProcessor(calibration.model_copy(update={"compute": bare(calibration)}))
+    plain = CalibrationProcessor(calibration.model_copy(update={"compute_laws": bare(calibration)}))
 
     def own_s(processor, after):
         time = processor.time(norm, WIDE, State(1, False), (after,))
