@@ -125,11 +125,9 @@ class TorchCommunicator:
         if self.backend != "gloo":
             return
         sent, received = torch.zeros(2, STARTING_BYTES, dtype=torch.uint8)
-        for step_breakdown in range(1, self.size):
+        for distance in range(1, self.size):
             for _ in range(STARTING_MESSAGES):
-                self.exchange(
-                    sent, (self.rank + step_breakdown) % self.size, received, (self.rank - step_breakdown) % self.size
-                )
+                self.exchange(sent, (self.rank + distance) % self.size, received, (self.rank - distance) % self.size)
 
     def close(self) -> None:
         dist.destroy_process_group(None if self.group is dist.group.WORLD else self.group)

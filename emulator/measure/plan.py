@@ -31,8 +31,8 @@ class Cell:
     def id(self) -> str:
         """The same cell in every launch on the same ranks."""
         where = f"{self.ranks}x{self.nodes}/{self.groups}"
-        step_breakdown = f"/{self.compute_gap_us:g}" if self.compute_gap_us else ""
-        return f"{self.collective}/{self.dtype}/{self.requested_bytes}/{where}/{self.timing}{step_breakdown}"
+        gap = f"/{self.compute_gap_us:g}" if self.compute_gap_us else ""
+        return f"{self.collective}/{self.dtype}/{self.requested_bytes}/{where}/{self.timing}{gap}"
 
 
 @dataclass(frozen=True)

@@ -191,7 +191,7 @@ class Launch:
         began = time.monotonic()
         starts = np.empty((len(ranks), 0), np.int64)
         stops = np.empty((len(ranks), 0), np.int64)
-        step_breakdown = np.empty((len(ranks), 0), np.int64)
+        gaps = np.empty((len(ranks), 0), np.int64)
         timer = self.timer
         uncounted = 1 if cell.timing == "in_step" else 0
         batch = 0
@@ -209,7 +209,7 @@ class Launch:
             if readings is not None:
                 start, stop_ = (np.array([reading[end] for reading in readings], np.int64) for end in (0, 1))
                 starts, stops = np.hstack([starts, start[:, uncounted:]]), np.hstack([stops, stop_[:, uncounted:]])
-                step_breakdown = np.hstack([step_breakdown, start[:, 1:] - stop_[:, :-1]])
+                gaps = np.hstack([gaps, start[:, 1:] - stop_[:, :-1]])
                 times = iteration_times_us(definition, starts, stops, group_rows, operations)
                 elapsed = time.monotonic() - began
                 reason = self._enough(times, least, elapsed, stop_asked())
@@ -224,7 +224,7 @@ class Launch:
                     "definition": definition,
                     "starts": starts,
                     "stops": stops,
-                    "apart": step_breakdown,
+                    "gaps": gaps,
                 }
             batch += 1
 
@@ -288,7 +288,7 @@ class Launch:
         }
         if cell.timing == "in_step":
             # of the typical iteration, as the cell's time is
-            compute_gap_us = float(np.median(taken["apart"].mean(axis=0))) / 1e3
+            compute_gap_us = float(np.median(taken["gaps"].mean(axis=0))) / 1e3
             record |= {"requested_compute_gap_us": cell.compute_gap_us, "compute_gap_us": compute_gap_us}
         return record | {"flags": self._flags(cell, work, ranks, summary(times))}
 
@@ -333,5 +333,5 @@ def describe(cell: Cell) -> str:
     """A cell as a person says it, for messages."""
     size = f" of {cell.requested_bytes} bytes" if cell.requested_bytes else ""
     nodes = f" on {cell.nodes} nodes" if cell.nodes > 1 else ""
-    step_breakdown = f" after {cell.compute_gap_us:g} us" if cell.compute_gap_us else ""
-    return f"{cell.collective}{size} ({cell.dtype}, {cell.ranks} ranks{nodes}, {cell.timing}{step_breakdown}, {cell.groups})"
+    gap = f" after {cell.compute_gap_us:g} us" if cell.compute_gap_us else ""
+    return f"{cell.collective}{size} ({cell.dtype}, {cell.ranks} ranks{nodes}, {cell.timing}{gap}, {cell.groups})"

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 KEY = ("backend", "device", "dtype", "scheduler", "threads", "concurrent_ranks")
 SIZES = ("rows", "inner", "outer", "matrices", "routed", "flop", "weight_bytes", "activation_bytes", "kv_bytes")
 PROBE_COLUMNS = (
-    "launch", "probe", *KEY, "model", "sharded", "tokens", "op", "predecessors", "kind", *SIZES, "us", "n", "working_set_bytes",
+    "launch", "probe", *KEY, "model", "sharded", "tokens", "op", "predecessors", "kind", *SIZES, "us", "n",
+    "working_set_bytes",
 )  # fmt: skip
 COLLECTIVE_COLUMNS = ("launch", "probe", *KEY, "op", "collective", "bytes", "ranks", "nodes", "compute_gap_us", "us")
 COLLECTIVE = "collective"
@@ -25,7 +26,7 @@ COLLECTIVE = "collective"
 
 
 def probe_table(*paths: str | Path) -> pandas.DataFrame:
-    """One row per computation, or way from one (``after``) to the next, per probe and launch.
+    """One row per computation, and per glue between a computation and its predecessors, per probe and launch.
 
     Columns: PROBE_COLUMNS; ``us`` is the mean over ranks of the median over iterations, as of a step that is measured
     (validation), ``tokens`` a rank's new ones in a step. Probes that an interrupted launch made twice count once, the last.
@@ -51,8 +52,8 @@ def probe_table(*paths: str | Path) -> pandas.DataFrame:
 def model_collectives(*paths: str | Path) -> pandas.DataFrame:
     """One row per collective, per probe of a sharded model and launch.
 
-    Columns: COLLECTIVE_COLUMNS; ``us`` as of probe_table, ``compute_gap_us`` the time since the collective before, of rank 0.
-    Files of earlier versions have none. Raises InputError as checked_records does.
+    Columns: COLLECTIVE_COLUMNS; ``us`` as in probe_table, ``compute_gap_us`` how long rank 0 computed since the previous
+    collective. Raises InputError as checked_records does.
     """
     import pandas as pd
 

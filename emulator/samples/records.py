@@ -109,7 +109,10 @@ class UnmeasuredCell(Record):
 
 
 class Operation(Record):
-    """Of a probe: what an operation works on and its times in ns, [ranks][iterations]. Between: the way from after to op."""
+    """An operation of a probe: what it works on, and its times in ns, [ranks][iterations].
+
+    Of the kind ``glue``: what runs between the predecessors and op.
+    """
 
     op: str
     predecessors: str | None = None
@@ -133,7 +136,7 @@ class Operation(Record):
 
 
 class Exchange(Record):
-    """Of a probe of a sharded model: a collective of its steps. compute_gap_us: since the one before; ns: as of Operation."""
+    """A collective in a sharded model's steps. compute_gap_us: time since the previous one; ns: as in Operation."""
 
     op: str
     kind: Literal["collective"]

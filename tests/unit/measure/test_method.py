@@ -78,7 +78,7 @@ BAD_SWEEPS = {
         "tier.0: unknown collective 'all_reduse'",
     ),
     "unknown timing": (NAMED + TIER + 'timings = ["fast"]\n', "tier.0.timings.0 = 'fast': "),
-    "no time apart": (NAMED + TIER + "[in_step]\napart_us = [0.0]\n", "in_step.compute_gap_us.0 = 0.0: "),
+    "no compute gap": (NAMED + TIER + "[in_step]\ncompute_gap_us = [0.0]\n", "in_step.compute_gap_us.0 = 0.0: "),
     "no size": (NAMED + TIER + "sizes = [0]\n", "tier.0.sizes."),
     "of the wrong kind": (NAMED + '[stop]\ncell_seconds = "long"\n' + TIER, "stop.cell_seconds = 'long': "),
     "limits crossed": (

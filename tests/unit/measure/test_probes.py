@@ -190,6 +190,7 @@ def test_the_table_has_medians_and_the_last_of_a_probe_made_twice(tmp_path):
     path = tmp_path / "x.samples.jsonl"
     about = {"backend": "gloo", "device": "cpu", "dtype": "float32", "scheduler": "rr", "threads": 1, "concurrent_ranks": 2}
     probe = {"record": "compute", "launch": 0, "cell": "p", **about, "participants": [0, 1], "working_set_bytes": 1}
+    probe |= {"model": None, "sharded": False, "tokens": 0}
     op = {
         "op": "matmul",
         "kind": "matmul",
@@ -211,7 +212,12 @@ def test_a_probe_without_times_of_a_participant_is_refused(tmp_path):
     path = tmp_path / "x.samples.jsonl"
     record = {"record": "compute", "launch": 0, "cell": "p", "backend": "gloo", "device": "cpu", "dtype": "float32"}
     record |= {"scheduler": "rr", "threads": 1, "concurrent_ranks": 2, "participants": [0, 1], "working_set_bytes": 1}
-    record |= {"ops": [{"op": "attention.core", "kind": "attention", "ns": [[1]]}]}
+    record |= {
+        "model": "llama-3-8b",
+        "sharded": False,
+        "tokens": 1,
+        "ops": [{"op": "attention.core", "kind": "attention", "ns": [[1]]}],
+    }
     path.write_text('{"record": "header", "schema": "inferometer/samples/1"}\n' + json.dumps(record) + "\n")
     with pytest.raises(InputError, match=r"line 2: ns of attention\.core needs times of each of 2 participants"):
         probe_table(path)
@@ -226,7 +232,9 @@ def test_collectives_of_models_have_a_table_of_their_own(tmp_path):
         "concurrent_ranks": 2,
         "participants": [0, 1],
         "working_set_bytes": 1,
+        "model": "llama-3-8b",
         "sharded": True,
+        "tokens": 1,
     }
     norm = {"op": "norm", "kind": "stream", "activation_bytes": 8.0, "ns": [[5], [5]]}
     reduce = {"op": "reduce", "kind": "collective", "collective": "all_reduce", "bytes": 64.0, "ranks": 2, "nodes": 1}

@@ -101,7 +101,7 @@ def test_a_cell_without_its_name_is_refused_by_line_and_key(cell, write_samples,
     del record[key]
     path = write_samples(LAUNCH, record)
     for read in (load_samples, cell_table):
-        with pytest.raises(InputError, match=f"line 3: {key}: Field required"):
+        with pytest.raises(InputError, match=f"line 3: {key}: missing"):
             read(path)
 
 
@@ -115,13 +115,13 @@ MEASURED = {
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"ranks": "x"}, "line 2: ranks: Input should be a valid integer"),
-        ({"ranks": 0}, "line 2: ranks: "),
-        ({"bytes": -4}, "line 2: bytes: "),
-        ({"launch": 1.5}, "line 2: launch: "),
+        ({"ranks": "x"}, "line 2: ranks = 'x': input should be a valid integer"),
+        ({"ranks": 0}, "line 2: ranks = 0: "),
+        ({"bytes": -4}, "line 2: bytes = -4: "),
+        ({"launch": 1.5}, "line 2: launch = 1.5: "),
         ({"collective": ["a"]}, "line 2: collective: "),
-        ({"flags": 3}, "line 2: flags: "),
-        ({"start_ns": [["a"], [0]]}, "line 2: start_ns.0.0: "),
+        ({"flags": 3}, "line 2: flags = 3: "),
+        ({"start_ns": [["a"], [0]]}, "line 2: start_ns.0.0 = 'a': "),
         ({"start_ns": [[0, 1], [0]]}, "line 2: start_ns and stop_ns need a row for each of 2 participants"),
         ({"start_ns": [[], []], "stop_ns": [[], []]}, "line 2: start_ns and stop_ns need a row"),
         ({"participants": [4, 5]}, "line 2: groups_ranks holds no rank, or one that is not among"),
