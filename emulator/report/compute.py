@@ -1,39 +1,39 @@
-"""What computing costs, a line for each dtype and number of ranks that compute at once."""
+"""The table of what computing costs: a line for each dtype and number of ranks that compute at the same time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from inferometer.emulator.report.columns import aligned, with_interval
+
 if TYPE_CHECKING:
-    from inferometer.emulator.calibrate.evaluate.calibration import Calibration
     from inferometer.emulator.calibrate.schema.compute_records import ComputeLaw
-    from inferometer.emulator.calibrate.schema.records import Parameter
+
+HEADS = {"memory_gb_per_s": "weights (GB/s)", "gflops": "matmul (GFLOP/s)", "smallest_us": "smallest (µs)"}
 
 
-def compute_lines(calibration: Calibration) -> Iterator[str]:
-    """Nothing where computing was not measured."""
-    for law in calibration.compute_laws:
-        if law.form == "surface" and law.rates is not None:
-            yield _line(law)
+def compute_table(laws: Sequence[ComputeLaw], intervals: bool) -> list[str]:
+    """Lines of the matmul laws among the laws, headed; empty where none was measured."""
+    surfaces = [law for law in laws if law.form == "surface" and law.rates]
+    if not surfaces:
+        return []
+    names = [*HEADS, *dict.fromkeys(name for law in surfaces for name in law.rates or {} if name not in HEADS)]
+    head = ["dtype", "ranks", *(_head(name) for name in names), "held-out"]
+    return aligned([head, *(_row(law, names, intervals) for law in surfaces)])
 
 
-def _line(law: ComputeLaw) -> str:
-    rates = dict(law.rates or {})
-    smallest, memory, best = rates.pop("smallest_us"), rates.pop("memory_gb_per_s"), rates.pop("gflops")
-    target = law.target
-    ranks = "1 rank" if target.concurrent_ranks == 1 else f"each of {target.concurrent_ranks} ranks at once"
-    skinny = "".join(f", {_number(rate)} with {name.split('_')[2]} rows" for name, rate in rates.items())
-    words = f"Computing in {target.dtype}, {ranks}: weights stream at {_number(memory)} GB/s; matmuls reach {_number(best)} "
-    words += f"GFLOP/s{skinny}; the smallest takes {_number(smallest)} µs"
-    missed = law.fit.whole_steps
-    known = missed is not None and missed.median is not None
-    error = f"; misses the matmuls of a model's step by {missed.median:.0%} (median)" if missed and known else ""
-    return f"{words}{error}."
+def _head(rate: str) -> str:
+    """The column of a rate; gflops_at_8_rows, a skinny matmul's, is ``8 rows (GFLOP/s)``."""
+    return HEADS.get(rate) or f"{rate.split('_')[2]} rows (GFLOP/s)"
 
 
-def _number(parameter: Parameter) -> str:
-    assert parameter.value is not None
-    interval = parameter.ci95
-    ends = f" [{interval[0]:.3g}, {interval[1]:.3g}]" if interval else ""
-    return f"{parameter.value:.3g}{ends}"
+def _row(law: ComputeLaw, names: Sequence[str], intervals: bool) -> list[str]:
+    rates = law.rates or {}
+    cells = []
+    for name in names:
+        rate = rates.get(name)
+        known = rate is not None and rate.value is not None
+        cells.append(with_interval(rate.value, rate.ci95 if intervals else None) if known else "–")  # type: ignore[union-attr,arg-type]
+    missed = law.fit.whole_steps.median if law.fit.whole_steps else None
+    return [law.target.dtype, str(law.target.concurrent_ranks), *cells, "–" if missed is None else f"{missed:.0%}"]

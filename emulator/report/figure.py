@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from inferometer.emulator.report.summary import differing_words, main_models, paper_time_us
+from inferometer.emulator.report.main_laws import differing_words, main_laws, paper_time_us
 from inferometer.emulator.units import format_bytes
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def draw(calibration: Calibration, path: str | Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    models = [m for m in main_models(calibration) if m.domain.bytes[1] > 0]
+    models = [m for m in main_laws(calibration) if m.domain.bytes[1] > 0]
     names = list(dict.fromkeys(m.target.collective for m in models))
     labels = differing_words([m.target for m in models])
     kinds = sorted(set(labels))

@@ -1,41 +1,44 @@
-"""What a step pays beyond isolated times, a line for each collective with its ranks and nodes."""
+"""The table of in-step overheads: what a collective costs in a model's step beyond its isolated time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from inferometer.emulator.report.columns import aligned, with_interval
+
 if TYPE_CHECKING:
-    from inferometer.emulator.calibrate.evaluate.calibration import Calibration
     from inferometer.emulator.calibrate.schema.in_step_records import InStepLaw
     from inferometer.emulator.calibrate.schema.records import Parameter
 
 MIB = 1 << 20
-#: Parameter: (what one unit of it is worth in what is shown, how that reads).
-SHOWN = {"s0": (1.0, "µs"), "u": (100.0, "% of the time apart"), "v": (MIB / 1e3, "µs per MiB")}
+#: Parameter: (its column, what one unit of it is worth in that column's unit).
+COLUMNS = {"s0": ("s0 (µs)", 1.0), "u": ("u (%)", 100.0), "v": ("v (µs/MiB)", MIB / 1e3)}
 
 
-def in_step_lines(calibration: Calibration) -> Iterator[str]:
-    """Nothing where no collective was timed in_step."""
-    for in_step in calibration.in_step_laws:
-        if in_step.target.concurrent_groups in (1, None):
-            yield _line(in_step)
+def in_step_table(laws: Sequence[InStepLaw], crowded: set[int], intervals: bool) -> list[str]:
+    """Lines of the laws, headed; crowded: rank counts to mark with an asterisk, whose rows come last."""
+    heads = {"collective": "collective", "dtype": "dtype", "ranks": "ranks", "nodes": "nodes"}
+    heads |= {name: head for name, (head, _) in COLUMNS.items()} | {"held_out": "held-out"}
+    rows = [_row(law, crowded, intervals) for law in sorted(laws, key=lambda law: law.ranks in crowded)]
+    silent = {"dtype": {"float32", "–"}, "nodes": {"1"}}
+    kept = [name for name in heads if not {row[name] for row in rows} <= silent.get(name, set())]
+    return aligned([[heads[name] for name in kept], *([row[name] for name in kept] for row in rows)])
 
 
-def _line(in_step: InStepLaw) -> str:
-    terms = [_term(in_step.params[name], *shown) for name, shown in SHOWN.items() if in_step.params[name].value]
-    missed = in_step.fit.held_out.median
-    error = f"; misses a left-out cell by {missed:.0%} (median)" if missed is not None else ""
-    article = "an" if in_step.target.collective[0] in "aeiou" else "a"
-    where = f"{in_step.ranks} ranks" + (f" on {in_step.nodes} nodes" if in_step.nodes > 1 else "")
-    dtype = f" of {in_step.target.dtype}" if in_step.target.dtype not in ("float32", None) else ""
-    return (
-        f"In a step {article} {in_step.target.collective}{dtype} over {where} takes {' + '.join(terms) or 'no'} more{error}."
-    )
+def _row(law: InStepLaw, crowded: set[int], intervals: bool) -> dict[str, str]:
+    missed = law.fit.held_out.median
+    return {
+        "collective": law.target.collective,
+        "dtype": law.target.dtype or "–",
+        "ranks": f"{law.ranks}{'*' if law.ranks in crowded else ''}",
+        "nodes": str(law.nodes),
+        **{name: _cell(law.params[name], scale, intervals) for name, (_, scale) in COLUMNS.items()},
+        "held_out": "–" if missed is None else f"{missed:.0%}",
+    }
 
 
-def _term(parameter: Parameter, scale: float, unit: str) -> str:
-    assert parameter.value is not None
-    interval = parameter.ci95
-    ends = f" [{interval[0] * scale:.3g}, {interval[1] * scale:.3g}]" if interval else ""
-    return f"{parameter.value * scale:.3g}{ends} {unit}"
+def _cell(parameter: Parameter, scale: float, intervals: bool) -> str:
+    if parameter.value is None:
+        return "–"
+    return with_interval(parameter.value, parameter.ci95 if intervals else None, scale)

@@ -1,86 +1,61 @@
-"""A calibration on one screen: what the collectives cost, how that compares with the paper's constants, what to trust."""
+"""A calibration on one screen: what collectives and computing cost here, what is not known, what to rely on."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from inferometer.emulator.calibrate.laws.linear import affine
-from inferometer.emulator.calibrate.laws.prior import paper_parameters
-from inferometer.emulator.report.compute import compute_lines
-from inferometer.emulator.report.in_step import in_step_lines
+from inferometer.emulator.report.columns import WIDTH, wrapped
+from inferometer.emulator.report.compute import compute_table
+from inferometer.emulator.report.in_step import in_step_table
+from inferometer.emulator.report.main_laws import (
+    differing_words,
+    main_laws,
+    oversubscribed_ranks,
+    paper_time_us,
+    within_cores_first,
+)
+from inferometer.emulator.report.network import network_table
 from inferometer.emulator.units import format_bytes, format_us
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
-
     from inferometer.emulator.calibrate.evaluate.calibration import Calibration
-    from inferometer.emulator.calibrate.schema.records import Combination, NetworkLaw, Parameter, Target
+    from inferometer.emulator.calibrate.schema.records import Combination, NetworkLaw, PaperProjection, Parameter
 
 SMALL_BYTES = 4096
 """The summary compares with the paper near this size: a small message, where latency is everything."""
-SHORT = ("bfloat16", "float16", "half")
-TOLD_APART = ("implementation", "launch_mode", "timing", "concurrent_groups", "scheduler")
-"""Fields in which laws of one collective, backend and dtype may differ."""
+LATENCY = {"base": "a", "per_local_rank": "b", "per_log2_node": "c"}
+DROPPED_SHOWN = 20
 
 
-def summary_lines(calibration: Calibration) -> list[str]:
-    """The text that `inferometer calibrate` ends with."""
-    return [
-        *_machine(calibration),
-        "",
-        *_law(calibration),
-        "",
-        *_table(calibration),
-        "",
-        *_comparison(calibration),
-        *in_step_lines(calibration),
-        *compute_lines(calibration),
-        *_unknown(calibration),
-        *_also(calibration),
-        "",
-        *_verdict(calibration),
-    ]
+def summary_lines(calibration: Calibration, verbose: bool = False) -> list[str]:
+    """The text that `inferometer calibrate` and `fit` end with: a screen of 100 columns.
+
+    verbose adds every interval, the laws of other timings, dtypes and concurrent groups, the compute laws by kind, what
+    could not be fitted and what was dropped; its tables may be wider.
+    """
+    parts: list[Callable[[Calibration, bool], Iterator[str]]] = [
+        _machine, _network, _in_step, _compute, _open_questions, _verdict,
+    ]  # fmt: skip
+    lines: list[str] = []
+    for part in parts:
+        found = list(part(calibration, verbose))
+        lines += ["", *found] if lines and found else found
+    return lines
 
 
-def main_models(calibration: Calibration) -> list[NetworkLaw]:
-    """The laws that the summary shows: one operation at a time, one group, in the dtype that most cells have."""
-    alone = [m for m in calibration.network_laws if m.target.concurrent_groups in (1, None)]
-    isolated = [m for m in alone if m.target.timing in ("isolated", None)] or alone  # imports may know one timing only
-    dtypes = [m.target.dtype for m in isolated]
-    order = {name: (name != "float32", -dtypes.count(name), name not in SHORT, str(name)) for name in dtypes}
-    first = min(dtypes, key=order.__getitem__, default=None)
-    return [m for m in isolated if m.target.dtype == first]
+def _table(verbose: bool, whole: Callable[[], list[str]], *narrower: Callable[[], list[str]]) -> list[str]:
+    """The whole table or, on a screen that it is too wide for, the first narrower one that fits; the last is cut to fit."""
+    for make in (whole, *narrower):
+        lines = make()
+        if verbose or max(map(len, lines), default=0) <= WIDTH:
+            return lines
+    return [line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}…" for line in lines]
 
 
-def differing_words(targets: Sequence[Target]) -> list[str]:
-    """A name [len(targets)] for each key: its backend, and the fields in which keys of one collective differ."""
-    varying = [name for name in TOLD_APART if _varies(targets, name)]
-    names = []
-    for target in targets:
-        values = [target.backend, *(getattr(target, name) for name in varying)]
-        names.append(" ".join(dict.fromkeys(str(value) for value in values if value is not None)))
-    return names
-
-
-def _varies(targets: Sequence[Target], name: str) -> bool:
-    """Whether a field differs among the keys of a collective and backend."""
-    residuals: dict[tuple[str, str | None], set[object]] = {}
-    for target in targets:
-        residuals.setdefault((target.collective, target.backend), set()).add(getattr(target, name))
-    return any(len(values) > 1 for values in residuals.values())
-
-
-def paper_time_us(collective: str, size_bytes: ArrayLike, ranks: ArrayLike, nodes: ArrayLike) -> np.ndarray:
-    """What the paper's constants say of a collective, µs [n]; the arguments broadcast to n values, at least one."""
-    law = affine(collective)
-    sizes, over, across = np.broadcast_arrays(*(np.atleast_1d(np.asarray(x, float)) for x in (size_bytes, ranks, nodes)))
-    return law.time_us(law.theta(paper_parameters(collective)), sizes, over, across)
-
-
-def _machine(calibration: Calibration) -> Iterator[str]:
+def _machine(calibration: Calibration, verbose: bool) -> Iterator[str]:
     place = calibration.provenance
     hardware: dict[str, Any] = dict(place.hardware or {})
     topology: dict[str, Any] = dict(place.topology or {})
@@ -90,7 +65,7 @@ def _machine(calibration: Calibration) -> Iterator[str]:
     here = ", ".join([str(processor)] + [f"{cores} usable cores"] * (cores is not None)) if processor else imported
     what = f"{len(gpus)} × {gpus[0]}" if gpus else here
     where = f"; {topology['ranks']} ranks on {_nodes(topology.get('nodes'))}" if topology.get("ranks") else ""
-    yield f"Calibration of {what}{where}"
+    yield from wrapped(f"Calibration of {what}{where}")
     launches: dict[str, int] = {}
     for cell in calibration.cells:
         scheduler = f"scheduler {cell.target.scheduler}" if cell.target.scheduler else None
@@ -98,156 +73,172 @@ def _machine(calibration: Calibration) -> Iterator[str]:
         how = ", ".join(known) or "unknown implementation"
         launches[how] = max(launches.get(how, 0), len(cell.launch_medians))
     for how, count in sorted(launches.items()):
-        yield f"{how}: {count} launch{'' if count == 1 else 'es'}"
+        yield from wrapped(f"{how}: {count} launch{'' if count == 1 else 'es'}")
 
 
 def _nodes(count: int | None) -> str:
     return "an unknown number of nodes" if count is None else f"{count} node{'' if count == 1 else 's'}"
 
 
-def _law(calibration: Calibration) -> Iterator[str]:
+def _network(calibration: Calibration, verbose: bool) -> Iterator[str]:
+    laws = main_laws(calibration)
+    if not laws:
+        return
+    crowded = oversubscribed_ranks(calibration)
+    timings = {law.target.timing for law in laws}
+    kind = "" if None in timings else f", {' and '.join(sorted(map(str, timings)))} calls"
+    yield f"Network{kind}: t = a + b·(ranks/nodes − 1) + c·log2(nodes) + bus bytes / B"
+    table = _table(
+        verbose,
+        lambda: network_table(laws, crowded, intervals=True),
+        lambda: network_table(laws, crowded, intervals=True, errors=False),
+        lambda: network_table(laws, crowded, intervals=False),
+        lambda: network_table(laws, crowded, intervals=False, errors=False),
+    )
+    yield from _conventions(calibration, laws, any("[" in line for line in table))
+    yield from table
+    if not crowded.isdisjoint(rank for law in laws for rank in law.domain.ranks):
+        yield "* measured with more ranks × threads than usable cores"
+    yield from _floor(calibration, crowded)
+    yield from _comparison(calibration, laws, crowded)
+    if verbose:
+        for kind, others in _other_laws(calibration).items():
+            yield f"{kind}:"
+            yield from network_table(others, set(), True)
+
+
+def _conventions(calibration: Calibration, laws: Sequence[NetworkLaw], with_intervals: bool) -> Iterator[str]:
+    """What the table's brackets, its dtype and a ring's law mean, as far as they occur."""
     records: list[Parameter | Combination] = []
-    for m in main_models(calibration):
-        records += [*m.params.values(), *m.identifiable_combinations]
+    for law in laws:
+        records += [*law.params.values(), *law.identifiable_combinations]
     over = " or ".join(sorted({record.ci95_over or "launches" for record in records if record.ci95}, reverse=True))
-    known = f"        […, …]: 95 % interval over {over}" if over else ""
-    yield f"t = a + b·(ranks/nodes − 1) + c·log2(nodes) + bus bytes / B{known}"
-    if "cells" in over:
-        yield "over cells: how well these cells determine the law, nothing of what another launch would give"
-    shown = {m.target.dtype for m in main_models(calibration)}
-    if len({m.target.dtype for m in calibration.network_laws if m.target.dtype}) > 1:
-        yield f"shown: {', '.join(str(name) for name in shown)}"
-    if any(m.form == "flat_ring" for m in main_models(calibration)):
-        yield "law flat_ring: a + b·(ranks − 1), a ring that does not know of nodes"
+    if over and with_intervals:
+        meaning = " of the fit, which say nothing of another launch" if "cells" in over else ""
+        yield f"[…, …]: 95 % interval over {over}{meaning}"
+    elif over:
+        yield f"95 % intervals over {over}: --verbose"
+    shown = {law.target.dtype for law in laws}
+    if len({law.target.dtype for law in calibration.network_laws if law.target.dtype}) > 1:
+        yield f"dtype shown: {', '.join(str(name) for name in shown)}"
+    if any(law.form == "flat_ring" for law in laws):
+        yield "law flat_ring: a + b·(ranks − 1), a ring whose cost does not depend on nodes"
 
 
-def _table(calibration: Calibration) -> list[str]:
-    """A line per law, the paper's constants, the dispatch floor. A column that would say nothing is left out."""
-    head = ["collective", "backend", "ranks", "nodes", "a (µs)", "b (µs per rank)", "c (µs per log2 N)", "B (GB/s)"]
-    rows = [[*head, "error", "held out", "law"]]
-    models = main_models(calibration)
-    for m, name in zip(models, differing_words([m.target for m in models])):
-        missed, held = (m.fit.medape, m.fit.cv.sizes.median) if m.fit else (None, None)
-        first, *further = _bandwidths(m)
-        where = [m.target.collective, name, _span(m.domain.ranks), _span(m.domain.nodes)]
-        latency = [_cell(m.params.get(name)) for name in ("a", "b", "c")]
-        rows.append([*where, *latency, first, *("–" if e is None else f"{e:.0%}" for e in (missed, held)), m.form])
-        rows += [[*[""] * 7, text, "", "", ""] for text in further]
-        for combination in m.identifiable_combinations:
-            interval = f" [{combination.ci95[0]:.3g}, {combination.ci95[1]:.3g}]" if combination.ci95 else ""
-            what = f"(only {combination.expr} = {combination.value:.3g}{interval} {combination.unit})"
-            rows.append([*[""] * 10, what])
-    one_node = all(m.domain.nodes == [1] for m in main_models(calibration))
-    paper = paper_parameters("all_reduce")
-    constants = [f"{paper[name]:g}" for name in ("a", "b", "c", "B_intra")]
-    note = "constants, H100" + (f"; c = {paper['c']:g} µs" if one_node else "")
-    rows.append(["the paper, all_reduce", "nccl", "", "", *constants, "", "", note])
-    for floor in sorted(calibration.launch_floor, key=lambda f: (f.ranks, f.nodes)):
-        if floor.target.timing == "isolated":
-            where = [floor.target.backend or "", str(floor.ranks), str(floor.nodes)]
-            rows.append(["null (dispatch floor)", *where, format_us(floor.us), *[""] * 6])
-    if one_node:  # one node says nothing of nodes
-        silent = (head.index("nodes"), head.index("c (µs per log2 N)"))
-        rows = [[text for column, text in enumerate(row) if column not in silent] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    return ["  ".join(f"{text:<{width}}" for text, width in zip(row, widths)).rstrip() for row in rows]
+def _floor(calibration: Calibration, crowded: set[int]) -> Iterator[str]:
+    floors = [floor for floor in calibration.launch_floor if floor.target.timing == "isolated"]
+    times = []
+    for floor in sorted(floors, key=lambda f: (f.ranks, f.nodes)):
+        nodes = f" on {_nodes(floor.nodes)}" if floor.nodes > 1 else ""
+        times.append(f"{format_us(floor.us)} µs on {floor.ranks}{'*' if floor.ranks in crowded else ''} ranks{nodes}")
+    if times:
+        yield from wrapped(f"Dispatch floor (null operation): {', '.join(times)}.")
 
 
-def _cell(parameter: Parameter | None) -> str:
-    if parameter is None:
-        return "–"
-    if parameter.value is None:
-        return "not known"
-    text = f"{parameter.value:.3g}"
-    if parameter.status in ("tied", "fixed_prior"):  # the paper's proportions, not a measurement of this term
-        return f"{text} ({parameter.status.replace('_', ' ')})"
-    interval = parameter.ci95
-    if interval:
-        return f"{text} [{interval[0]:.3g}, {interval[1]:.3g}]"
-    return f"{text} [no interval]" if parameter.status == "fitted" else f"{text} ({parameter.status.replace('_', ' ')})"
-
-
-def _bandwidths(model: NetworkLaw) -> list[str]:
-    """One entry per bandwidth of the law, the first for the law's own line."""
-    named = {name: p for name, p in model.params.items() if name.startswith("B_") and p.value is not None}
-    if len(named) <= 1:
-        return [_cell(p) for p in named.values()] or ["–"]
-    entries = []
-    for name, parameter in named.items():
-        kind, _, ranks = name.partition("@")
-        entries.append(f"{_cell(parameter)} {f'at {ranks} ranks' if ranks else kind}")
-    return entries
-
-
-def _span(ranks: list[int]) -> str:
-    return f"{min(ranks)}–{max(ranks)}" if len(ranks) > 1 else str(ranks[0])
-
-
-def _comparison(calibration: Calibration) -> Iterator[str]:
-    """One sentence a person remembers: this machine's small all_reduce against the paper's."""
-    models = main_models(calibration)
-    for m, name in zip(models, differing_words([m.target for m in models])):
-        if m.target.collective != "all_reduce":
-            continue
-        measured = [cell for cell in calibration.cells if cell.target == m.target and cell.us.median and cell.bytes]
+def _comparison(calibration: Calibration, laws: Sequence[NetworkLaw], crowded: set[int]) -> Iterator[str]:
+    """This machine's small all_reduce beside the paper's, on the most ranks that have a core each."""
+    reduces = [law for law in laws if law.target.collective == "all_reduce"]
+    names = differing_words([law.target for law in reduces])
+    several = len(set(names)) > 1
+    for law, name in zip(reduces, names):
+        measured = [cell for cell in calibration.cells if cell.target == law.target and cell.us.median and cell.bytes]
         if not measured:  # published constants
             continue
-        ranks, nodes = max((cell.ranks, cell.nodes) for cell in measured)
-        there = [cell for cell in measured if (cell.ranks, cell.nodes) == (ranks, nodes)]
+        free = [cell for cell in measured if cell.ranks not in crowded] or measured
+        ranks, nodes = max((cell.ranks, cell.nodes) for cell in free)
+        there = [cell for cell in free if (cell.ranks, cell.nodes) == (ranks, nodes)]
         nearest = min(there, key=lambda cell: abs(np.log(cell.bytes / SMALL_BYTES)))
-        size, here_us = nearest.bytes, nearest.us.median or 0.0
-        paper_us = float(paper_time_us("all_reduce", size, ranks, nodes)[0])
-        projection = m.paper_projection
-        yield (
-            f"An all_reduce of {format_bytes(size)} over {ranks} ranks on {_nodes(nodes)} takes "
-            f"{format_us(here_us)} µs{f' ({name})' if name else ''}; "
-            f"the paper's constants say {format_us(paper_us)} µs, {_times(here_us / paper_us)}."
+        here_us = nearest.us.median or 0.0
+        paper_us = float(paper_time_us("all_reduce", nearest.bytes, ranks, nodes)[0])
+        call = f"all_reduce{f' ({name})' if several else ''} of {format_bytes(nearest.bytes)}"
+        yield from wrapped(
+            f"{call}, {ranks} ranks, {_nodes(nodes)}: {format_us(here_us)} µs measured, "
+            f"{format_us(paper_us)} µs by the paper (ratio {here_us / paper_us:.3g})"
         )
-        yield (
-            f"In the paper's form this machine is {_projected(projection.t_reduce_us.model_dump())}, "
-            f"which misses the measured cells by {projection.medape:.0%} (median), {projection.maxape:.0%} at most."
+        projection = law.paper_projection
+        yield from wrapped(
+            f"  in the paper's form: {_projected(projection)}; "
+            f"median error {projection.medape:.0%}, largest {projection.maxape:.0%}"
         )
 
 
-def _times(ratio: float) -> str:
-    return f"{ratio:.3g} times less" if ratio >= 1 else f"{1 / ratio:.3g} times more"
+def _projected(projection: PaperProjection) -> str:
+    """``a = 0 µs, b = 163 µs``; what is determined only together stands as a sum, what is not at all is named last."""
+    values = {LATENCY[field]: value for field, value in projection.t_reduce_us.model_dump().items()}
+    known = [f"{name} = {value:.3g} µs" for name, value in values.items() if value is not None]
+    joint = [c for c in projection.identifiable_combinations if c.unit == "us"]
+    known += [f"{c.expr} = {c.value:.3g} µs" for c in joint]
+    covered = {name for c in joint for name in c.coefficients}
+    missing = [name for name, value in values.items() if value is None and name not in covered]
+    return ", ".join(known) + (f"{', ' if known else ''}{', '.join(missing)} not determined" if missing else "")
 
 
-def _projected(values: dict[str, float | None]) -> str:
-    names = {"base": "a", "per_local_rank": "b", "per_log2_node": "c"}
-    return ", ".join(f"{names[k]} = {'not known' if v is None else f'{v:.3g} µs'}" for k, v in values.items())
+def _in_step(calibration: Calibration, verbose: bool) -> Iterator[str]:
+    laws = [law for law in calibration.in_step_laws if verbose or law.target.concurrent_groups in (1, None)]
+    if laws:
+        yield "In-step overhead: in a model's step a call costs t + s, s = s0 + u·(compute gap) + v·bytes"
+        crowded = oversubscribed_ranks(calibration)
+        yield from _table(
+            verbose,
+            lambda: in_step_table(laws, crowded, intervals=True),
+            lambda: in_step_table(laws, crowded, intervals=False),
+        )
 
 
-def _unknown(calibration: Calibration) -> Iterator[str]:
-    reasons: dict[str, list[str]] = {}
-    for m in main_models(calibration):
-        for name, parameter in m.params.items():
-            if parameter.status == "not_identified":
-                reasons.setdefault(f"{name}: {parameter.reason}", []).append(m.target.collective)
+def _compute(calibration: Calibration, verbose: bool) -> Iterator[str]:
+    laws = calibration.compute_laws
+    lines = _table(verbose, lambda: compute_table(laws, intervals=True), lambda: compute_table(laws, intervals=False))
+    if not lines:
+        return
+    yield "Compute of a rank while so many ranks compute: matmuls whose weights come from memory"
+    yield from lines
+    if verbose:
+        kinds = [law.kind for law in laws]
+        counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
+        yield f"Compute laws in the file, by kind: {counts}."
+
+
+def _other_laws(calibration: Calibration) -> dict[str, list[NetworkLaw]]:
+    """The laws that the main table does not show, by timing, groups and dtype."""
+    shown = {id(law) for law in main_laws(calibration)}
+    kinds: dict[str, list[NetworkLaw]] = {}
+    for law in within_cores_first(calibration, [law for law in calibration.network_laws if id(law) not in shown]):
+        several = law.target.concurrent_groups not in (1, None)
+        groups = "all groups at once" if several else "one group" if law.target.concurrent_groups else None
+        words = [word for word in (law.target.timing, groups, law.target.dtype) if word]
+        kinds.setdefault(f"Network, {', '.join(words) or 'nothing else known'}", []).append(law)
+    return dict(sorted(kinds.items()))
+
+
+def _open_questions(calibration: Calibration, verbose: bool) -> Iterator[str]:
+    """What the data do not determine, what was not fitted, what the screen leaves out."""
+    reasons: dict[str, dict[str, None]] = {}
+    for law in main_laws(calibration):
+        for name, parameter in law.params.items():
+            if parameter.status == "not_identified" and parameter.reason:
+                reasons.setdefault(parameter.reason, {})[name] = None
     for reason, names in sorted(reasons.items()):
-        yield f"Not known: {reason}" + ("" if len(names) > 1 else f" ({names[0]})")
-
-
-def _also(calibration: Calibration) -> Iterator[str]:
-    shown = {id(m) for m in main_models(calibration)}
-    rest = [m for m in calibration.network_laws if id(m) not in shown]
-    if rest:
-        kinds: dict[str, list[str]] = {}
-        for m in rest:
-            several = m.target.concurrent_groups not in (1, None)
-            groups = "all groups at once" if several else "one group" if m.target.concurrent_groups else None
-            words = [word for word in (m.target.timing, groups, m.target.dtype) if word]
-            kinds.setdefault(", ".join(words) or "nothing else known", []).append(m.target.collective)
-        for kind, names in sorted(kinds.items()):
-            yield f"Also in the file: {kind}: {', '.join(sorted(set(names)))}"
+        yield from wrapped(f"Not determined: {', '.join(names)}: {reason}")
+    for part, reason in calibration.not_measured.items():
+        yield from wrapped(f"Not measured: {part.removesuffix('_laws').replace('_', ' ')}: {reason}")
     refused = {f"{n.target.collective}: {n.reason}": None for n in calibration.not_fitted}
-    yield from (f"Not fitted: {words}" for words in refused)
     dropped = calibration.method.get("dropped") or []
-    if isinstance(dropped, list) and dropped:
-        yield f"The time budget left {len(dropped)} cells out (listed in the file under method.dropped)"
+    dropped = [str(cell) for cell in dropped] if isinstance(dropped, list) else []
+    if verbose:
+        for text in refused:
+            yield from wrapped(f"Not fitted: {text}")
+        if dropped:
+            yield f"Cells that the time budget dropped ({len(dropped)}; all in method.dropped of the file):"
+            yield from (f"  {cell}" for cell in dropped[:DROPPED_SHOWN])
+        return
+    others = sum(map(len, _other_laws(calibration).values()))
+    counts = {f"{others} further network laws": others, f"{len(refused)} keys not fitted": len(refused)}
+    counts[f"{len(dropped)} cells dropped by the time budget"] = len(dropped)
+    if more := [text for text, count in counts.items() if count]:
+        yield from wrapped(f"Not shown: {', '.join(more)}; --verbose lists them.")
 
 
-def _verdict(calibration: Calibration) -> Iterator[str]:
-    yield f"Verdict: {calibration.quality.verdict}"
+def _verdict(calibration: Calibration, verbose: bool) -> Iterator[str]:
+    yield f"Verdict: {calibration.quality.verdict.replace('_', ' ')}"
     for reason in calibration.quality.reasons:
-        yield f"  - {reason}"
+        yield from wrapped(reason, "  - ")

@@ -57,8 +57,8 @@ def _cells(document: Mapping[str, Any]) -> Iterator[str]:
 def _terms(document: Mapping[str, Any]) -> Iterator[str]:
     names = list(document["cells"][0]["terms"])
     yield ""
-    yield "predicted / measured µs per step and term (instrumented steps, means over ranks). The prediction of waiting is the"
-    yield "in-step overhead, which includes slower transfers: compare the sums of network and waiting, not each alone."
+    yield "predicted / measured µs per step and term (instrumented steps, means over ranks). The prediction of waiting is"
+    yield "the in-step overhead, which includes slower transfers: compare the sums of network and waiting, not each alone."
     yield f"{'#':>3}  {'phase':<8}" + "".join(f"{name:>18}" for name in names)
     for cell in document["cells"]:
         columns = (cell["terms"][name] for name in names)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from inferometer.emulator.report.figure import draw
-from inferometer.emulator.report.summary import main_models
+from inferometer.emulator.report.main_laws import main_laws
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_there_is_one_panel_for_each_collective_with_sizes(figure):
 
 
 def test_points_are_the_measured_cells_and_lines_the_fit(figure, small_calibration):
-    (model,) = [m for m in main_models(small_calibration) if m.target.collective == "all_to_all"]
+    (model,) = [m for m in main_laws(small_calibration) if m.target.collective == "all_to_all"]
     (panel,) = [axes for axes in visible(figure[0]) if axes.get_title() == "all_to_all"]
     cells = [cell for cell in small_calibration.cells if cell.target == model.target]
     drawn = [container.lines[0].get_xydata() for container in panel.containers]
@@ -78,7 +78,7 @@ def test_another_suffix_is_another_format_and_an_unknown_one_an_error(small_cali
 
 
 @pytest.mark.filterwarnings("ignore:.*is outside the measured")
-def test_one_panel_with_many_layouts_keeps_its_legend_and_tells_launch_modes_apart(two_modes, tmp_path, monkeypatch):
+def test_one_panel_with_many_layouts_keeps_its_legend_and_distinguishes_launch_modes(two_modes, tmp_path, monkeypatch):
     from matplotlib.figure import Figure
 
     caught = []

@@ -7,7 +7,9 @@ import re
 import numpy as np
 import pytest
 
-from inferometer.emulator.report.summary import main_models, paper_time_us, summary_lines
+from inferometer.emulator.report.columns import WIDTH
+from inferometer.emulator.report.main_laws import main_laws, paper_time_us
+from inferometer.emulator.report.summary import summary_lines
 
 SIZED = ["all_gather", "all_reduce", "all_to_all", "broadcast"]
 
@@ -19,9 +21,9 @@ def lines(small_calibration):
 
 def test_every_collective_has_one_line_with_its_constants(small_calibration, lines):
     for name in (*SIZED, "barrier"):
-        found = [line for line in lines if line.split()[:2] == [name, "gloo"]]
+        found = [line for line in lines if line.startswith(f"{name}  ")]
         assert len(found) == 1, name
-        (model,) = [m for m in main_models(small_calibration) if m.target.collective == name]
+        (model,) = [m for m in main_laws(small_calibration) if m.target.collective == name]
         assert " 2–4 " in found[0]
         for parameter in (model.params["a"], model.params["b"]):
             if parameter.value is not None:
@@ -32,7 +34,7 @@ def test_every_collective_has_one_line_with_its_constants(small_calibration, lin
 
 def test_the_planted_constants_are_read_off_the_screen(lines):
     """Truth: a = 100 µs, b = 30 µs per rank, B = 2 GB/s. All must stand there within 15 %."""
-    (line,) = [line for line in lines if line.startswith("all_reduce ")]
+    (line,) = [line for line in lines if line.startswith("all_reduce  ")]
     a, b, bandwidth = (float(text) for text in re.findall(r"([\d.e+]+) \[", line)[:3])
     assert (a, b, bandwidth) == pytest.approx((100, 30, 2), rel=0.15)
 
@@ -41,42 +43,54 @@ def test_the_summary_names_the_machine_and_the_dispatch_floor(lines):
     head = " ".join(lines[:2])
     for words in ("Imaginary 9000", "4 usable cores", "4 ranks on 1 node", "3 launches", "synthetic", "scheduler batch"):
         assert words in head
-    assert len([line for line in lines if line.startswith("null (dispatch floor)")]) == 2  # groups of 2 and 4
+    (floor,) = [line for line in lines if line.startswith("Dispatch floor")]
+    assert re.search(r"µs on 2 ranks, .* µs on 4 ranks", floor)
 
 
 def test_the_paper_stands_beside(lines):
     """6.8, 1.2 and 10 µs are the constants of t_reduce."""
-    (paper,) = [line for line in lines if line.startswith("the paper, all_reduce")]
-    assert [float(field) for field in paper.split()[4:7]] == [6.8, 1.2, 225]
-    assert paper.endswith("c = 10 µs")  # one node: no column for c
-    (compared,) = [line for line in lines if "the paper's constants say" in line]
-    assert re.match(r"An all_reduce of \d+K? over 4 ranks on 1 node takes ", compared)
-    here, paper, times = (
-        float(x) for x in re.search(r"takes (\S+) µs .* say (\S+) µs, (\S+) times less", compared).groups()
+    (paper,) = [line for line in lines if line.startswith("paper: t_reduce")]
+    assert [float(field) for field in paper.split()[2:5]] == [6.8, 1.2, 225]  # one node: no column for c
+    (compared,) = [line for line in lines if "by the paper (ratio" in line]
+    assert re.match(r"all_reduce of \d+K?, 4 ranks, 1 node: ", compared)
+    here, paper, ratio = (
+        float(x) for x in re.search(r": (\S+) µs measured, (\S+) µs by the paper \(ratio (\S+)\)", compared).groups()
     )
-    assert times == pytest.approx(here / paper, rel=0.02)
+    assert ratio == pytest.approx(here / paper, rel=0.02)
     assert here == pytest.approx(100 + 30 * 3, rel=0.15)
     assert paper == pytest.approx(6.8 + 1.2 * 3, rel=0.01)
 
 
 def test_what_is_not_known_is_said_with_the_reason(small_calibration, lines):
-    unknown = [line for line in lines if line.startswith("Not known: c: ")]
+    unknown = [line for line in lines if line.startswith("Not determined: c: ")]
     assert len(unknown) == 1  # one node: no collective says anything of nodes
     assert small_calibration.network_laws[0].params["c"].reason in unknown[0]
-    assert "c = not known" in "\n".join(lines)
+    assert "c not determined" in "\n".join(lines)
+    assert any(line.startswith("Not measured: in step: ") for line in lines)
 
 
-def test_what_is_in_the_file_besides_and_what_was_dropped(lines):
-    assert "Also in the file: pipelined, one group, float32: all_reduce" in lines
-    assert any("left 2 cells out" in line for line in lines)
+def test_the_screen_counts_what_the_verbose_summary_lists(small_calibration, lines):
+    assert "Not shown: 1 further network laws, 2 cells dropped by the time budget; --verbose lists them." in lines
+    verbose = summary_lines(small_calibration, verbose=True)
+    at = verbose.index("Network, pipelined, one group, float32:")
+    assert verbose[at + 2].startswith("all_reduce")
+    assert [line.strip() for line in verbose if line.startswith("  b")] == ["broadcast/x", "barrier/y"]
+    assert not any(line.startswith("Not shown") for line in verbose)
+
+
+def test_the_summary_is_one_screen(small_calibration, two_modes, lines):
+    for shown in (lines, summary_lines(two_modes)):
+        assert len(shown) <= 45
+        assert max(map(len, shown)) <= WIDTH
 
 
 def test_the_verdict_stands_last_with_its_reasons(small_calibration, lines):
-    at = lines.index(f"Verdict: {small_calibration.quality.verdict}")
-    assert [line.removeprefix("  - ") for line in lines[at + 1 :]] == list(small_calibration.quality.reasons)
+    at = lines.index(f"Verdict: {small_calibration.quality.verdict.replace('_', ' ')}")
+    reasons = " ".join(line.strip() for line in lines[at + 1 :])
+    assert reasons == " ".join(f"- {reason}" for reason in small_calibration.quality.reasons)
 
 
-def test_lines_fit_a_wide_screen_and_hold_no_python_words(lines):
+def test_lines_hold_no_python_words(lines):
     for line in lines:
         assert not re.search(r"\bNone\b|\bnan\b|\{", line), line
 
@@ -87,11 +101,11 @@ def test_the_papers_time_by_hand():
     np.testing.assert_allclose(found, [6.8 + 1.2, 6.8 + 1.2 * 7, 6.8 + 1.2 + 20], rtol=1e-9)
 
 
-def test_laws_that_differ_in_the_launch_mode_are_told_apart(two_modes):
+def test_laws_that_differ_in_the_launch_mode_are_named_by_it(two_modes):
     text = "\n".join(summary_lines(two_modes))
     for mode in ("eager", "graph"):
         assert re.search(rf"^all_reduce +gloo {mode} ", text, re.MULTILINE)
-        assert f"µs (gloo {mode}); the paper's" in text
+        assert f"all_reduce (gloo {mode}) of " in text
 
 
 def with_targets(calibration, **fields):
@@ -112,23 +126,23 @@ def test_what_is_null_is_left_out(small_calibration):
 
 
 def test_the_summary_says_what_intervals_are_over(small_calibration, lines):
-    assert any(line.endswith("[…, …]: 95 % interval over launches") for line in lines)
+    assert "[…, …]: 95 % interval over launches" in lines
 
     def over_cells(model):
         params = {name: p.model_copy(update={"ci95_over": p.ci95 and "cells"}) for name, p in model.params.items()}
         return model.model_copy(update={"params": params})
 
     imported = small_calibration.model_copy(update={"network_laws": [over_cells(m) for m in small_calibration.network_laws]})
-    assert any(line.endswith("[…, …]: 95 % interval over cells") for line in summary_lines(imported))
+    assert "[…, …]: 95 % interval over cells of the fit, which say nothing of another launch" in summary_lines(imported)
 
 
 @pytest.mark.parametrize("order", [["int8", "bfloat16", "float64"], ["float64", "int8", "bfloat16"]])
 def test_of_equally_many_dtypes_16_bit_floats_are_shown_and_named(small_calibration, order):
-    (one,) = [m for m in main_models(small_calibration) if m.target.collective == "all_reduce"]
+    (one,) = [m for m in main_laws(small_calibration) if m.target.collective == "all_reduce"]
     several = [one.model_copy(update={"target": one.target.model_copy(update={"dtype": dtype})}) for dtype in order]
     made = small_calibration.model_copy(update={"network_laws": several})
-    assert [m.target.dtype for m in main_models(made)] == ["bfloat16"]
-    assert "shown: bfloat16" in summary_lines(made)
+    assert [m.target.dtype for m in main_laws(made)] == ["bfloat16"]
+    assert "dtype shown: bfloat16" in summary_lines(made)
 
 
 def test_a_key_that_could_not_be_fitted_is_named(small_calibration):
@@ -136,4 +150,5 @@ def test_a_key_that_could_not_be_fitted_is_named(small_calibration):
 
     missing = NotFitted(target=small_calibration.network_laws[0].target, reason="too few sizes", n_excluded={})
     made = small_calibration.model_copy(update={"not_fitted": [missing]})
-    assert f"Not fitted: {missing.target.collective}: too few sizes" in summary_lines(made)
+    assert f"Not fitted: {missing.target.collective}: too few sizes" in summary_lines(made, verbose=True)
+    assert any("1 keys not fitted" in line for line in summary_lines(made))
