@@ -69,11 +69,11 @@ class StepPoints:
 def fit_in_step(
     cells: pd.DataFrame, models: Sequence[Document], steps: pd.DataFrame | None = None
 ) -> tuple[list[Document], list[Document]]:
-    """Skew records of every key and (ranks, nodes) that was timed in_step, and NotFitted records of what could not be.
+    """InStepLaw records of every key and (ranks, nodes) that was timed in_step, and NotFitted records of the keys without.
 
-    cells: the rows of `calibrate`, with requested_compute_gap_us and compute_gap_us for those timed in_step; models: the fitted laws,
-    whose isolated ones stand in for isolated times that were not measured in the launch of an in_step one; steps: as of
-    skewseen.in_models.
+    cells: the rows of `calibrate`, with requested_compute_gap_us and compute_gap_us for those timed in_step. models: the
+    fitted network laws; an isolated one replaces an isolated time that was not measured in the launch of an in_step one.
+    steps: as of in_step_residuals.in_models.
     """
     found, refused = [], []
     for key in keys_of(cells[cells["timing"] == IN_STEP]):
@@ -97,13 +97,13 @@ def step_points(rows: pd.DataFrame, isolated: pd.DataFrame, ranks: int, nodes: i
     measured = {(int(n), int(launch)): float(us) for n, launch, us in isolated[["bytes", "launch", "us"]].to_numpy()}
     model = None if law is None else NetworkLaw.model_validate(law)
     kept: list[tuple[float, ...]] = []
-    for n, launch, us, asked, step_breakdown in rows[
+    for n, launch, us, asked, gap_us in rows[
         ["bytes", "launch", "us", "requested_compute_gap_us", "compute_gap_us"]
     ].to_numpy(float):
         known = measured.get((int(n), int(launch)))
         alone = known if known is not None or model is None else float(predict_us(model, n, ranks, nodes))
         if alone is not None and np.isfinite(alone):
-            kept.append((n, asked, step_breakdown, launch, us, alone, known is None))
+            kept.append((n, asked, gap_us, launch, us, alone, known is None))
     n_, asked_us, compute_gap_us, launches, us_, isolated_us, from_law = np.array(kept, dtype=float).reshape(-1, 7).T
     return StepPoints(n_, asked_us, compute_gap_us, launches.astype(np.int64), us_, isolated_us, from_law.astype(bool))
 
@@ -112,8 +112,8 @@ def identified(points: StepPoints) -> tuple[str, ...]:
     """The parameters that the design tells apart. s0 always is: it holds what the others add where they do not vary."""
     design = _design(points.cells[:, 0], points.cells[:, 1], tuple(UNITS))
     whole = np.linalg.matrix_rank(design)
-    step_breakdown = [name for j, name in enumerate(UNITS) if np.linalg.matrix_rank(np.delete(design, j, axis=1)) < whole]
-    return tuple(name for name in UNITS if name == "s0" or name in step_breakdown)
+    independent = [name for j, name in enumerate(UNITS) if np.linalg.matrix_rank(np.delete(design, j, axis=1)) < whole]
+    return tuple(name for name in UNITS if name == "s0" or name in independent)
 
 
 def fit_skew(points: StepPoints, names: tuple[str, ...]) -> Array:
@@ -205,9 +205,9 @@ def _seen(
 
     found = _ratios(points, told_us(points.n, points.compute_gap_us))
     n, compute_gap_us, us = steps[["bytes", "compute_gap_us", "us"]].to_numpy(float).T
-    for size, step_breakdown, ratio in zip(n.tolist(), compute_gap_us.tolist(), (us / told_us(n, compute_gap_us)).tolist()):
+    for size, gap_us, ratio in zip(n.tolist(), compute_gap_us.tolist(), (us / told_us(n, compute_gap_us)).tolist()):
         if np.isfinite(ratio) and ratio > 0:
-            found.append({"bytes": size, "compute_gap_us": step_breakdown, "ratio": ratio, "in_model": True})
+            found.append({"bytes": size, "compute_gap_us": gap_us, "ratio": ratio, "in_model": True})
     return found
 
 

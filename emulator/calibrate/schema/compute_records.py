@@ -98,14 +98,14 @@ class ComputeFit(Record):
 class ComputeLaw(Record):
     """The time of one kind of operation on one rank, µs.
 
-    kind: "matmul", "attention", "stream" (a pass over activations), or "glue": what the engine does between two operations
-    (activation functions, residual sums, top-k, Python). op: the operation it is for, null for all of the kind.
-    predecessors: what ran just before it, the last computation and the collectives since ("moe.router, moe.counts"), "" at
-    the beginning of a step, null for any. Of glue, op is the operation it leads to, and activation_bytes are what enters that.
-    sharded: of steps with collectives, after which core and caches are cold; else of steps without. A matmul's law holds for
-    both. residuals: measured/predicted of operations in models' steps. A parameter of a line that is not identified adds
-    nothing: o then holds what it adds at the one size measured. rows, inner, outer: the knots of a surface, whose params
-    are named "ROWSxINNERxOUTER". rates: what the knots say in the terms of an accelerator's datasheet.
+    kind: "matmul", "attention", "stream" (a pass over activations), or "glue" (what the engine does between two operations:
+    activation functions, residual sums, top-k, Python). op: the operation this law is for, null for every one of the kind;
+    of glue, the operation that follows, whose input is activation_bytes. predecessors: what ran just before op, the last
+    computation and the collectives after it ("moe.router, moe.counts"), "" at the beginning of a step, null for any.
+    sharded: the law of steps with collectives, after which cores and caches are cold; a matmul's law holds for both.
+    params: of a surface one per knot, "ROWSxINNERxOUTER"; of a line those of LINE_UNITS and o. A parameter that is not
+    identified adds nothing: o then holds what it adds at the one size measured. rows, inner, outer: the knots of a surface.
+    rates: the surface in the terms of a datasheet. residuals: measured/predicted of operations in models' steps.
     """
 
     target: ComputeTarget

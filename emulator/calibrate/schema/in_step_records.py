@@ -1,4 +1,4 @@
-"""The records of the in-step overhead that a real step pays beyond the isolated time of its collectives: in-step overhead[] of a calibration."""
+"""The records of in-step overhead, what a collective costs in a step beyond its isolated time: in_step_laws[]."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from pydantic import Field, FiniteFloat, model_validator
 
 from inferometer.emulator.calibrate.schema.records import Cell, HeldOutError, Pair, Parameter, Record, Target
 
-EQUATION = "s = s0 + u·t_apart + v·n"
-#: Parameter: (unit, µs in one unit of parameter × quantity), of the quantities 1, µs apart and bytes.
+EQUATION = "s = s0 + u·compute_gap + v·n"
+#: Parameter: (unit, µs in one unit of parameter × quantity), of the quantities 1, µs of compute gap and bytes.
 UNITS: dict[str, tuple[str, float]] = {"s0": ("us", 1.0), "u": ("1", 1.0), "v": ("ns/byte", 1e-3)}
 
 
 class StepCell(Cell):
     """One cell timed in_step over all launches: us is the mean over ranks of their own durations.
 
-    requested_compute_gap_us names the cell; compute_gap_us is the time its ranks really computed between two calls. isolated_medians
-    are what the same collective took isolated in the launch of each of launch_medians, null where it was not measured there.
+    requested_compute_gap_us names the cell; compute_gap_us is the time its ranks really computed between two calls.
+    isolated_medians: the isolated time of the same collective in the launch of each of launch_medians, null where it was not
+    measured there.
     """
 
     requested_compute_gap_us: FiniteFloat = Field(gt=0)
@@ -33,10 +34,10 @@ class StepDomain(Record):
 
 
 class StepFit(Record):
-    """How well the in-step overhead fits: relative errors of t_isolated + s against the in_step times, one per cell and launch.
+    """How well the law fits: relative errors of t_isolated + s against the in_step times, one per cell and launch.
 
-    held_out: of cells left out, each predicted from the others and how they depart (seen). n_isolated_from_law: points whose
-    isolated time was not measured in the same launch, and comes from the fitted isolated law.
+    held_out: of cells left out, each predicted from the law and the residuals of the others. n_isolated_from_law: points
+    whose isolated time was not measured in the same launch, and comes from the fitted isolated law.
     """
 
     residual: Literal["log"]
@@ -64,10 +65,10 @@ class InStepResidual(Record):
 
 
 class InStepLaw(Record):
-    """s of one key on so many ranks and nodes: s0 + u·(time apart) + v·bytes, added to the isolated time.
+    """s of one key on so many ranks and nodes: s0 + u·(compute gap) + v·bytes, added to the isolated time.
 
-    A parameter that is not identified adds nothing: s0 then holds what it adds at the one time apart or size measured.
-    seen: how the cells, and collectives of models' steps, depart from that; null without an isolated law.
+    A parameter that is not identified adds nothing: s0 then holds what it adds at the one compute gap or size measured.
+    residuals: measured/predicted of the cells and of the collectives of models' steps; null without an isolated law.
     """
 
     target: Target
@@ -84,7 +85,7 @@ class InStepLaw(Record):
     @model_validator(mode="after")
     def _whole(self) -> Self:
         if self.params.keys() != UNITS.keys():
-            raise ValueError(f"params: a in-step overhead needs {', '.join(UNITS)}")
+            raise ValueError(f"params: an in-step law needs {', '.join(UNITS)}")
         if any((p.value or 0.0) < 0 for p in self.params.values()):
             raise ValueError("params: none is below 0")
         return self

@@ -51,8 +51,8 @@ def test_laws_that_coincide_count_once():
     by_name = {c.name: c for c in choice.candidates}
     assert by_name["flat_ring"].coincides_with == "affine"
     assert by_name["flat_ring"].score is None
-    step_breakdown = {c.name: c for c in chosen(affine("all_reduce"), NODES).candidates}
-    assert step_breakdown["flat_ring"].coincides_with is None
+    by_name = {c.name: c for c in chosen(affine("all_reduce"), NODES).candidates}
+    assert by_name["flat_ring"].coincides_with is None
 
 
 def test_too_few_sizes_and_ranks_fall_back_on_affine():

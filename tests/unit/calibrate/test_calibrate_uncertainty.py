@@ -63,7 +63,7 @@ def test_shapes_and_what_is_not_determined(two):
     assert two.interval_s("all_reduce", 4096, 1) == (0.0, 0.0)
     with pytest.warns(NotIdentifiedWarning):
         assert np.isnan(two.interval_s("all_reduce", 4096, 8, 2)).all()
-    with pytest.raises(InputError, match="no model of 'all_reduce' with dtype=int8"):
+    with pytest.raises(InputError, match="no law of 'all_reduce' with dtype=int8"):
         two.interval_s("all_reduce", 4096, 2, dtype="int8")
 
 

@@ -225,7 +225,7 @@ def test_ways_of_equal_bytes_depart_from_their_line(size, less, middle, more):
 
 
 def test_sharded_models_have_lines_of_their_own():
-    cold = departing(probes(noise=0.0), attention=1.5, between=2.0)
+    cold = departing(probes(noise=0.0), attention=1.5, glue=2.0)
     cold = cold[cold["op"] != "matmul"].assign(sharded=True, probe=lambda its: "sharded " + its["probe"])
     found = [ComputeLaw.model_validate(document) for document in fit_compute(pd.concat([probes(noise=0.0), cold]))]
     by_kind = {(law.sharded, law.kind, law.op): law for law in found if law.predecessors is None}

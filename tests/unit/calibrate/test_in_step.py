@@ -1,4 +1,4 @@
-"""The in-step overhead of a step: planted parameters found again, what the cells cannot tell, the file, and what one may ask."""
+"""In-step overhead: planted parameters found again, what the cells cannot tell, the file, and what one may ask."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ def rows(seed=0, launches=3, sizes=SIZES, gaps=GAPS, spread=0.05, truth=None, pl
         def timed(us, timing, size, asked=None, launch=launch, effect=effect):
             us *= np.exp(effect + spread / 2 * rng.standard_normal())
             place_ = {"ranks": place[0], "nodes": place[1], "bytes": size, "launch": launch}
-            step_breakdown = None if asked is None else asked * (1 + 0.05 * rng.random())
+            gap_us = None if asked is None else asked * (1 + 0.05 * rng.random())
             more = {
                 "requested_compute_gap_us": asked,
-                "compute_gap_us": step_breakdown,
+                "compute_gap_us": gap_us,
                 "iterations_us": None,
                 "n": 20,
                 "flags": [],
@@ -134,7 +134,7 @@ def test_two_launches_have_no_interval():
 
 
 def test_times_are_compared_within_a_launch():
-    """A launch twice as slow, isolated and in a step, twice the in-step overhead: against the other launches' it would be far more."""
+    """A launch twice as slow, isolated and in a step, has twice the overhead; against others it would be far more."""
     cells = rows(spread=1e-6)
     cells.loc[cells["launch"] == 1, "us"] *= 2
     in_step = fitted(cells)
@@ -263,8 +263,8 @@ def test_the_skew_of_a_call(stepped):
     one = stepped.in_step_s("all_reduce", 65536, 2, 1, 1e-3)
     assert isinstance(one, float)
     assert one == pytest.approx(1e-6 * (values["s0"] + values["u"] * 1000 + values["v"] * 65.536), rel=1e-9)
-    sizes, step_breakdown = np.array([4096, 65536, 1 << 20]), np.array([[4e-4], [3e-3]])
-    table = stepped.in_step_s("all_reduce", sizes, 2, 1, step_breakdown, dtype="float32", backend="gloo")
+    sizes, gap_us = np.array([4096, 65536, 1 << 20]), np.array([[4e-4], [3e-3]])
+    table = stepped.in_step_s("all_reduce", sizes, 2, 1, gap_us, dtype="float32", backend="gloo")
     assert table.shape == (2, 3) and (np.diff(table, axis=1) > 0).all() and (np.diff(table, axis=0) > 0).all()
     assert stepped.in_step_s("all_reduce", 65536, 1, 1, 1e-3) == 0
 
