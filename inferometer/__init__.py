@@ -12,13 +12,24 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from inferometer.emulator.calibrate.evaluate.file import load_calibration
+    from inferometer.emulator.economics.paper.epoch_answer import paper_frontier, paper_predict
     from inferometer.emulator.economics.paper.published.reproduce import reproduce
     from inferometer.emulator.economics.serving.frontier import frontier
     from inferometer.emulator.economics.serving.predict import predict
     from inferometer.emulator.samples.samples import load_samples
     from inferometer.emulator.validate.table import validation_table
 
-__all__ = ["frontier", "load_calibration", "load_samples", "predict", "reproduce", "validation_table"]
+__version__ = "0.1.0"
+__all__ = [
+    "frontier",
+    "load_calibration",
+    "load_samples",
+    "paper_frontier",
+    "paper_predict",
+    "predict",
+    "reproduce",
+    "validation_table",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -27,6 +38,8 @@ def __getattr__(name: str) -> Any:
         "load_calibration": "inferometer.emulator.calibrate.evaluate.file",
         "predict": "inferometer.emulator.economics.serving.predict",
         "frontier": "inferometer.emulator.economics.serving.frontier",
+        "paper_frontier": "inferometer.emulator.economics.paper.epoch_answer",
+        "paper_predict": "inferometer.emulator.economics.paper.epoch_answer",
         "reproduce": "inferometer.emulator.economics.paper.published.reproduce",
         "validation_table": "inferometer.emulator.validate.table",
     }

@@ -1,4 +1,4 @@
-"""The command line: ``inferometer COMMAND``, one file per command under ``commands/``.
+"""The command line: ``inferometer COMMAND``, one file per command under ``commands/``; only the one asked for is imported.
 
 Exit status: 0 done; 1 ran and found a failure; 2 bad usage or bad input, with one line; 130 interrupted by Ctrl-C.
 """
@@ -8,24 +8,27 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from importlib import import_module
-from importlib.metadata import version
 from keyword import iskeyword
+from types import ModuleType
 from typing import NoReturn
 
+from inferometer import __version__
 from inferometer.emulator.errors import InputError, RunFailed
 
 COMMANDS = {
     "doctor": "what this machine can run, and what would spoil a measurement",
     "measure": "time collectives on real ranks, write raw samples",
-    "import": "make samples of logs and tables that others measured",
+    "import": "turn logs and tables of other tools into samples",
     "fit": "turn samples into a calibration file",
     "calibrate": "measure, fit and summarise: the main job",
     "export": "write a calibration for another tool, and say what is lost",
     "predict": "latency and cost of one configuration of a model",
     "frontier": "speed against cost over layouts and batches",
-    "emulate": "run a scaled-down model on real ranks, times by operation",
-    "validate": "hold predictions against executions that no fit has seen",
+    "paper": "latency and cost under the paper's convention, epoch-2025",
+    "emulate": "run a scaled-down model on real ranks, with times by operation",
+    "validate": "compare predictions with runs that the fit never saw",
     "reproduce": "every number the sources print, beside ours",
 }
 
@@ -37,28 +40,58 @@ class OneLineParser(argparse.ArgumentParser):
         raise InputError(f"{message} (see {self.prog} --help)")
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser(command: str | None) -> argparse.ArgumentParser:
+    """The parser of all commands by name, with the flags of this one, whose module is the only one imported."""
     parser = OneLineParser(
         prog="inferometer",
         description="Measure the collectives of this machine, fit their cost, predict from the fit.",
     )
-    parser.add_argument("--version", action="version", version=f"inferometer {version('inferometer')}")
+    parser.add_argument("--version", action="version", version=f"inferometer {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, words in COMMANDS.items():
-        # no module can be called as a keyword of Python is: import_.py
-        module = import_module(f"inferometer.launch.commands.{name}{'_' if iskeyword(name) else ''}")
+        module = command_module(name) if name == command else None
         sub = commands.add_parser(
-            name, help=words, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+            name,
+            help=words,
+            description=module.__doc__ if module else None,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        module.add_arguments(sub)
-        sub.set_defaults(run=module.run)
+        if module:
+            module.add_arguments(sub)
+            sub.set_defaults(run=module.run)
     return parser
+
+
+def command_module(name: str) -> ModuleType:
+    """The module of a command; `import` is a keyword of Python, so its module is import_."""
+    return import_module(f"inferometer.launch.commands.{name}{'_' if iskeyword(name) else ''}")
+
+
+def command_of(arguments: Sequence[str]) -> str | None:
+    """The command that the arguments ask for; None for none. Raises InputError for an unknown one, with the nearest."""
+    name = next((argument for argument in arguments if not argument.startswith("-")), None)
+    if name is not None and name not in COMMANDS:
+        close = get_close_matches(name[:100], COMMANDS, n=1, cutoff=0.5)
+        hint = f" (did you mean {close[0]}?)" if close else ""
+        raise InputError(f"{name[:100]}: no such command{hint}; the commands are {', '.join(COMMANDS)}")
+    return name
+
+
+def spelt_out(arguments: Sequence[str]) -> list[str]:
+    """The arguments with ``predict|frontier --convention C`` written as the command it stands for."""
+    if not arguments or arguments[0] not in ("predict", "frontier"):
+        return list(arguments)
+    convention = OneLineParser(prog=f"inferometer {arguments[0]}", add_help=False, allow_abbrev=False)
+    convention.add_argument("--convention", choices=("deployable", "epoch-2025"))
+    chosen, others = convention.parse_known_args(arguments[1:])
+    return [*(["paper"] if chosen.convention == "epoch-2025" else []), arguments[0], *others]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse and run. Every error a user can cause ends in one line on stderr."""
     try:
-        args = build_parser().parse_args(argv)
+        arguments = spelt_out(sys.argv[1:] if argv is None else argv)
+        args = build_parser(command_of(arguments)).parse_args(arguments)
         return int(args.run(args))
     except InputError as error:
         print(f"inferometer: {one_line(error)}", file=sys.stderr)

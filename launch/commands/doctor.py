@@ -14,8 +14,7 @@ from dataclasses import asdict
 
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.measure.doctor import Question, examine
-from inferometer.launch.commands.measure import write_json
-from inferometer.launch.commands.outputs import json_target
+from inferometer.launch.commands.outputs import json_target, write_json
 from inferometer.launch.commands.sweep_flags import default_ranks
 
 MARK = {"ok": "ok  ", "care": "care", "stop": "STOP"}

@@ -20,9 +20,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from inferometer.emulator.errors import InputError
-from inferometer.launch.commands.economics_flags import show
 from inferometer.launch.commands.law_key import add_key_flag, law_key
-from inferometer.launch.commands.outputs import json_target, keep_apart, output_path
+from inferometer.launch.commands.outputs import json_target, keep_apart, output_path, show
 from inferometer.launch.commands.sweep_flags import LAUNCHES, RANK_BYTES, add_rank_flags, refuse_under, scheduler_class
 from inferometer.launch.ranks.identity import Identity, identity_from
 

@@ -12,13 +12,12 @@ torchrun or mpiexec one run is one launch, and `measure --append` adds another t
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from pathlib import Path
 from typing import Any
 
-from inferometer.launch.commands.outputs import json_target, keep_apart, output_path, write_text
+from inferometer.launch.commands.outputs import json_target, keep_apart, output_path, write_json
 from inferometer.launch.commands.sweep_flags import add_sweep_flags, method_from
 from inferometer.launch.ranks.identity import identity_from
 
@@ -78,18 +77,3 @@ def summary(path: Path) -> dict[str, Any]:
         "average_bus_bandwidth": sum(with_data) / len(with_data) if with_data else None,
         "cells": cells,
     }
-
-
-def write_json(target: str, document: Any) -> None:
-    """One JSON document to a file, or to stdout for ``-``. Numbers that are not finite become null."""
-    write_text(target, json.dumps(_finite(document), indent=1, allow_nan=False) + "\n")
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    if isinstance(value, float) and value - value != 0:
-        return None
-    return value.item() if hasattr(value, "item") else value

@@ -1,12 +1,15 @@
-"""The files a command writes: looked at before anything is done, none of them a file that it reads."""
+"""What a command writes: files, checked before anything is done, none of them a file that it reads; JSON; text."""
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from inferometer.emulator.errors import InputError
 
@@ -116,3 +119,29 @@ def write_text(target: str | Path, text: str) -> None:
         return
     with writing(target):
         Path(target).write_text(text, encoding="utf-8")
+
+
+def show(target: str | None, document: Any, lines: Sequence[str]) -> None:
+    """The lines on stdout and the document as JSON where --json says; with - nothing else goes to stdout."""
+    if target != "-":
+        print("\n".join(lines))
+    if target:
+        write_json(target, document)
+
+
+def write_json(target: str | Path, document: Any) -> None:
+    """One JSON document to a file, or to stdout for ``-``. Raises ``InputError`` where the file cannot be written."""
+    write_text(target, json.dumps(plain(document), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def plain(value: Any) -> Any:
+    """The value as JSON has it: numpy scalars as numbers, what is not a finite number as null."""
+    if isinstance(value, dict):
+        return {str(name): plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

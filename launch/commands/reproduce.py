@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import argparse
 
-from inferometer.launch.commands.measure import write_json
-from inferometer.launch.commands.outputs import json_target
+from inferometer.emulator.economics.paper.published.books import SOURCES
+from inferometer.emulator.economics.paper.published.reproduce import compare_sources, summary
+from inferometer.emulator.report.published import published_lines
+from inferometer.launch.commands.outputs import json_target, write_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,16 +22,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--only",
         nargs="+",
         metavar="SOURCE",
-        help="of anysphere, anysphere-summary, baseten, llm-analysis, epoch (default all)",
+        help=f"only these sources, of {', '.join(SOURCES)} (default all)",
     )
     parser.add_argument("-J", "--json", type=json_target, metavar="FILE|-", help="also write the rows as JSON; - for stdout")
 
 
 def run(args: argparse.Namespace) -> int:
-    from inferometer.emulator.economics.paper.published.books import SOURCES
-    from inferometer.emulator.economics.paper.published.reproduce import compare_sources, summary
-    from inferometer.emulator.report.published import published_lines
-
     comparisons = compare_sources(args.only or SOURCES)
     if args.json != "-":
         for line in published_lines(comparisons):

@@ -21,9 +21,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from inferometer.emulator.errors import InputError, RunFailed
-from inferometer.launch.commands.economics_flags import show
-from inferometer.launch.commands.measure import write_json
-from inferometer.launch.commands.outputs import json_target, keep_apart, output_path, replaced_path
+from inferometer.launch.commands.outputs import json_target, keep_apart, output_path, replaced_path, show, write_json
 from inferometer.launch.commands.sweep_flags import RANK_BYTES, add_rank_flags, scheduler_class
 from inferometer.launch.ranks.identity import identity_from
 

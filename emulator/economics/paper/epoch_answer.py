@@ -1,8 +1,8 @@
-"""The epoch-2025 convention behind `predict` and `frontier`: names and numbers in, the common answers out."""
+"""The epoch-2025 convention behind `inferometer paper`: names and numbers in, predictions and frontiers out."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,15 +14,13 @@ from inferometer.emulator.economics.pricing.accelerator import Accelerator
 from inferometer.emulator.economics.pricing.accelerators import load_accelerator
 from inferometer.emulator.economics.pricing.calibrated_network import CalibrationNetwork
 from inferometer.emulator.economics.pricing.network import Network
-from inferometer.emulator.economics.serving.prediction import Prediction, checked_words
+from inferometer.emulator.economics.serving.curves import Curve, as_list, curves, side_by_side
+from inferometer.emulator.economics.serving.prediction import Prediction, checked_words, frame
 from inferometer.emulator.economics.serving.request import at_price, network_of
 from inferometer.emulator.workload.precision import Precision
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from inferometer.emulator.economics.serving.curves import Curve
-    from inferometer.emulator.economics.serving.frontier import Search
 
 
 @dataclass(frozen=True)
@@ -100,20 +98,50 @@ def answer(question: EpochQuestion, *, gpus: float, batch: float) -> Prediction:
     )
 
 
-def epoch_frontier(curve: Curve, search: Search) -> pd.DataFrame:
-    """The convention's frontier for one curve, with the columns that all frontiers share."""
-    asked = ("calibration", "key", "usd_per_hour", "acceptance")
-    request = {name: value for name, value in search.request.items() if name in asked}
+def paper_predict(model: str, accelerator: str, *, gpus: float, batch: float = 1.0, **further: Any) -> pd.DataFrame:
+    """The paper's prediction as a DataFrame of one row, with the columns of `predict`.
+
+    gpus and batch: real numbers. further: weight_bits, context, calibration, key, usd_per_hour, speculator, acceptance of
+    EpochQuestion. Raises InputError for an unknown name and where the model does not fit, with the arithmetic.
+    """
+    return frame([answer(EpochQuestion(model, accelerator, **further), gpus=gpus, batch=batch)])
+
+
+def paper_frontier(
+    models: str | Sequence[str],
+    accelerators: str | Sequence[str],
+    *,
+    weight_bits: int | Sequence[int] = 16,
+    contexts: float | Sequence[float | None] | None = None,
+    speculators: str | Sequence[str | None] | None = None,
+    demand_caps: float | Sequence[float | None] | None = None,
+    alpha: float = 3.0,
+    **further: Any,
+) -> pd.DataFrame:
+    """The paper's frontier for each combination as one DataFrame, with the columns that `frontier` has as well.
+
+    demand_caps: tokens/s of all users together. alpha: the preferred point has the greatest speed^alpha / cost (eq. 45).
+    further: calibration, key, usd_per_hour, acceptance of EpochQuestion. Raises InputError where a model fits nowhere.
+    """
+    asked = curves(*(as_list(one) for one in (models, accelerators, weight_bits, contexts, speculators, demand_caps)))
+    return side_by_side(asked, lambda curve: _points(curve, alpha, further), alpha)
+
+
+def _points(curve: Curve, alpha: float, further_fields: Mapping[str, Any]) -> pd.DataFrame:
+    """The points of one curve, fastest first, with the columns that all frontiers share."""
     question = EpochQuestion(
-        curve.model, curve.accelerator, curve.weight_bits, curve.context or 0.0, speculator=curve.speculator, **request
+        curve.model,
+        curve.accelerator,
+        curve.weight_bits,
+        curve.context or 0.0,
+        speculator=curve.speculator,
+        **further_fields,
     )
     device = question.device()
     further = question.further(device)
     if curve.demand_cap is not None:
         further["demand_cap"] = curve.demand_cap
-    found = frontier.frontier(
-        catalogue.load_model(curve.model, curve.weight_bits), device, alpha=search.alpha, **further
-    ).points
+    found = frontier.frontier(catalogue.load_model(curve.model, curve.weight_bits), device, alpha=alpha, **further).points
     words = [
         " ".join(f"{name}{value:.3g}" for name, value in (("pp", p), ("ep", e), ("tp", t)) if value > 1) or "tp1"
         for p, e, t in zip(found["pp"], found["ep"], found["tp_attention"])

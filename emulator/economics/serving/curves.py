@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
+from inferometer.emulator.economics.serving.candidates import preferred
 from inferometer.emulator.errors import InputError
 
 if TYPE_CHECKING:
@@ -66,6 +67,25 @@ def split_bits(model: str) -> tuple[str, int | None]:
     if not (bits.isascii() and bits.isdecimal()):
         raise InputError(f"{model}: what follows the colon is the bits of the weights, such as {name}:8")
     return name, int(bits)
+
+
+def as_list(value: Any) -> list[Any]:
+    """One value as a list of one."""
+    return [value] if value is None or isinstance(value, str | int | float) else list(value)
+
+
+def side_by_side(asked: Sequence[Curve], rows_of: Callable[[Curve], pd.DataFrame], alpha: float) -> pd.DataFrame:
+    """The frontier of each curve, one below the other. rows_of: a curve's points, fastest first.
+
+    The column `point` names each curve's fastest, cheapest, preferred row: the last has the greatest speed^alpha / cost.
+    """
+    import pandas as pd
+
+    tables = []
+    for curve in asked:
+        rows = rows_of(curve)
+        tables.append(marked(rows, curve.label(asked), curve, preferred(rows, alpha)))
+    return pd.concat(tables, ignore_index=True)
 
 
 def marked(frontier: pd.DataFrame, label: str, curve: Curve, preferred: int) -> pd.DataFrame:

@@ -4,27 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from inferometer.emulator.economics.serving.candidates import Target, candidates, pareto, preferred, within
-from inferometer.emulator.economics.serving.curves import Curve, curves, marked
+from inferometer.emulator.economics.serving.candidates import Target, candidates, pareto, within
+from inferometer.emulator.economics.serving.curves import Curve, as_list, curves, side_by_side
 from inferometer.emulator.economics.serving.predict import load_of
 from inferometer.emulator.economics.serving.request import Request
-from inferometer.emulator.errors import InputError
 from inferometer.emulator.workload.layout import Layout
 from inferometer.emulator.workload.precision import Precision
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Convention = Literal["deployable", "epoch-2025"]
-
 
 @dataclass(frozen=True)
 class Search:
     """What all curves of one frontier share. request: fields of Request beyond model, accelerator, load, precision."""
 
-    convention: Convention = "deployable"
     gpus_max: int = 64
     batch_max: int = 4096
     alpha: float = 3.0
@@ -60,33 +56,24 @@ def frontier(
 
     Raises InputError where a model fits nowhere, or a demand cap leaves nothing.
     """
-    import pandas as pd
-
-    search = search or Search()
-    asked = curves(*(_list(one) for one in (models, accelerators, weight_bits, contexts, speculators, demand_caps)))
-    tables = []
+    asked = curves(*(as_list(one) for one in (models, accelerators, weight_bits, contexts, speculators, demand_caps)))
+    chosen = search or Search()
     found: dict[Curve, pd.DataFrame] = {}
-    for curve in asked:
-        if search.convention == "epoch-2025":
-            from inferometer.emulator.economics.paper.epoch_answer import epoch_frontier
 
-            table = epoch_frontier(curve, search)
-        else:
-            scenario_of = replace(curve, demand_cap=None)  # a cap only chooses among what was priced
-            if scenario_of not in found:
-                found[scenario_of] = _candidates(search, scenario_of)
-            table = pareto(found[scenario_of], curve.demand_cap)
-        tables.append(marked(table, curve.label(asked), curve, preferred(table, search.alpha)))
-    return pd.concat(tables, ignore_index=True)
+    def rows_of(curve: Curve) -> pd.DataFrame:
+        scenario_of = replace(curve, demand_cap=None)  # a cap only chooses among what was priced
+        if scenario_of not in found:
+            found[scenario_of] = _candidates(chosen, scenario_of)
+        return pareto(found[scenario_of], curve.demand_cap)
+
+    return side_by_side(asked, rows_of, chosen.alpha)
 
 
 def within_target(curve: Curve, target: Target, search: Search) -> pd.DataFrame:
     """The layouts that meet a service target, each with its cheapest batch, cheapest first.
 
-    Raises InputError if no layout meets the target, or under the epoch-2025 convention, whose layouts cannot be started.
+    Raises InputError if no layout meets the target.
     """
-    if search.convention != "deployable":
-        raise InputError("a service target asks for layouts that can be started: --convention deployable")
     best = within(_candidates(search, curve), target, curve.demand_cap)
     return best.drop_duplicates("layout").reset_index(drop=True)
 
@@ -100,8 +87,3 @@ def _candidates(search: Search, curve: Curve) -> pd.DataFrame:
     ]
     table["network"] = scenario.network.name
     return table
-
-
-def _list(value: Any) -> list[Any]:
-    """One value as a list of one."""
-    return [value] if value is None or isinstance(value, str | int | float) else list(value)

@@ -271,8 +271,13 @@ def test_every_command_is_described():
     folder = Path(cli.__file__).parent / "commands"
     files = {path.stem.rstrip("_") for path in folder.glob("*.py") if "def run(args" in path.read_text()}
     assert set(cli.COMMANDS) == files
-    text = cli.build_parser().format_help()
+    text = cli.build_parser(None).format_help()
     assert all(name in text for name in cli.COMMANDS)
+
+
+def test_an_unknown_command_hints_at_the_nearest(capsys):
+    line = one_line(capsys, 2, "frobnicate")
+    assert line.startswith("frobnicate: no such command (did you mean frontier?); the commands are doctor, measure")
 
 
 def test_more_ranks_than_memory_holds_are_refused_before_any_starts(capsys, monkeypatch):

@@ -32,15 +32,6 @@ def test_json_alone_goes_to_stdout_and_adds_up(capsys):
     assert p["interval_s"] is None and p["ttft_s"] is None
 
 
-def test_the_paper_convention_takes_fractions(capsys):
-    arguments = [*LLAMA, "--weight-bits", "8", "--convention", "epoch-2025", "--gpus", "24.31", "--batch", "1.03"]
-    p = answer(capsys, *arguments, "--context", "0")
-    assert f"{p['tokens_per_s']:.0f}" == "152"  # Erdil 2025, Table 4
-    drafted = answer(capsys, *arguments, "--context", "0", "--speculator", "llama-3-8b", "--acceptance", "0.8")
-    assert drafted["gamma"] > 1
-    assert drafted["token_latency_s"] < p["token_latency_s"]
-
-
 def test_without_a_layout_the_fastest_on_one_node_or_the_fewest_nodes(capsys):
     assert answer(capsys, *LLAMA, "--batch", "8")["layout"]["tp"] == 8
     assert answer(capsys, "llama-3.1-405b", "--accelerator", "h100-sxm")["gpus"] == 16
@@ -61,15 +52,12 @@ REFUSED = {
     "a model that does not fit": ([*LLAMA, "--tp", "1"], "GB more than 80 GB less 10% reserve"),
     "a context beyond the model": ([*LLAMA, "--context", "9000"], "9000 + 1 new tokens = 9001 is beyond the model's 8192"),
     "degrees that contradict --gpus": ([*LLAMA, "--tp", "4", "--gpus", "8"], "= 4 but --gpus 8"),
-    "half a GPU": ([*LLAMA, "--gpus", "2.5"], "--gpus 2.5: only --convention epoch-2025 knows fractions"),
+    "half a GPU": ([*LLAMA, "--gpus", "2.5"], "--gpus: 2.5 must be a whole number, at least 1"),
     "a price of nothing": ([*LLAMA, "--usd-per-hour", "0"], "--usd-per-hour: 0 must be above 0"),
     "three bits": ([*LLAMA, "--weight-bits", "3"], "weight_bits = 3"),
     "an unknown model": (["llama-3-71b", "--accelerator", "h100-sxm"], "llama-3-71b"),
     "an unknown accelerator": (["llama-3-70b", "--accelerator", "h101"], "h101"),
     "a prompt without an output": ([*LLAMA, "--prompt", "10"], "prompt and output belong together"),
-    "a layout under the paper": ([*LLAMA, "--convention", "epoch-2025", "--gpus", "8", "--tp", "8"], "--tp: the epoch-2025"),
-    "no GPUs under the paper": ([*LLAMA, "--convention", "epoch-2025"], "needs --gpus"),
-    "too few GPUs under the paper": ([*LLAMA, "--convention", "epoch-2025", "--gpus", "1"], "GB more than"),
     "a missing calibration": ([*LLAMA, "--calibration", "none.json"], "none.json"),
     "a key without a calibration": ([*LLAMA, "--key", "backend=gloo"], "give one"),
     "a wrong key": ([*LLAMA, "--calibration", "none.json", "--key", "backend"], "--key backend: write K=V"),
@@ -85,9 +73,8 @@ REFUSED = {
         [*LLAMA, "--calibration", "b200-nccl", "--key", "collective=all_reduce"],
         "--key collective",
     ),
-    "routing under the paper": ([*LLAMA, "--convention", "epoch-2025", "--gpus", "8", "--routing", "random"], "--routing"),
     "the paper's model": (["llama-3-70b@epoch-2025", "--accelerator", "h100-sxm"], "--convention epoch-2025 only"),
-    "no batch": ([*LLAMA, "--batch", "0"], "0 must be above 0"),
+    "no batch": ([*LLAMA, "--batch", "0"], "--batch: 0 must be a whole number, at least 1"),
 }
 
 
@@ -165,9 +152,7 @@ FRONTIER_REFUSED = {
     "two models in one target": (["llama-3-8b", "--tpot-max", "1"], "a service target is for one model, 2 given"),
     "bits that are none": (["llama-3-8b:x"], "llama-3-8b:x: what follows the colon"),
     "an exotic digit": (["llama-3-8b:²"], "what follows the colon"),
-    "a size under the paper": (["--gpus-max", "4", "--convention", "epoch-2025"], "--gpus-max: the grid is the paper's"),
     "alpha within a target": (["--tpot-max", "1", "--alpha", "2"], "--alpha chooses a point of a frontier"),
-    "a target without deployments": (["--tpot-max", "1", "--convention", "epoch-2025"], "--convention deployable"),
 }
 
 
