@@ -27,7 +27,7 @@ def modules_after(*arguments):
     ("arguments", "unused"),
     [
         (["--help"], "numpy pandas scipy torch pydantic rich matplotlib importlib.metadata"),
-        (["doctor", "--help"], "numpy pandas scipy torch rich matplotlib"),
+        (["doctor", "--help"], "pandas scipy torch rich matplotlib"),
         (["predict", "--help"], "pandas scipy torch rich matplotlib"),
         (["paper", "predict", "--help"], "pandas scipy torch rich matplotlib"),
     ],
