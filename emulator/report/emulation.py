@@ -1,4 +1,4 @@
-"""An emulation as text: each phase's operations with their time, waiting, share; predicted beside measured."""
+"""An emulation as text: time, waiting and share of each phase's operations, predicted beside measured."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from inferometer.emulator.units import format_us
 from inferometer.emulator.validate.accounting import COMPUTE, Account, Row
 from inferometer.emulator.validate.predicted import WAITED, Priced
 
-HEADER = f"{'operation':<28}{'kind':<15}{'count':>7}{'FLOP or B':>12}{'time us':>10}{'±95%':>8}{'waiting':>10}{'share':>8}"
+HEADER = f"{'operation':<28}{'kind':<15}{'count':>7}{'FLOP or B':>12}{'time µs':>10}{'±95%':>8}{'waiting':>10}{'share':>8}"
 
 
 def phase_lines(account: Account, priced: Priced | None = None) -> Iterator[str]:
@@ -16,20 +16,20 @@ def phase_lines(account: Account, priced: Priced | None = None) -> Iterator[str]
     low_high = account.step_ci95_us
     interval = f", 95 % {format_us(low_high[0])} to {format_us(low_high[1])}" if low_high else ""
     launches = ", ".join(format_us(us) for us in account.launch_medians_us)
-    yield f"{account.phase}: {account.steps} steps of {account.launches} launches"
-    yield f"  step median {format_us(account.step_median_us)} us{interval}; of each launch: {launches}"
+    yield f"{account.phase}: {account.steps} steps in {account.launches} launches"
+    yield f"  median step {format_us(account.step_median_us)} µs{interval}; by launch: {launches}"
     if account.overhead is not None:
         ci = account.overhead_ci95
         words = f" (95 % {ci[0]:.3f} to {ci[1]:.3f})" if ci else ""
         plain = format_us(account.plain_median_us)
-        yield f"  instrumented over plain step: {account.overhead:.3f}{words}; plain median {plain} us"
+        yield f"  instrumented / plain step: {account.overhead:.3f}{words}; median plain step {plain} µs"
     yield HEADER + (f"{'predicted':>11}" if priced else "")
     for row in account.rows:
         yield _row(row, priced)
     loose = account.unattributed_us
     yield f"{'unattributed':<62}{format_us(loose):>10}{'':>18}{loose / account.step_mean_us:>8.1%}"
     yield f"{'step':<62}{format_us(account.step_mean_us):>10}{'':>18}{1:>8.1%}"
-    yield f"  parts and step differ by at most {account.worst_sum:.2%} on any rank"
+    yield f"  sum of the parts / step − 1: at most {account.worst_sum:.2%} on any rank"
     yield from _routed(account)
     if priced:
         yield from _beside(account, priced)
@@ -53,13 +53,13 @@ def _routed(account: Account) -> Iterator[str]:
     for row in account.rows:
         if row.executed is not None and row.size:
             unit = "FLOP" if row.kind in COMPUTE else "B"
-            most = "" if row.executed_most is None else f", most on a rank {row.executed_most:.6g}"
+            most = "" if row.executed_most is None else f", busiest rank {row.executed_most:.6g}"
             off = row.executed / row.size - 1
             yield f"  routed: {row.name} expected {row.size:.6g} {unit}, executed {row.executed:.6g} ({off:+.1%}){most}"
 
 
 def split(account: Account) -> dict[str, float | None]:
-    """us of a step by what is predicted apart: compute, network without waiting, waiting, unattributed."""
+    """µs of a step by term: compute, network without waiting, waiting, unattributed; None where not known."""
     network = [row for row in account.rows if row.kind not in COMPUTE]
     waits = [row.waiting_us for row in network]
     waiting = None if any(wait is None for wait in waits) else sum(wait or 0.0 for wait in waits)
@@ -73,7 +73,7 @@ def split(account: Account) -> dict[str, float | None]:
 
 
 def _beside(account: Account, priced: Priced) -> Iterator[str]:
-    yield f"  predicted: network by {priced.network}; {priced.note or f'compute by {priced.processor}'}"
+    yield f"  prediction: network from {priced.network}; {priced.note or f'compute from {priced.processor}'}"
     kinds = priced.kinds
     computing = [kinds[name] for name in COMPUTE]
     sent = [kinds[name] for name in WAITED]
@@ -88,7 +88,7 @@ def _beside(account: Account, priced: Priced) -> Iterator[str]:
 
 
 def _against(term: str, us: float | None, seconds: float | None) -> str:
-    beside = "not predicted" if seconds is None else f"{format_us(seconds * 1e6)} us predicted"
+    beside = "not predicted" if seconds is None else f"{format_us(seconds * 1e6)} µs predicted"
     if seconds and us:
         beside += f" ({seconds * 1e6 / us - 1:+.0%})"
-    return f"  {term:<18}{format_us(us):>10} us measured {beside:>28}"
+    return f"  {term:<18}{format_us(us):>10} µs measured {beside:>28}"

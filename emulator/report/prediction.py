@@ -40,8 +40,8 @@ def _latency(p: Prediction) -> Iterator[str]:
     interval = ""
     if p.interval_s is not None:
         low, high = p.interval_s
-        interval = f"   95 % from the calibration's parameters: {milliseconds(low)} to {milliseconds(high)}"
-    speculated = f" (speculating {p.gamma} tokens ahead)" if p.gamma and p.gamma > 1 else ""
+        interval = f"   95 % interval {milliseconds(low)} to {milliseconds(high)}"
+    speculated = f" (speculation, {p.gamma} tokens)" if p.gamma and p.gamma > 1 else ""
     yield f"time per token      {milliseconds(p.token_latency_s):>11}{speculated}{interval}"
     behind = hidden(p.terms)
     for name in p.terms:
@@ -51,13 +51,13 @@ def _latency(p: Prediction) -> Iterator[str]:
         yield f"  {words:<18}{milliseconds(p.terms[name]):>11}  {mark}".rstrip()
     if p.pipeline_s:
         mark = "  <- binds" if p.binds == "pipeline" else ""
-        yield f"  {'pipeline waits':<18}{milliseconds(p.pipeline_s):>11}{mark}"
+        yield f"  {'pipeline wait':<18}{milliseconds(p.pipeline_s):>11}{mark}"
 
 
 def _results(p: Prediction) -> Iterator[str]:
     if p.ttft_s is not None:
         yield f"time to first token {p.ttft_s:.4g} s"
-    yield f"speed   {p.tokens_per_s:.4g} tokens/s for one user, {p.throughput_tokens_per_s:.4g} for all"
+    yield f"speed   {p.tokens_per_s:.4g} tokens/s per user, {p.throughput_tokens_per_s:.4g} in total"
     if p.usd_per_mtok is not None:
         yield f"cost    ${p.usd_per_mtok:.4g} per million tokens"
     weights, cache = p.memory["weights_bytes"], p.memory["kv_bytes"]

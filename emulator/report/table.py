@@ -16,9 +16,9 @@ HEADER = (
 )
 
 LEGEND = (
-    "# time: mean over the iterations, as nccl-tests has it; median, p95: over the iterations, each the time from when all\n"
-    "# ranks were there to when the last was done (in_step: the mean over the ranks, waiting for the others included);\n"
-    "# algbw, busbw: from the median; ±95%: half width of its 95 % interval."
+    "# time: mean over the iterations, as in nccl-tests; median, p95: over the iterations. An iteration lasts from the\n"
+    "# last rank's start to the last rank's end (in_step: mean over the ranks of each one's own time, waiting included).\n"
+    "# algbw, busbw: from the median; ±95%: half width of the median's 95 % interval."
 )
 
 

@@ -1,22 +1,34 @@
-"""A validation as text: predicted beside measured for each cell, by term, all together, and how far it reaches."""
+"""A validation as text: predicted beside measured for each cell and term, the errors of all cells, the acceptance bounds."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from inferometer.emulator.report.columns import aligned, wrapped
 from inferometer.emulator.units import format_us
 
 MISSES_SHOWN = 8
 NOTES_SHOWN = 2
-"""Of each shape's, of those that the cells do not share."""
+"""Of each shape's notes, as far as the cells do not have the same ones."""
 GIB = 2**30
+BOUND_WORDS = {
+    "median_abs_rel_error / repeat_launch_error": "median error ≤ {limit:g} × run-to-run difference",
+    "median_abs_rel_error": "median error ≤ {limit:.0%}",
+    "p90_abs_rel_error": "90th percentile of errors ≤ {limit:.0%}",
+}
+"""By the bound's name in the document."""
+HELD = {True: "held", False: "missed", None: "not known"}
 
 
 def validation_lines(document: Mapping[str, Any]) -> list[str]:
     """The text that `inferometer validate` prints. document: what its JSON holds."""
-    parts = (_settings, _cells, _terms, _overall, _bounds, _missed, _extrapolation, _notes)
-    return [line for part in parts for line in part(document)]
+    parts = (_settings, _cells, _terms, _missed, _extrapolation, _notes, _overall, _bounds)
+    lines: list[str] = []
+    for part in parts:
+        found = list(part(document))
+        lines += ["", *found] if lines and found else found
+    return lines
 
 
 def _settings(document: Mapping[str, Any]) -> Iterator[str]:
@@ -25,107 +37,104 @@ def _settings(document: Mapping[str, Any]) -> Iterator[str]:
     ranks = f"{method['backend']}, scheduler {method['scheduler']}, {threads}, {method['launches']} launches"
     yield f"matrix {document['matrix']['name']}: {ranks}"
     yield f"calibration {calibration['id'][:12]} ({calibration['path']}), {calibration['quality'].replace('_', ' ')}"
-    yield ""
 
 
 def _cells(document: Mapping[str, Any]) -> Iterator[str]:
-    wide = max(len(cell["words"]) for cell in document["cells"])
-    yield (
-        f"{'#':>3}  {'cell':<{wide}}  {'phase':<8}{'measured us':>12}{'predicted':>11}{'error':>8}{'95 % of it':>17}"
-        f"{'repeat':>9}"
-    )
+    yield "Time of a step; run-to-run: how far one launch is from the median of the others (median)"
+    head = f"{'#':>3}  {'phase':<8}{'measured µs':>14}{'predicted µs':>14}{'error':>9}"
+    yield f"{head}{'95 % interval':>18}{'run-to-run':>12}"
     before = None
     for cell in document["cells"]:
-        again = cell["cell"] == before
-        number, words = ("", "") if again else (str(cell["cell"]), cell["words"])
+        if cell["cell"] != before:
+            yield f"{cell['cell']:>3}  {cell['words']}"
         before = cell["cell"]
         error, interval = cell["rel_error"], cell["rel_error_ci95"]
         around = f"{interval[0]:+.0%} to {interval[1]:+.0%}" if interval else "–"
         repeats = sorted(cell["repeat_errors"])
         yield (
-            f"{number:>3}  {words:<{wide}}  {cell['phase']:<8}{format_us(cell['measured_us']):>12}"
-            f"{format_us(cell['predicted_us']['calibration']):>11}{_signed(error):>8}{around:>17}"
-            f"{_share(repeats[len(repeats) // 2] if repeats else None):>9}"
+            f"{'':>3}  {cell['phase']:<8}{format_us(cell['measured_us']):>14}"
+            f"{format_us(cell['predicted_us']['calibration']):>14}{_signed(error):>9}{around:>18}"
+            f"{_share(repeats[len(repeats) // 2] if repeats else None):>12}"
         )
-    for its in document["left_out"]:
-        yield f"{its['cell']:>3}  left out: {its['reason']}"
+    for left in document["left_out"]:
+        yield from wrapped(f"{left['cell']:>3}  left out: {left['reason']}")
     reasons = dict.fromkeys(why for cell in document["cells"] for why in [cell["reasons"].get("calibration")] if why)
     for why in reasons:
-        yield f"not predicted: {why}"
+        yield from wrapped(f"not predicted: {why}")
 
 
 def _terms(document: Mapping[str, Any]) -> Iterator[str]:
     names = list(document["cells"][0]["terms"])
-    yield ""
-    yield "predicted / measured µs per step and term (instrumented steps, means over ranks). The prediction of waiting is"
-    yield "the in-step overhead, which includes slower transfers: compare the sums of network and waiting, not each alone."
-    yield f"{'#':>3}  {'phase':<8}" + "".join(f"{name:>18}" for name in names)
+    yield "Terms of a step, predicted / measured µs (instrumented steps, means over ranks)."
+    yield from wrapped(
+        "The prediction of waiting is the in-step overhead, which includes slower transfers: "
+        "compare the sums of network and waiting, not each alone."
+    )
+    rows = [["#", "phase", *names]]
     for cell in document["cells"]:
-        columns = (cell["terms"][name] for name in names)
-        pairs = (f"{format_us(its['predicted_us'])} / {format_us(its['measured_us'])}" for its in columns)
-        yield f"{cell['cell']:>3}  {cell['phase']:<8}" + "".join(f"{pair:>18}" for pair in pairs)
-
-
-def _overall(document: Mapping[str, Any]) -> Iterator[str]:
-    overall = document["overall"]
-    yield ""
-    count = f"overall: {overall['cells']} cells, {overall['rows']} rows"
-    yield f"{count:<38}{'median |error|':>16}{'90th percentile':>18}{'median':>9}"
-    for name, its in overall["variants"].items():
-        numbers = f"{_share(its['median_abs_rel_error']):>16}{_share(its['p90_abs_rel_error']):>18}"
-        why = "" if its["not_predicted"] is None else f"   {overall['rows'] - its['rows']} rows not predicted"
-        yield f"  {name:<36}{numbers}{_signed(its['median_rel_error']):>9}{why}"
-    yield f"  {'a launch against the others':<36}{_share(overall['repeat_launch_error']):>16}"
-    ratio, interval = overall["ratio_to_repeat"], overall["ratio_to_repeat_ci95"]
-    if ratio is not None:
-        around = f" (95 % {interval[0]:.2f} to {interval[1]:.2f}, bootstrap over cells)" if interval else ""
-        yield f"  the calibration's median |error| is {ratio:.2f} times that of a launch against the others{around}"
-
-
-def _bounds(document: Mapping[str, Any]) -> Iterator[str]:
-    yield ""
-    words = {True: "held", False: "missed", None: "not known"}
-    for bound in document["overall"]["bounds"]:
-        value = "–" if bound["value"] is None else f"{bound['value']:.3g}"
-        yield f"  {bound['name']:<46}{value:>7}, at most {bound['limit']:g}: {words[bound['held']]}"
+        terms = (cell["terms"][name] for name in names)
+        pairs = [f"{format_us(term['predicted_us'])} / {format_us(term['measured_us'])}" for term in terms]
+        rows.append([str(cell["cell"]), cell["phase"], *pairs])
+    yield from aligned(rows, right=[0, *range(2, len(names) + 2)])
 
 
 def _missed(document: Mapping[str, Any]) -> Iterator[str]:
-    yield ""
-    yield "what the calibration misses most, as shares of the measured step, means over rows"
-    yield f"  {'operation':<34}{'measured':>12}{'predicted':>11}{'difference':>12}"
-    for its in document["missed"][:MISSES_SHOWN]:
-        yield (
-            f"  {its['operation']:<34}{_share(its['measured_share']):>12}{_share(its['predicted_share']):>11}"
-            f"{_signed(its['difference']):>12}"
-        )
+    yield "Largest errors by operation, as shares of the measured step (means over rows)"
+    rows = [["operation", "measured", "predicted", "difference"]]
+    for row in document["missed"][:MISSES_SHOWN]:
+        numbers = [_share(row["measured_share"]), _share(row["predicted_share"]), _signed(row["difference"])]
+        rows.append([row["operation"], *numbers])
+    yield from (f"  {line}" for line in aligned(rows, right=(1, 2, 3)))
 
 
 def _extrapolation(document: Mapping[str, Any]) -> Iterator[str]:
-    yield ""
-    yield "how far it reaches: the predicted decode step of the scaled shape, and of the whole model under the same layout"
-    for its in document["extrapolation"]:
-        yield f"  {its['model']}, {its['layout']}, batch {its['batch']}, context {its['context']}"
+    yield "Extrapolation: the predicted decode step of the scaled shape and of the whole model, same layout"
+    for row in document["extrapolation"]:
+        yield f"  {row['model']}, {row['layout']}, batch {row['batch']}, context {row['context']}"
         for side in ("scaled", "full"):
-            yield from _shape(side, its[side], set(document["notes"]))
+            yield from _shape(side, row[side], set(document["notes"]))
 
 
-def _shape(side: str, its: Mapping[str, Any], said: set[str]) -> Iterator[str]:
-    if "terms_us" not in its:
-        yield f"    {side:<7} not predicted: {its['reason']}"
+def _shape(side: str, shape: Mapping[str, Any], said: set[str]) -> Iterator[str]:
+    if "terms_us" not in shape:
+        yield from wrapped(f"not predicted: {shape['reason']}", f"    {side:<7} ")
         return
-    terms = ", ".join(f"{name} {format_us(us)}" for name, us in its["terms_us"].items())
-    memory = f"{its['weights_bytes'] / GIB:.2f} GiB weights + {its['kv_bytes'] / GIB:.3f} cache a rank"
-    yield f"    {side:<7} {format_us(its['predicted_us']):>9} us: {terms}; {memory}"
-    new = [words for words in its["notes"] if words not in said]
-    yield from (f"            {words}" for words in new[:NOTES_SHOWN])
+    terms = ", ".join(f"{name} {format_us(us)}" for name, us in shape["terms_us"].items())
+    memory = f"{shape['weights_bytes'] / GIB:.2f} GiB weights + {shape['kv_bytes'] / GIB:.3f} GiB cache per rank"
+    yield from wrapped(f"{format_us(shape['predicted_us'])} µs: {terms}; {memory}", f"    {side:<7} ")
+    new = [words for words in shape["notes"] if words not in said]
+    for words in new[:NOTES_SHOWN]:
+        yield from wrapped(words, " " * 12)
     if len(new) > NOTES_SHOWN:
-        yield f"            and {len(new) - NOTES_SHOWN} more of the kind, in the JSON"
+        yield f"{'':12}{len(new) - NOTES_SHOWN} more notes are in the JSON"
 
 
 def _notes(document: Mapping[str, Any]) -> Iterator[str]:
     for words in document["notes"]:
-        yield f"note: {words}"
+        yield from wrapped(f"note: {words}")
+
+
+def _overall(document: Mapping[str, Any]) -> Iterator[str]:
+    overall = document["overall"]
+    count = f"Overall: {overall['cells']} cells, {overall['rows']} rows"
+    yield f"{count:<38}{'median |error|':>16}{'90th percentile':>18}{'median':>9}"
+    for name, variant in overall["variants"].items():
+        numbers = f"{_share(variant['median_abs_rel_error']):>16}{_share(variant['p90_abs_rel_error']):>18}"
+        missing = overall["rows"] - variant["rows"]
+        why = "" if variant["not_predicted"] is None else f"   {missing} rows not predicted"
+        yield f"  {name:<36}{numbers}{_signed(variant['median_rel_error']):>9}{why}"
+    yield f"  {'run-to-run difference':<36}{_share(overall['repeat_launch_error']):>16}"
+
+
+def _bounds(document: Mapping[str, Any]) -> Iterator[str]:
+    """A sentence for each bound, the one on the ratio with its interval."""
+    interval = document["overall"]["ratio_to_repeat_ci95"]
+    for bound in document["overall"]["bounds"]:
+        ratio = "/" in bound["name"]
+        value = "–" if bound["value"] is None else f"{bound['value']:.2f}" if ratio else f"{bound['value']:.1%}"
+        around = f" (95 % {interval[0]:.2f} to {interval[1]:.2f})" if ratio and interval else ""
+        words = BOUND_WORDS[bound["name"]].format(limit=bound["limit"])
+        yield f"Acceptance bound: {words}. This run: {value}{around}, {HELD[bound['held']]}."
 
 
 def _share(value: float | None) -> str:

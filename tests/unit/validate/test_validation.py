@@ -125,10 +125,14 @@ def test_the_text_says_what_is_missed_what_is_held_and_what_is_not_known():
     assert "llama-3-70b · 0.0625, 2 layers, tp2, batch 1, context 512" in text
     assert "+10.0%" in text and "2  left out: 4 ranks, but there are 2 cores" in text
     assert "2 rows not predicted" in text and "note: send_recv: the in-step overhead of all_reduce" in text
-    assert "at most 1.25: missed" in text and "at most 0.15: held" in text
+    lines = text.splitlines()
+    assert lines[-3].startswith("Acceptance bound: median error ≤ 1.25 × run-to-run difference. This run: 7.37")  # 10 % over 1.5/110.5
+    assert lines[-3].endswith(", missed.")
+    assert lines[-2] == "Acceptance bound: median error ≤ 15%. This run: 10.0%, held."
     assert "not predicted: a layout that does not divide" in text
+    assert max(map(len, lines)) <= 100
     same = "\n".join(validation_lines(document([row([[100]] * 3, 121.0)])))
-    assert "at most 1.25: not known" in same  # launches that do not differ at all
+    assert "difference. This run: –, not known." in same  # launches that do not differ at all
 
 
 def test_the_table_has_a_row_for_each_cell_and_phase(tmp_path):
