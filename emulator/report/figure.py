@@ -77,7 +77,7 @@ def _draw_model(panel: Any, calibration: Calibration, model: NetworkLaw, groups:
             sizes, medians, yerr=[np.maximum(medians - low, 0), np.maximum(high - medians, 0)],
             fmt=MARKERS[style % len(MARKERS)], color=colour, markersize=4, capsize=2, linewidth=1,
         )  # fmt: skip
-        line = np.geomspace(min(fitted), max(fitted), POINTS_ON_A_LINE)
+        line = np.geomspace(min(fitted), max(fitted), POINTS_ON_A_LINE).clip(min(fitted), max(fitted))
         times = 1e6 * np.asarray(calibration.time_s(model.target.collective, line, ranks, nodes, **key))
         panel.plot(line, times, LINES[style % len(LINES)], color=colour, linewidth=1.2)
 

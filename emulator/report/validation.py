@@ -124,17 +124,19 @@ def _overall(document: Mapping[str, Any]) -> Iterator[str]:
         why = "" if variant["not_predicted"] is None else f"   {missing} rows not predicted"
         yield f"  {name:<36}{numbers}{_signed(variant['median_rel_error']):>9}{why}"
     yield f"  {'run-to-run difference':<36}{_share(overall['repeat_launch_error']):>16}"
+    ratio, interval = overall["ratio_to_repeat"], overall["ratio_to_repeat_ci95"]
+    if ratio is not None:
+        around = f"   (95 % {interval[0]:.2f} to {interval[1]:.2f}, bootstrap over cells)" if interval else ""
+        yield f"  {'calibration / run-to-run difference':<36}{ratio:>16.2f}{around}"
 
 
 def _bounds(document: Mapping[str, Any]) -> Iterator[str]:
-    """A sentence for each bound, the one on the ratio with its interval."""
-    interval = document["overall"]["ratio_to_repeat_ci95"]
+    """A sentence for each bound."""
     for bound in document["overall"]["bounds"]:
-        ratio = "/" in bound["name"]
-        value = "–" if bound["value"] is None else f"{bound['value']:.2f}" if ratio else f"{bound['value']:.1%}"
-        around = f" (95 % {interval[0]:.2f} to {interval[1]:.2f})" if ratio and interval else ""
+        number = "{:.2f}" if "/" in bound["name"] else "{:.1%}"
+        value = "–" if bound["value"] is None else number.format(bound["value"])
         words = BOUND_WORDS[bound["name"]].format(limit=bound["limit"])
-        yield f"Acceptance bound: {words}. This run: {value}{around}, {HELD[bound['held']]}."
+        yield f"Acceptance bound: {words}. This run: {value}, {HELD[bound['held']]}."
 
 
 def _share(value: float | None) -> str:
