@@ -117,17 +117,17 @@ def _notes(document: Mapping[str, Any]) -> Iterator[str]:
 def _overall(document: Mapping[str, Any]) -> Iterator[str]:
     overall = document["overall"]
     count = f"Overall: {overall['cells']} cells, {overall['rows']} rows"
-    yield f"{count:<38}{'median |error|':>16}{'90th percentile':>18}{'median':>9}"
+    yield f"{count:<32}{'median |error|':>16}{'90th percentile':>18}{'median':>9}"
     for name, variant in overall["variants"].items():
         numbers = f"{_share(variant['median_abs_rel_error']):>16}{_share(variant['p90_abs_rel_error']):>18}"
         missing = overall["rows"] - variant["rows"]
         why = "" if variant["not_predicted"] is None else f"   {missing} rows not predicted"
-        yield f"  {name:<36}{numbers}{_signed(variant['median_rel_error']):>9}{why}"
-    yield f"  {'run-to-run difference':<36}{_share(overall['repeat_launch_error']):>16}"
+        yield f"  {name:<30}{numbers}{_signed(variant['median_rel_error']):>9}{why}"
+    yield f"  {'run-to-run difference':<30}{_share(overall['repeat_launch_error']):>16}"
     ratio, interval = overall["ratio_to_repeat"], overall["ratio_to_repeat_ci95"]
     if ratio is not None:
         around = f"   (95 % {interval[0]:.2f} to {interval[1]:.2f}, bootstrap over cells)" if interval else ""
-        yield f"  {'calibration / run-to-run difference':<36}{ratio:>16.2f}{around}"
+        yield f"  {'calibration / run-to-run':<30}{ratio:>16.2f}{around}"
 
 
 def _bounds(document: Mapping[str, Any]) -> Iterator[str]:
