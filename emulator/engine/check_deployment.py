@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from inferometer.emulator.errors import InputError
-from inferometer.emulator.workload.layout import Layout, check_layout
+from inferometer.emulator.workload.layout import Layout
 from inferometer.emulator.workload.shape import Shape
+from inferometer.emulator.workload.stages import check_layout
 
 
 def check_start(shape: Shape, layout: Layout, ranks: int, batch: int, micro_batches: int, cache_tokens: int) -> None:

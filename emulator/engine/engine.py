@@ -15,6 +15,7 @@ from inferometer.emulator.workload.layout import Layout
 from inferometer.emulator.workload.precision import Precision
 from inferometer.emulator.workload.program import Program
 from inferometer.emulator.workload.shape import Shape
+from inferometer.emulator.workload.stages import stage_layers
 from inferometer.emulator.workload.step import Step
 from inferometer.parallel.axes import join, leave
 from inferometer.parallel.communicator import Communicator
@@ -75,8 +76,7 @@ class Engine:
         self.axes = join(world, mesh_of(layout), axes_of(layout))
         self.tape = Tape(self.axes, observer)
         self.stage_index = self.axes["pp"].index
-        per_stage = shape.layers // layout.pp
-        layers = range(self.stage_index * per_stage, (self.stage_index + 1) * per_stage)
+        layers = stage_layers(shape.layers, layout.pp)[self.stage_index]
         divide = layout.attention == "tensor" and layout.ep > 1
         site = Site(self.tape, Weights(seed, self.dtype, world.device))
         self.stage = Stage(site, shape, layers, divide=divide)

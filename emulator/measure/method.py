@@ -14,9 +14,10 @@ from inferometer.emulator.errors import InputError
 from inferometer.emulator.measure.collectives import collectives
 from inferometer.emulator.regular import check_regular
 from inferometer.emulator.workload.catalogue import load_shape
-from inferometer.emulator.workload.layout import Layout, check_layout
+from inferometer.emulator.workload.layout import Layout
 from inferometer.emulator.workload.scaled import scaled
 from inferometer.emulator.workload.shape import Shape
+from inferometer.emulator.workload.stages import check_layout
 
 Timing = Literal["isolated", "pipelined", "in_step"]
 Groups = Literal["alone", "all"]

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import groupby
 
 import numpy as np
 
 from inferometer.emulator.errors import InputError
-from inferometer.emulator.workload.attention import attention_block
-from inferometer.emulator.workload.feedforward import Routing, dense_block, expert_block, load_imbalance
-from inferometer.emulator.workload.layout import Layout, check_layout
+from inferometer.emulator.workload.feedforward import Routing, load_imbalance
+from inferometer.emulator.workload.kinds.experts import Experts
+from inferometer.emulator.workload.layout import Layout
+from inferometer.emulator.workload.operations import Compute, Op, Segment, Size, Stage
 from inferometer.emulator.workload.precision import Precision
-from inferometer.emulator.workload.program import Compute, Op, Program, Segment, Size, Stage
+from inferometer.emulator.workload.program import Program
 from inferometer.emulator.workload.rank import RankWork
-from inferometer.emulator.workload.shape import Shape
+from inferometer.emulator.workload.shape import Layer, Shape
+from inferometer.emulator.workload.stages import check_layout, stage_layers
 from inferometer.emulator.workload.step import Step
 
 TOKEN_BYTES = 8  # token ids travel as int64
@@ -43,60 +44,65 @@ def build(
     _check_context(shape, step)
     part = step.share(micro_batches)
     imbalance = load_imbalance(shape.experts, layout.ep, part.tokens, routing, part.new_tokens)
-    work = RankWork(shape, layout, precision or Precision(), part.share(layout.sequence_shares), node_size, imbalance)
-    per_stage = shape.layers // layout.pp
-    stages = tuple(_stage(work, index, range(index * per_stage, (index + 1) * per_stage)) for index in range(layout.pp))
+    own = part.share(layout.sequence_shares)
+    work = RankWork(layout, precision or Precision(), own, node_size, shape.d_model, shape.norm_bias, imbalance)
+    stages = tuple(_stage(shape, work, index, layers) for index, layers in enumerate(stage_layers(shape.layers, layout.pp)))
     return Program(shape, layout, work.precision, micro_batches, stages, work.step.tokens)
 
 
-def _stage(work: RankWork, index: int, layers: range) -> Stage:
-    shape, layout = work.shape, work.layout
+def _stage(shape: Shape, work: RankWork, index: int, layers: range) -> Stage:
     segments = []
     if index == 0:
-        segments.append(Segment("embedding", 1, tuple(_embedding(work))))
-    for (experts, window), alike in groupby(layers, lambda layer: (shape.has_experts(layer), shape.window_of(layer))):
-        ops = _layer(replace(work, window=window), with_experts=experts)
-        segments.append(Segment("expert layer" if experts else "dense layer", len(list(alike)), tuple(ops)))
-    if index < layout.pp - 1:
+        segments.append(Segment("embedding", 1, tuple(_embedding(shape, work))))
+    for layer, alike in groupby(shape.stack[layers.start : layers.stop]):
+        name = "expert layer" if isinstance(layer.feed_forward, Experts) else "dense layer"
+        segments.append(Segment(name, len(list(alike)), tuple(_layer(work, layer))))
+    if index < work.layout.pp - 1:
         hand_off = work.collective("pipeline.activations", "send_recv", "pp", work.residual(work.tokens), stage=index)
         segments.append(Segment("hand-off", 1, tuple(hand_off)))
     else:
-        segments.append(Segment("head", 1, tuple(_head(work, index))))
+        segments.append(Segment("head", 1, tuple(_head(shape, work, index))))
     return Stage(index, tuple(segments))
 
 
-def _layer(work: RankWork, *, with_experts: bool) -> list[Op]:
-    """One transformer layer. With parallel attention a dense layer needs one norm, one reduction."""
+def _layer(work: RankWork, layer: Layer) -> list[Op]:
+    """One layer. With parallel attention a dense layer needs one norm, one reduction."""
     reduced = work.residual(work.tokens)
-    ops = [*work.norm("attention.norm", work.tokens), *attention_block(work)]
-    if work.shape.parallel_attention and not with_experts:
-        return [*ops, *dense_block(work), *work.collective("layer.reduce", "all_reduce", "tensor", reduced)]
-    ops += work.collective("attention.reduce", "all_reduce", "tensor", reduced)
-    ops += work.norm("ffn.norm", work.tokens)
-    if with_experts:
-        return [*ops, *expert_block(work)]
-    return [*ops, *dense_block(work), *work.collective("ffn.reduce", "all_reduce", "tensor", reduced)]
+    attention, feed_forward = layer.attention, layer.feed_forward
+    ops: list[Op] = []
+    if layer.parallel and attention is not None and feed_forward is not None:
+        ops += [*work.norm("attention.norm", work.tokens), *attention.block(work), *feed_forward.block(work)]
+        ops += work.collective("layer.reduce", "all_reduce", "tensor", reduced)
+        return [*ops, *work.extras("layer.extra", layer.extra)]
+    if attention is not None:
+        ops += [*work.norm("attention.norm", work.tokens), *attention.block(work)]
+        ops += work.collective("attention.reduce", "all_reduce", "tensor", reduced)
+    if feed_forward is not None:
+        ops += [*work.norm("ffn.norm", work.tokens), *feed_forward.block(work)]
+        if not isinstance(feed_forward, Experts):  # experts reduce on their own axes
+            ops += work.collective("ffn.reduce", "all_reduce", "tensor", reduced)
+    return [*ops, *work.extras("layer.extra", layer.extra)]
 
 
-def _embedding(work: RankWork) -> list[Op]:
+def _embedding(shape: Shape, work: RankWork) -> list[Op]:
     """Rows of the rank's part of the vocabulary, zero for other ranks' tokens, then summed."""
     d, p = work.width, work.precision
     rows = work.tokens
     moved = rows * d * (p.weight_bytes + p.residual_bytes)
-    shared_with_head = work.shape.tied_embeddings and work.layout.pp == 1
-    kept = (0 if shared_with_head else vocabulary_share(work.shape, work.layout)) + work.shape.learned_positions
+    shared_with_head = shape.tied_embeddings and work.layout.pp == 1
+    kept = (0 if shared_with_head else vocabulary_share(shape, work.layout)) + shape.learned_positions
     lookup = Compute("embedding.lookup", "stream", activation_bytes=moved, resident_bytes=kept * d * p.weight_bytes)
     return [lookup, *work.collective("embedding.reduce", "all_reduce", "tensor", work.residual(rows))]
 
 
-def _head(work: RankWork, stage: int) -> list[Op]:
+def _head(shape: Shape, work: RankWork, stage: int) -> list[Op]:
     """Logits of each sequence's last token; with a pipeline the chosen tokens go back to the first stage."""
     rows = work.step.sequences
-    share = vocabulary_share(work.shape, work.layout)
+    share = vocabulary_share(shape, work.layout)
     logits = rows * share * work.layout.ranks("tensor") * work.precision.residual_bytes
     ops = [
         *work.norm("head.norm", rows),
-        *work.into("head.logits", rows, share, bias=work.shape.head_bias),
+        *work.into("head.logits", rows, share, bias=shape.head_bias),
         *work.collective("head.gather", "all_gather", "tensor", logits),
     ]
     if work.layout.pp > 1:

@@ -2,31 +2,53 @@
 
 from __future__ import annotations
 
-from inferometer.emulator.workload.attention import kv_elements
-from inferometer.emulator.workload.program import Size
-from inferometer.emulator.workload.rank import cached_tokens
-from inferometer.emulator.workload.shape import Latent, Shape
+from inferometer.emulator.workload.kinds.kind import State
+from inferometer.emulator.workload.operations import Size
+from inferometer.emulator.workload.shape import Shape
 
 
 def kv_elements_per_token_per_layer(shape: Shape) -> int:
-    """Cached elements: keys and values of every key-value head, or MLA's one latent with its rotary key."""
-    return kv_elements(shape.attention, 1)
+    """Cached elements of the attention that the shape is known by: keys and values of every head, or MLA's latent."""
+    return sum(store.elements for store in shape.attention.stores(1))
 
 
 def kv_bytes_per_token(shape: Shape, bits: int = 16) -> float:
-    """Cached bytes of one token over all layers; bits: the width of the cache."""
-    return shape.layers * kv_elements_per_token_per_layer(shape) * bits / 8
+    """Cached bytes of one token over all layers while no window is full; bits: the width of the cache."""
+    return sum(
+        count * store.elements / store.every * bits / 8
+        for layer, count in shape.kinds.items()
+        if layer.attention is not None
+        for store in layer.attention.stores(1)
+    )
+
+
+def kv_elements(shape: Shape, context: Size) -> Size:
+    """Cached elements of one sequence of context tokens between two steps, over all layers."""
+    total: Size = 0
+    for layer, count in shape.kinds.items():
+        for store in layer.attention.stores(1) if layer.attention is not None else ():
+            total = total + count * store.kept(context)
+    return total
+
+
+def state_elements(shape: Shape) -> State:
+    """Elements of one sequence's states over all layers."""
+    total = State()
+    for layer, count in shape.kinds.items():
+        if layer.attention is not None:
+            each = layer.attention.state(1)
+            total = total + State(count * each.recurrent, count * each.recent)
+    return total
 
 
 def kv_tokens(shape: Shape, context: Size) -> Size:
     """Tokens of a sequence that a layer's cache holds: context, at most the sliding window; the mean over all layers."""
-    return tokens_over_layers(shape, context, shape.layers) / shape.layers
-
-
-def tokens_over_layers(shape: Shape, context: Size, layers: int) -> Size:
-    """Tokens of a sequence that the caches of the first layers hold together; no later ones hold more."""
-    full = min(shape.full_attention_layers, layers)
-    return full * context + (layers - full) * cached_tokens(context, shape.sliding_window)
+    total: Size = 0
+    for layer, count in shape.kinds.items():
+        stores = layer.attention.stores(1) if layer.attention is not None else ()
+        if stores:
+            total = total + count * stores[0].entries(context)
+    return total / shape.layers
 
 
 def attention_flop_per_token(shape: Shape, context: Size) -> Size:
@@ -34,9 +56,9 @@ def attention_flop_per_token(shape: Shape, context: Size) -> Size:
 
     4·query_heads·head_dim per cached token and layer; MLA, absorbed, 2·query_heads·(2·kv_rank + rope_dim).
     """
-    attention = shape.attention
-    if isinstance(attention, Latent):
-        per_pair = 2 * attention.query_heads * (2 * attention.kv_rank + attention.rope_dim)
-    else:
-        per_pair = 4 * attention.query_heads * attention.head_dim
-    return shape.layers * per_pair * kv_tokens(shape, context)
+    total: Size = 0
+    for layer, count in shape.kinds.items():
+        if layer.attention is not None and layer.attention.stores(1):
+            tokens = layer.attention.stores(1)[0].entries(context)
+            total = total + count * layer.attention.flop_per_pair() * tokens
+    return total

@@ -10,7 +10,6 @@ from typing import Literal
 import numpy as np
 
 from inferometer.emulator.errors import InputError
-from inferometer.emulator.workload.shape import Shape
 
 Axis = Literal["tp", "ep", "tensor", "width", "pp"]
 """tensor: the ranks over which heads, feed-forwards, vocabulary are cut; tp: those over which an expert is cut; width:
@@ -111,30 +110,6 @@ def spanned_nodes(gpus: int, ranks: int, stride: int, node_size: int) -> int:
     """Nodes under the group that spans most of them, of all groups of ranks that lie stride apart among gpus."""
     nodes = np.arange(gpus).reshape(-1, ranks, stride) // node_size
     return int(1 + (np.diff(nodes, axis=1) > 0).sum(axis=1).max(initial=0))
-
-
-def check_layout(shape: Shape, layout: Layout) -> None:
-    """Raise InputError, with the arithmetic, for a layout that does not divide the shape."""
-    over = "tp" if layout.attention == "data" else "tp·ep" if layout.ep > 1 else "tp"
-    cut = layout.attention_ranks
-    grid = layout.width > 1
-    if layout.ep > 1 and shape.experts is None:
-        raise InputError(f"{shape.name}: ep = {layout.ep}, but the model has no experts")
-    demands = [(shape.layers, "layers", "pp", layout.pp), (shape.attention.query_heads, "query heads", over, cut)]
-    experts = shape.experts
-    if experts is None or experts.first_dense:
-        demands.append((shape.d_ff, "d_ff", "√tp" if grid else over, layout.ranks("tensor")))
-    if experts is not None:
-        demands.append((experts.count, "experts", "ep", layout.ep))
-        demands.append((experts.d_ff, "expert d_ff", "√tp" if grid else "tp", layout.ranks("tp")))
-    if grid:
-        demands.append((shape.d_model, "d_model", "√tp", layout.width))
-    for amount, what, axis, ranks in demands:
-        if amount % ranks:
-            raise InputError(f"{shape.name}: {what} = {amount} does not divide by {axis} = {ranks}")
-    kv_heads = getattr(shape.attention, "kv_heads", None)
-    if kv_heads is not None and kv_heads % cut and cut % kv_heads:
-        raise InputError(f"{shape.name}: kv heads = {kv_heads} neither divides by {over} = {cut} nor divides it")
 
 
 def check_nodes(layout: Layout, node_size: int) -> None:

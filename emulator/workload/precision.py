@@ -19,9 +19,11 @@ class Precision:
     weight_bits: int = 16
     activation_bits: int = 16
     kv_bits: int = 16
+    state_bits: int = 32
+    """Of the state that a recurrence sums up, where layers have one."""
 
     def __post_init__(self) -> None:
-        for field in ("weight_bits", "activation_bits", "kv_bits"):
+        for field in ("weight_bits", "activation_bits", "kv_bits", "state_bits"):
             if getattr(self, field) not in WIDTHS:
                 raise InputError(f"{field} = {getattr(self, field)}: known widths are {', '.join(map(str, WIDTHS))}")
 
@@ -36,6 +38,10 @@ class Precision:
     @property
     def kv_bytes(self) -> float:
         return self.kv_bits / 8
+
+    @property
+    def state_bytes(self) -> float:
+        return self.state_bits / 8
 
     @property
     def residual_bytes(self) -> float:

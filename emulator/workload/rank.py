@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from inferometer.emulator.workload.layout import Axis, Layout
+from inferometer.emulator.workload.operations import Collective, Compute, Op, Size
 from inferometer.emulator.workload.precision import Precision
-from inferometer.emulator.workload.program import Collective, Compute, Op, Size
-from inferometer.emulator.workload.shape import Shape
 from inferometer.emulator.workload.step import Step
+from inferometer.emulator.workload.weights import Weight, elements
 
 STATISTIC_BYTES = 4  # sums of a norm are in float32, whatever the width of what is normed
 
@@ -20,15 +21,14 @@ STATISTIC_BYTES = 4  # sums of a norm are in float32, whatever the width of what
 class RankWork:
     """What a rank has before it when it builds its list: step holds the sequences whose attention it shares in."""
 
-    shape: Shape
     layout: Layout
     precision: Precision
     step: Step
     node_size: int
+    d_model: int
+    norm_bias: bool = False
     imbalance: Size = 1.0
     """Tokens at the busiest expert rank, as a multiple of the mean."""
-    window: int | None = None
-    """The sliding window of the layer at hand."""
 
     @property
     def tokens(self) -> Size:
@@ -37,7 +37,7 @@ class RankWork:
     @property
     def width(self) -> int:
         """Elements of a token's residual stream that the rank holds."""
-        return self.shape.d_model // self.layout.width
+        return self.d_model // self.layout.width
 
     def into(self, name: str, rows: Size, outer: int, *, collective: str = "all_reduce", **matmul: Any) -> list[Op]:
         """The residual stream times a matrix. Where the stream is cut over "width", so are the sums over its elements."""
@@ -74,13 +74,29 @@ class RankWork:
             expected=expected,
         )
 
+    def extras(self, name: str, weights: Sequence[Weight]) -> list[Op]:
+        """Further weights of a layer that every rank holds whole: matrices as matmuls, all others as one pass over them."""
+        ops: list[Op] = [
+            self.matmul(
+                f"{name}.{weight.name.rpartition('.')[2]}", self.tokens, weight.inner, weight.outer, bias=weight.bias
+            )
+            for weight in weights
+            if weight.linear
+        ]
+        small = elements(weight for weight in weights if not weight.linear) * self.precision.weight_bytes
+        return [*ops, Compute(name, "stream", weight_bytes=small, resident_bytes=small)] if small else ops
+
+    def of_width(self, width: int | None) -> RankWork:
+        """The same work on rows of another width; None: of the model's."""
+        return self if width is None else replace(self, d_model=width * self.layout.width)
+
     def norm(self, name: str, rows: Size) -> list[Op]:
         """Read the residual stream, write the normed rows; adding the last block's output rides along.
 
         Where the stream is cut over "width", each row's mean square (and mean, if the norm has a bias) is summed first.
         """
         p = self.precision
-        numbers = 1 + self.shape.norm_bias
+        numbers = 1 + self.norm_bias
         scale_bytes = numbers * self.width * p.weight_bytes
         moved = rows * self.width * (p.residual_bytes + p.activation_bytes)
         norm = Compute(name, "stream", weight_bytes=scale_bytes, activation_bytes=moved, resident_bytes=scale_bytes)

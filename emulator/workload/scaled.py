@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from inferometer.emulator.errors import InputError
-from inferometer.emulator.workload.shape import Experts, Heads, Latent, Shape
-
-WIDTH_STEP = 8
-"""Widths are multiples of this, so that a few ranks divide them and matmuls run at full speed."""
+from inferometer.emulator.workload.kinds.kind import Proportion, Smaller, stepped
+from inferometer.emulator.workload.shape import Layer, Shape
 
 
 @dataclass(frozen=True)
@@ -24,7 +22,7 @@ def scaled(shape: Shape, scale: float, layers: int | None = None) -> Scaled:
 
     Kept where whole numbers allow it: query heads per key-value head, heads·head_dim over d_model, d_ff over d_model, the
     experts that a token chooses, and experts per rank (a deployment on scale times the ranks has as many on each).
-    layers: how many instead; of the dense layers in front of a mixture of experts one stays if there are any.
+    layers: how many instead; of every kind of layer one stays, as far as there is room.
 
     Raises InputError for a scale outside (0, 1] or a number of layers that is none.
     """
@@ -33,86 +31,82 @@ def scaled(shape: Shape, scale: float, layers: int | None = None) -> Scaled:
     if layers is not None and not 1 <= layers <= shape.layers:
         raise InputError(f"layers = {layers} must be 1 to the model's {shape.layers}")
     if scale == 1:
-        small = _cut_short(shape, layers or shape.layers)
+        small = replace(shape, stack=_cut_short(shape, layers or shape.layers))
         return Scaled(small, tuple(_differences(shape, small, scale)))
     depth = layers or max(1, round(shape.layers * scale))
-    d_model = _width(shape.d_model * scale)
+    by = Smaller(scale, shape.d_model, stepped(shape.d_model * scale))
     small = replace(
-        _cut_short(shape, depth),
+        shape,
         name=f"{shape.name} · {scale:.4g}",
-        d_model=d_model,
-        d_ff=_width(shape.d_ff / shape.d_model * d_model),
-        vocab=_width(shape.vocab * scale),
-        attention=_attention(shape, scale, d_model),
+        d_model=by.after,
+        vocab=by.width(shape.vocab),
+        stack=tuple(_smaller(layer, by) for layer in _cut_short(shape, depth)),
     )
-    if small.experts is not None:
-        small = replace(small, experts=_experts(shape, small.experts, scale, d_model))
     return Scaled(small, tuple(_differences(shape, small, scale)))
 
 
-def _cut_short(shape: Shape, depth: int) -> Shape:
-    """The same model with fewer layers of each kind."""
-    experts = shape.experts
-    if experts is not None and experts.first_dense:
-        dense = min(depth, max(1, round(experts.first_dense * depth / shape.layers)))
-        experts = replace(experts, first_dense=dense)
-    full = round(shape.full_attention_layers * depth / shape.layers)
-    return replace(shape, layers=depth, experts=experts, full_attention_layers=full)
+def _smaller(layer: Layer, by: Smaller) -> Layer:
+    return replace(
+        layer,
+        attention=None if layer.attention is None else layer.attention.scaled(by),
+        feed_forward=None if layer.feed_forward is None else layer.feed_forward.scaled(by),
+    )
 
 
-def _attention(shape: Shape, scale: float, d_model: int) -> Heads | Latent:
-    a = shape.attention
-    if isinstance(a, Latent):
-        return replace(
-            a,
-            query_heads=max(1, round(a.query_heads * scale)),
-            query_rank=None if a.query_rank is None else _width(a.query_rank * scale),
-            kv_rank=_width(a.kv_rank * scale),
-        )
-    kv_heads = max(1, round(a.kv_heads * scale))
-    query_heads = kv_heads * (a.query_heads // a.kv_heads)
-    # Where the group forces more heads than the scale asks for they are narrower, so that attention keeps its share.
-    wide = a.query_heads * a.head_dim / shape.d_model * d_model / query_heads
-    return replace(a, query_heads=query_heads, kv_heads=kv_heads, head_dim=max(2, 2 * round(wide / 2)))
+def _cut_short(shape: Shape, depth: int) -> tuple[Layer, ...]:
+    """Fewer layers in the same order: of every kind its share, and one at least while there is room.
 
-
-def _experts(shape: Shape, e: Experts, scale: float, d_model: int) -> Experts:
-    least = min(e.count, 2 * e.active)  # fewer, and routing would hardly have a choice
-    return replace(e, count=max(least, round(e.count * scale)), d_ff=_width(e.d_ff / shape.d_model * d_model))
-
-
-def _width(wanted: float) -> int:
-    return max(1, round(wanted / WIDTH_STEP)) * WIDTH_STEP
+    Those of a kind are taken evenly from where the kind stands, so that a pattern stays one.
+    """
+    places: dict[Layer, list[int]] = {}
+    for number, layer in enumerate(shape.stack):
+        places.setdefault(layer, []).append(number)
+    if depth < len(places):  # no room for every kind: those of which the model has most
+        most = sorted(places, key=lambda layer: -len(places[layer]))[:depth]
+        places = {layer: numbers for layer, numbers in places.items() if layer in most}
+    left, kept = depth, []
+    for index, numbers in enumerate(places.values()):
+        later = len(places) - index - 1
+        share = round(len(numbers) * depth / shape.layers) if later else left
+        share = min(max(1, share), len(numbers), max(left - later, min(left, 1)))
+        left -= share
+        kept += [numbers[(2 * place + 1) * len(numbers) // (2 * share)] for place in range(share)]
+    spare = [number for number in range(shape.layers) if number not in set(kept)]
+    return tuple(shape.stack[number] for number in sorted(kept + spare[len(spare) - left :] if left else kept))
 
 
 def _differences(whole: Shape, small: Shape, scale: float) -> list[str]:
-    pairs = [
+    pairs: list[tuple[str, float, float]] = [
         ("d_model", whole.d_model * scale, small.d_model),
         ("layers", whole.layers * scale, small.layers),
-        ("d_ff/d_model", whole.d_ff / whole.d_model, small.d_ff / small.d_model),
         ("vocabulary", whole.vocab * scale, small.vocab),
-        ("query heads", whole.attention.query_heads * scale, small.attention.query_heads),
     ]
-    a, b = whole.attention, small.attention
-    if isinstance(a, Heads) and isinstance(b, Heads):
-        pairs += [
-            ("key-value heads", a.kv_heads * scale, b.kv_heads),
-            ("head_dim", a.head_dim, b.head_dim),
-            (
-                "heads·head_dim/d_model",
-                a.query_heads * a.head_dim / whole.d_model,
-                b.query_heads * b.head_dim / small.d_model,
-            ),
-        ]
-    elif isinstance(a, Latent) and isinstance(b, Latent):
-        pairs.append(("kv_rank", a.kv_rank * scale, b.kv_rank))
-        if a.query_rank is not None and b.query_rank is not None:
-            pairs.append(("query_rank", a.query_rank * scale, b.query_rank))
-    if whole.experts is not None and small.experts is not None:
-        x, y = whole.experts, small.experts
-        pairs += [
-            ("experts", x.count * scale, y.count),
-            ("expert d_ff/d_model", x.d_ff / whole.d_model, y.d_ff / small.d_model),
-            ("dense layers in front, of all", x.first_dense / whole.layers, y.first_dense / small.layers),
-        ]
+    before, after = _proportions(whole), _proportions(small)
+    for name, one in before.items():
+        if name in after:
+            pairs.append((name, one.value * (scale if one.grows else 1), after[name].value))
+    for name, here, there in _shares(whole, small):
+        pairs.append((name, here, there))
     return [f"{what}: {got:.4g} instead of {wanted:.4g}" for what, wanted, got in pairs if abs(got - wanted) > 1e-9 * wanted]
+
+
+def _proportions(shape: Shape) -> dict[str, Proportion]:
+    """Every proportion by its name, of the first layer that has it."""
+    found: dict[str, Proportion] = {}
+    for layer in shape.kinds:
+        for part in (layer.attention, layer.feed_forward):
+            for one in part.proportions(shape.d_model) if part is not None else ():
+                found.setdefault(one.name, one)
+    return found
+
+
+def _shares(whole: Shape, small: Shape) -> list[tuple[str, float, float]]:
+    """The share of each kind of layer, where there are several kinds."""
+    shares = [
+        {words: sum(n for layer, n in shape.kinds.items() if layer.describe() == words) / shape.layers for words in words_of}
+        for shape in (whole, small)
+        for words_of in [dict.fromkeys(layer.describe() for layer in whole.kinds)]
+    ]
+    if len(shares[0]) < 2:
+        return []
+    return [(f"share of {words}", share, shares[1][words]) for words, share in shares[0].items()]

@@ -2,130 +2,210 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import groupby
 
 from inferometer.emulator.errors import InputError
+from inferometer.emulator.workload.kinds.dense import Dense
+from inferometer.emulator.workload.kinds.experts import Experts as Experts
+from inferometer.emulator.workload.kinds.heads import Heads as Heads
+from inferometer.emulator.workload.kinds.kind import Attention, FeedForward, at_least
+from inferometer.emulator.workload.kinds.latent import Latent as Latent
+from inferometer.emulator.workload.weights import Weight
 
 
 @dataclass(frozen=True)
-class Heads:
-    """Grouped-query attention; kv_heads = query_heads is MHA, kv_heads = 1 is MQA."""
+class Layer:
+    """One layer: a kind of attention, a kind of feed-forward, either of which may be missing."""
 
-    query_heads: int
-    kv_heads: int
-    head_dim: int
-    bias: bool = False
-    """Whether the q, k and v projections add a bias."""
-    out_bias: bool = False
-    """Whether the output projection adds a bias."""
-    qk_norm: bool = False
-    """Whether queries and keys pass a norm of head_dim each (Qwen3)."""
+    attention: Attention | None
+    feed_forward: FeedForward | None
+    norms: int = 2
+    """Norms of the model's width."""
+    parallel: bool = False
+    """Attention and feed-forward read the same input and their outputs are summed: one reduction instead of two."""
+    extra: tuple[Weight, ...] = ()
+    """Weights of neither: what scales or mixes the residual stream."""
 
-    def __post_init__(self) -> None:
-        _at_least(1, self, "query_heads", "kv_heads", "head_dim")
-        if self.query_heads % self.kv_heads:
-            raise InputError(
-                f"query_heads = {self.query_heads} is no multiple of kv_heads = {self.kv_heads} "
-                f"({self.query_heads} = {self.query_heads // self.kv_heads}·{self.kv_heads} "
-                f"+ {self.query_heads % self.kv_heads})"
-            )
-
-
-@dataclass(frozen=True)
-class Latent:
-    """Multi-head latent attention (DeepSeek-V2, section 2.1): keys and values live in one latent per token.
-
-    Absorbed decode reads kv_rank + rope_dim elements per token and layer, whatever the number of heads.
-    """
-
-    query_heads: int
-    query_rank: int | None
-    kv_rank: int
-    nope_dim: int
-    rope_dim: int
-    value_dim: int
-
-    def __post_init__(self) -> None:
-        _at_least(1, self, "query_heads", "kv_rank", "nope_dim", "value_dim")
-        _at_least(0, self, "rope_dim")
-        if self.query_rank is not None:
-            _at_least(1, self, "query_rank")
-
-
-@dataclass(frozen=True)
-class Experts:
-    """A mixture of experts: top-k routed feed-forwards of width d_ff beside shared ones that every token passes."""
-
-    count: int
-    active: int
-    d_ff: int
-    shared: int = 0
-    first_dense: int = 0
-    """Layers at the start that keep one plain feed-forward of the shape's d_ff."""
-    router_bias: bool = False
-    """Whether the router keeps one number per expert that balances the choice (DeepSeek-V3, section 2.1.2)."""
-
-    def __post_init__(self) -> None:
-        _at_least(1, self, "count", "active", "d_ff")
-        _at_least(0, self, "shared", "first_dense")
-        if self.active > self.count:
-            raise InputError(f"active experts = {self.active} are more than the {self.count} there are")
+    def describe(self) -> str:
+        parts = [part.describe() for part in (self.attention, self.feed_forward) if part is not None]
+        return " · ".join(parts) or "nothing"
 
 
 @dataclass(frozen=True)
 class Shape:
-    """A decoder-only transformer. d_ff is the width of a dense feed-forward (of the first_dense layers in a MoE).
+    """A decoder-only model: an embedding, a list of layers, a head.
 
     Raises InputError, with the arithmetic, for numbers that contradict each other.
     """
 
     name: str
-    layers: int
     d_model: int
-    d_ff: int
     vocab: int
-    attention: Heads | Latent
-    experts: Experts | None = None
-    gated: bool = True
-    """Three feed-forward matrices (SwiGLU, GeGLU) or two."""
+    stack: tuple[Layer, ...]
     tied_embeddings: bool = False
-    parallel_attention: bool = False
-    """Attention and feed-forward read the same input and their outputs are summed: one reduction instead of two."""
-    sliding_window: int | None = None
-    full_attention_layers: int = 0
-    """Layers at the start that see everything although the others have a sliding window (Qwen's max_window_layers)."""
     max_context: int | None = None
     learned_positions: int = 0
-    norms_per_layer: int = 2
     norm_bias: bool = False
-    linear_bias: bool = False
-    """Whether the feed-forward matrices add a bias."""
+    final_norm: bool = True
+    norm_scales: bool = True
+    """Whether norms have weights at all (OLMo's have none)."""
     head_bias: bool = False
     """Whether the logits add a bias (GPT-J)."""
+    extra: tuple[Weight, ...] = ()
+    """Weights outside the layers that the fields above do not tell."""
+    notes: tuple[str, ...] = ()
+    """What a reader of the shape must be told: what was left out, what was taken instead."""
     source: str = ""
+    model_type: str = ""
 
     def __post_init__(self) -> None:
-        _at_least(1, self, "layers", "d_model", "d_ff")
-        _at_least(0, self, "vocab", "learned_positions", "norms_per_layer", "full_attention_layers")
-        for field in ("sliding_window", "max_context"):
-            if getattr(self, field) is not None:
-                _at_least(1, self, field)
-        if self.experts is not None and self.experts.first_dense > self.layers:
-            raise InputError(f"first_dense = {self.experts.first_dense} dense layers are more than layers = {self.layers}")
-        if self.full_attention_layers > self.layers:
-            raise InputError(f"full_attention_layers = {self.full_attention_layers} are more than layers = {self.layers}")
+        at_least(1, self, "d_model")
+        at_least(0, self, "vocab", "learned_positions")
+        if self.max_context is not None:
+            at_least(1, self, "max_context")
+        if not self.stack:
+            raise InputError("layers = 0 must be a whole number, at least 1")
+
+    @property
+    def layers(self) -> int:
+        return len(self.stack)
+
+    @cached_property
+    def runs(self) -> tuple[tuple[Layer, int], ...]:
+        """Equal layers in a row, and how many: the list of layers from the first to the last."""
+        return tuple((layer, len(list(alike))) for layer, alike in groupby(self.stack))
+
+    @cached_property
+    def kinds(self) -> dict[Layer, int]:
+        """Every different layer, with how many of it there are."""
+        found: dict[Layer, int] = {}
+        for layer, count in self.runs:
+            found[layer] = found.get(layer, 0) + count
+        return found
+
+    @cached_property
+    def attention(self) -> Attention:
+        """Of the first layer that has attention with a cache; else of the first that mixes tokens at all."""
+        mixers = [layer.attention for layer in self.kinds if layer.attention is not None]
+        if not mixers:
+            raise InputError(f"{self.name}: no layer has attention or a state")
+        return next((mixer for mixer in mixers if mixer.stores(1)), mixers[0])
+
+    @cached_property
+    def experts(self) -> Experts | None:
+        """Of the first layer that has experts."""
+        return next((part for part in self._feed_forwards if isinstance(part, Experts)), None)
+
+    @cached_property
+    def dense(self) -> Dense | None:
+        """The feed-forward of the first layer that has a plain one."""
+        return next((part for part in self._feed_forwards if isinstance(part, Dense)), None)
+
+    @property
+    def _feed_forwards(self) -> list[FeedForward]:
+        return [layer.feed_forward for layer in self.kinds if layer.feed_forward is not None]
+
+    @property
+    def d_ff(self) -> int:
+        """The width of the plain feed-forward; 0 where every layer has experts."""
+        return 0 if self.dense is None else self.dense.d_ff
+
+    @property
+    def gated(self) -> bool:
+        """Whether feed-forwards have three matrices instead of two."""
+        return all(part.gated for part in self._feed_forwards if isinstance(part, (Dense, Experts)))
+
+    @property
+    def parallel_attention(self) -> bool:
+        return any(layer.parallel for layer in self.kinds)
 
     def has_experts(self, layer: int) -> bool:
         """Whether the layer, counted from 0, has experts."""
-        return self.experts is not None and layer >= self.experts.first_dense
+        return isinstance(self.stack[layer].feed_forward, Experts)
 
     def window_of(self, layer: int) -> int | None:
         """The sliding window of the layer, counted from 0; None if it sees everything."""
-        return self.sliding_window if layer >= self.full_attention_layers else None
+        attention = self.stack[layer].attention
+        return None if attention is None else attention.window
 
 
-def _at_least(least: int, record: object, *fields: str) -> None:
-    for field in fields:
-        value = getattr(record, field)
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise InputError(f"{field} = {value!r} must be a whole number, at least {least}")
+def uniform(
+    name: str,
+    layers: int,
+    d_model: int,
+    d_ff: int,
+    vocab: int,
+    attention: Heads | Latent,
+    experts: Experts | None = None,
+    *,
+    first_dense: int = 0,
+    gated: bool = True,
+    linear_bias: bool = False,
+    norms_per_layer: int = 2,
+    parallel_attention: bool = False,
+    sliding_window: int | None = None,
+    full_attention_layers: int = 0,
+    tied_embeddings: bool = False,
+    max_context: int | None = None,
+    learned_positions: int = 0,
+    norm_bias: bool = False,
+    head_bias: bool = False,
+    source: str = "",
+) -> Shape:
+    """A shape of layers that are alike, but for the first ones.
+
+    first_dense: layers at the start that keep one plain feed-forward of d_ff although the others have experts.
+    full_attention_layers: layers at the start that see everything although the others have a sliding window. linear_bias:
+    whether the feed-forward matrices add a bias.
+
+    Raises InputError as Shape does.
+    """
+    asked = Asked(layers, d_ff, norms_per_layer, first_dense, full_attention_layers)
+    at_least(1, asked, "layers", "d_ff")
+    at_least(0, asked, "norms_per_layer", "first_dense", "full_attention_layers")
+    if first_dense > layers:
+        raise InputError(f"first_dense = {first_dense} dense layers are more than layers = {layers}")
+    if full_attention_layers > layers:
+        raise InputError(f"full_attention_layers = {full_attention_layers} are more than layers = {layers}")
+    dense = Dense(d_ff, gated, linear_bias)
+    mixed = None if experts is None else replace(experts, gated=gated, bias=linear_bias)
+    windowed = attention if sliding_window is None else replace(attention, window=sliding_window)
+    if sliding_window is not None and not isinstance(sliding_window, int):
+        raise InputError(f"sliding_window = {sliding_window!r} must be a whole number, at least 1")
+
+    def layer(number: int) -> Layer:
+        feed_forward = dense if mixed is None or number < first_dense else mixed
+        seen = attention if number < full_attention_layers else windowed
+        return Layer(seen, feed_forward, norms_per_layer, parallel_attention and feed_forward is dense)
+
+    return Shape(
+        name=name,
+        d_model=d_model,
+        vocab=vocab,
+        stack=tuple(layer(number) for number in range(layers)),
+        tied_embeddings=tied_embeddings,
+        max_context=max_context,
+        learned_positions=learned_positions,
+        norm_bias=norm_bias,
+        head_bias=head_bias,
+        source=source,
+    )
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Whole numbers as they were given, before a shape is made of them."""
+
+    layers: int
+    d_ff: int
+    norms_per_layer: int
+    first_dense: int
+    full_attention_layers: int
+
+
+def with_stack(shape: Shape, stack: Sequence[Layer]) -> Shape:
+    """The same model with other layers."""
+    return replace(shape, stack=tuple(stack))

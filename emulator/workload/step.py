@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from inferometer.emulator.workload.program import Size
+from inferometer.emulator.workload.operations import Size
 
 
 @dataclass(frozen=True)

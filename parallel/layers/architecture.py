@@ -1,12 +1,23 @@
-"""What layers must know of a model, as attributes: any record that has them will do."""
+"""What layers must know of a model, as attributes: any record that has them will do.
+
+A kind of attention or of feed-forward is known by its ``kind``; decoder.py and reference.py have a layer for each.
+"""
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from collections.abc import Sequence
+from typing import Protocol
+
+
+class Kind(Protocol):
+    """A kind of attention or feed-forward. Heads, Latent, Dense and Experts below are what the layers read of each."""
+
+    @property
+    def kind(self) -> str: ...
 
 
 class Heads(Protocol):
-    """Grouped-query attention."""
+    """Grouped-query attention: kind "heads"."""
 
     @property
     def query_heads(self) -> int: ...
@@ -20,11 +31,12 @@ class Heads(Protocol):
     def out_bias(self) -> bool: ...
     @property
     def qk_norm(self) -> bool: ...
+    @property
+    def window(self) -> int | None: ...
 
 
-@runtime_checkable
 class Latent(Protocol):
-    """Multi-head latent attention (DeepSeek-V2, section 2.1)."""
+    """Multi-head latent attention (DeepSeek-V2, section 2.1): kind "latent"."""
 
     @property
     def query_heads(self) -> int: ...
@@ -38,10 +50,23 @@ class Latent(Protocol):
     def rope_dim(self) -> int: ...
     @property
     def value_dim(self) -> int: ...
+    @property
+    def window(self) -> int | None: ...
+
+
+class Dense(Protocol):
+    """A feed-forward of every token: kind "dense"."""
+
+    @property
+    def d_ff(self) -> int: ...
+    @property
+    def gated(self) -> bool: ...
+    @property
+    def bias(self) -> bool: ...
 
 
 class Experts(Protocol):
-    """A mixture of experts."""
+    """A mixture of experts: kind "experts"."""
 
     @property
     def count(self) -> int: ...
@@ -53,6 +78,21 @@ class Experts(Protocol):
     def shared(self) -> int: ...
     @property
     def router_bias(self) -> bool: ...
+    @property
+    def gated(self) -> bool: ...
+    @property
+    def bias(self) -> bool: ...
+
+
+class LayerOf(Protocol):
+    """One layer. parallel: attention and feed-forward read the same input."""
+
+    @property
+    def attention(self) -> Kind | None: ...
+    @property
+    def feed_forward(self) -> Kind | None: ...
+    @property
+    def parallel(self) -> bool: ...
 
 
 class Architecture(Protocol):
@@ -63,26 +103,14 @@ class Architecture(Protocol):
     @property
     def d_model(self) -> int: ...
     @property
-    def d_ff(self) -> int: ...
-    @property
     def vocab(self) -> int: ...
     @property
-    def attention(self) -> Heads | Latent: ...
-    @property
-    def experts(self) -> Experts | None: ...
-    @property
-    def gated(self) -> bool: ...
+    def stack(self) -> Sequence[LayerOf]: ...
     @property
     def tied_embeddings(self) -> bool: ...
-    @property
-    def parallel_attention(self) -> bool: ...
     @property
     def learned_positions(self) -> int: ...
     @property
     def norm_bias(self) -> bool: ...
     @property
-    def linear_bias(self) -> bool: ...
-    @property
     def head_bias(self) -> bool: ...
-    def has_experts(self, layer: int) -> bool: ...
-    def window_of(self, layer: int) -> int | None: ...

@@ -22,9 +22,9 @@ class Attention:
     one attends with its own heads, whose outputs are gathered for W_o.
     """
 
-    def __init__(self, site: Site, d_model: int, heads: Heads, *, window: int | None, rotary: bool) -> None:
+    def __init__(self, site: Site, d_model: int, heads: Heads, *, rotary: bool) -> None:
         self.tape = site.tape
-        self.window, self.rotary = window, rotary
+        self.window, self.rotary = heads.window, rotary
         self.head_dim = heads.head_dim
         tensor, width = site.axes["tensor"], site.axes["width"]
         whole = together(tensor, width)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 
-from inferometer.parallel.layers.architecture import Architecture, Latent
+from inferometer.parallel.layers.architecture import Architecture
 from inferometer.parallel.layers.attention import Attention
 from inferometer.parallel.layers.cache import Cache
 from inferometer.parallel.layers.experts import Mixture
@@ -18,6 +19,20 @@ from inferometer.parallel.layers.span import Span
 from inferometer.parallel.layers.vocabulary import Embedding, Head, token_matrix
 
 
+def attention_of(site: Site, d_model: int, kind: Any, *, rotary: bool) -> Attention | LatentAttention:
+    """The sharded layer of a kind of attention."""
+    if kind.kind == "latent":
+        return LatentAttention(site, d_model, kind)
+    return Attention(site, d_model, kind, rotary=rotary)
+
+
+def feed_forward_of(site: Site, d_model: int, kind: Any, *, divide: bool) -> FeedForward | Mixture:
+    """The sharded layer of a kind of feed-forward."""
+    if kind.kind == "experts":
+        return Mixture(site, d_model, kind, divide=divide)
+    return FeedForward(site, "ffn", d_model, kind.d_ff, "tensor", gated=kind.gated, bias=kind.bias)
+
+
 class Layer:
     """x + attention(norm(x)), then x + feed_forward(norm(x)); with parallel attention both at once, from one norm."""
 
@@ -25,22 +40,13 @@ class Layer:
         self.tape = site.tape
         self.number = number
         site = site.inside(f"layer{number}")
-        d, window = model.d_model, model.window_of(number)
+        d, layer = model.d_model, model.stack[number]
         self.norm = Norm(site, "attention.norm", d, bias=model.norm_bias)
-        inside = site.inside("attention")
-        self.attention: Attention | LatentAttention
-        if isinstance(model.attention, Latent):
-            self.attention = LatentAttention(inside, d, model.attention, window=window)
-        else:
-            self.attention = Attention(inside, d, model.attention, window=window, rotary=not model.learned_positions)
-        inside, dials = site.inside("ffn"), {"gated": model.gated, "bias": model.linear_bias}
-        self.mixture = None
-        if model.has_experts(number):
-            assert model.experts is not None
-            self.mixture = Mixture(inside, d, model.experts, divide=divide, **dials)
-        else:
-            self.feed_forward = FeedForward(inside, "ffn", d, model.d_ff, "tensor", **dials)
-        self.joint = model.parallel_attention and self.mixture is None
+        self.attention = attention_of(site.inside("attention"), d, layer.attention, rotary=not model.learned_positions)
+        feed_forward = feed_forward_of(site.inside("ffn"), d, layer.feed_forward, divide=divide)
+        self.mixture = feed_forward if isinstance(feed_forward, Mixture) else None
+        self.feed_forward = feed_forward if isinstance(feed_forward, FeedForward) else None
+        self.joint = layer.parallel
         self.second_norm = None if self.joint else Norm(site, "ffn.norm", d, bias=model.norm_bias)
 
     def __call__(
@@ -49,10 +55,12 @@ class Layer:
         normed = self.norm(x)
         y = self.attention(normed, span, caches)
         if self.second_norm is None:
+            assert self.feed_forward is not None
             return x + self.tape.all_reduce("layer.reduce", "tensor", y + self.feed_forward(normed))
         x = x + self.tape.all_reduce("attention.reduce", "tensor", y)
         if self.mixture is not None:
             return x + self.mixture(self.second_norm(x), fixed)
+        assert self.feed_forward is not None
         return x + self.tape.all_reduce("ffn.reduce", "tensor", self.feed_forward(self.second_norm(x)))
 
 

@@ -20,7 +20,8 @@ class Mixture:
     and the results are gathered.
     """
 
-    def __init__(self, site: Site, d_model: int, experts: Experts, *, gated: bool, bias: bool, divide: bool) -> None:
+    def __init__(self, site: Site, d_model: int, experts: Experts, *, divide: bool) -> None:
+        gated, bias = experts.gated, experts.bias
         self.tape, self.gated, self.divide = site.tape, gated, divide
         self.count = experts.count
         self.router = Router(site, d_model, experts.count, experts.active, bias=experts.router_bias)

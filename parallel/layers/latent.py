@@ -26,8 +26,8 @@ class LatentAttention:
     heads are cut as in `Attention`, and what comes out are partial sums over the tensor axis.
     """
 
-    def __init__(self, site: Site, d_model: int, latent: Latent, *, window: int | None) -> None:
-        self.tape, self.dims, self.window = site.tape, latent, window
+    def __init__(self, site: Site, d_model: int, latent: Latent) -> None:
+        self.tape, self.dims, self.window = site.tape, latent, latent.window
         tensor, width = site.axes["tensor"], site.axes["width"]
         whole = together(tensor, width)
         self.heads = latent.query_heads // whole.size

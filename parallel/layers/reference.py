@@ -5,7 +5,7 @@ Written from the equations, with nothing of the sharded layers but the source of
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -60,20 +60,22 @@ class Reference(nn.Module):
 class ReferenceLayer(nn.Module):
     def __init__(self, model: Architecture, weights: Weights, number: int) -> None:
         super().__init__()
-        prefix, d, window = f"layer{number}.", model.d_model, model.window_of(number)
+        prefix, d, layer = f"layer{number}.", model.d_model, model.stack[number]
         self.norm = ReferenceNorm(weights, f"{prefix}attention.norm", d, bias=model.norm_bias)
-        self.mixture: ReferenceMixture | None = None
+        attention, feed_forward = cast(Any, layer.attention), cast(Any, layer.feed_forward)
         inside = f"{prefix}attention."
-        if isinstance(model.attention, Latent):
-            self.attention: nn.Module = ReferenceLatent(weights, inside, d, model.attention, window)
+        if attention.kind == "latent":
+            self.attention: nn.Module = ReferenceLatent(weights, inside, d, attention)
         else:
-            self.attention = ReferenceHeads(weights, inside, d, model.attention, window, not model.learned_positions)
-        inside, dials = f"{prefix}ffn.", {"gated": model.gated, "bias": model.linear_bias}
-        if model.has_experts(number):
-            self.mixture = ReferenceMixture(weights, inside, d, cast(Experts, model.experts), **dials)
+            self.attention = ReferenceHeads(weights, inside, d, attention, not model.learned_positions)
+        self.mixture: ReferenceMixture | None = None
+        inside = f"{prefix}ffn."
+        if feed_forward.kind == "experts":
+            self.mixture = ReferenceMixture(weights, inside, d, feed_forward)
         else:
-            self.feed_forward = ReferenceFeedForward(weights, inside, d, model.d_ff, **dials)
-        self.joint = model.parallel_attention and self.mixture is None
+            dials = {"gated": feed_forward.gated, "bias": feed_forward.bias}
+            self.feed_forward = ReferenceFeedForward(weights, inside, d, feed_forward.d_ff, **dials)
+        self.joint = layer.parallel
         if not self.joint:
             self.second_norm = ReferenceNorm(weights, f"{prefix}ffn.norm", d, bias=model.norm_bias)
 
@@ -102,9 +104,9 @@ class ReferenceNorm(nn.Module):
 
 
 class ReferenceHeads(nn.Module):
-    def __init__(self, weights: Weights, prefix: str, d: int, heads: Heads, window: int | None, rotary: bool) -> None:
+    def __init__(self, weights: Weights, prefix: str, d: int, heads: Heads, rotary: bool) -> None:
         super().__init__()
-        self.heads, self.window, self.rotary = heads, window, rotary
+        self.heads, self.window, self.rotary = heads, heads.window, rotary
         widths = {part: getattr(heads, f"{who}_heads") * heads.head_dim for part, who in zip("qkv", ("query", "kv", "kv"))}
         self.w = nn.ParameterDict({part: weights.matrix(prefix + part, (d, width)) for part, width in widths.items()})
         self.b = nn.ParameterDict()
@@ -140,9 +142,9 @@ class ReferenceHeads(nn.Module):
 class ReferenceLatent(nn.Module):
     """Keys and values are expanded from the latents in every step: the absorbed form must agree with it."""
 
-    def __init__(self, weights: Weights, prefix: str, d: int, latent: Latent, window: int | None) -> None:
+    def __init__(self, weights: Weights, prefix: str, d: int, latent: Latent) -> None:
         super().__init__()
-        self.dims, self.window = latent, window
+        self.dims, self.window = latent, latent.window
         queries = latent.query_heads * (latent.nope_dim + latent.rope_dim)
         expanded = latent.query_heads * (latent.nope_dim + latent.value_dim)
         shapes = {
@@ -194,13 +196,13 @@ class ReferenceFeedForward(nn.Module):
 
 
 class ReferenceMixture(nn.Module):
-    def __init__(self, weights: Weights, prefix: str, d: int, experts: Experts, *, gated: bool, bias: bool) -> None:
+    def __init__(self, weights: Weights, prefix: str, d: int, experts: Experts) -> None:
         super().__init__()
         self.active = experts.active
         self.router = nn.Parameter(weights.matrix(f"{prefix}router", (d, experts.count)))
         balance = weights.vector(f"{prefix}router_bias", experts.count) / experts.count if experts.router_bias else None
         self.balance = nn.Parameter(balance) if balance is not None else None
-        dials = {"gated": gated, "bias": bias}
+        dials = {"gated": experts.gated, "bias": experts.bias}
         self.experts = nn.ModuleList(
             ReferenceFeedForward(weights, f"{prefix}expert{e}.", d, experts.d_ff, **dials) for e in range(experts.count)
         )

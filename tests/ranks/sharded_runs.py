@@ -12,7 +12,7 @@ from inferometer.emulator.engine.engine import Engine
 from inferometer.emulator.workload.layout import Layout
 from inferometer.emulator.workload.precision import Precision
 from inferometer.emulator.workload.program import Collective, Compute
-from inferometer.emulator.workload.shape import Experts, Heads, Latent, Shape
+from inferometer.emulator.workload.shape import Experts, Heads, Latent, Shape, uniform
 from inferometer.emulator.workload.step import Step
 from inferometer.parallel.layers.reference import Reference
 from inferometer.parallel.weights import Weights
@@ -20,16 +20,16 @@ from inferometer.parallel.weights import Weights
 BATCH, PROMPT, STEPS, SEED = 8, 5, 16, 3
 WIDTH = {torch.float32: 32, torch.bfloat16: 16}
 
-DENSE = Shape("dense", 4, 32, 64, 50, Heads(8, 2, 8), tied_embeddings=True)
-MIXED = Shape("mixed", 4, 32, 64, 50, Heads(8, 8, 8), experts=Experts(8, 2, 16, shared=1, first_dense=1, router_bias=True))
-LATENT = Shape("latent", 4, 32, 64, 51, Latent(8, 24, 16, 8, 4, 8), experts=Experts(8, 3, 16))
-BIASED = Shape(
+DENSE = uniform("dense", 4, 32, 64, 50, Heads(8, 2, 8), tied_embeddings=True)
+MIXED = uniform("mixed", 4, 32, 64, 50, Heads(8, 8, 8), experts=Experts(8, 2, 16, shared=1, router_bias=True), first_dense=1)
+LATENT = uniform("latent", 4, 32, 64, 51, Latent(8, 24, 16, 8, 4, 8), experts=Experts(8, 3, 16))
+BIASED = uniform(
     "biased", 4, 32, 64, 50, Heads(8, 4, 8, bias=True, out_bias=True, qk_norm=True),
-    experts=Experts(4, 1, 16, shared=2, first_dense=2),
+    experts=Experts(4, 1, 16, shared=2), first_dense=2,
     norm_bias=True, linear_bias=True, head_bias=True, gated=False, learned_positions=64,
 )  # fmt: skip
-JOINT = Shape("joint", 4, 32, 64, 50, Heads(8, 1, 8), gated=False, parallel_attention=True)
-WINDOW = Shape("window", 4, 32, 64, 50, Latent(8, None, 16, 8, 4, 12), sliding_window=6, full_attention_layers=1)
+JOINT = uniform("joint", 4, 32, 64, 50, Heads(8, 1, 8), gated=False, parallel_attention=True)
+WINDOW = uniform("window", 4, 32, 64, 50, Latent(8, None, 16, 8, 4, 12), sliding_window=6, full_attention_layers=1)
 SHAPES = (DENSE, MIXED, LATENT, BIASED, JOINT, WINDOW)
 
 

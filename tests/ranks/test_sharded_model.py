@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from sharded_runs import DENSE, LATENT, MIXED, SHAPES, layouts, reference_answers, relative_error, run_many
 
 from inferometer.emulator.errors import InputError
-from inferometer.emulator.workload.layout import Layout, check_layout
-from inferometer.emulator.workload.shape import Experts, Heads, Latent, Shape
+from inferometer.emulator.workload.layout import Layout
+from inferometer.emulator.workload.shape import Experts, Heads, Latent, uniform
+from inferometer.emulator.workload.stages import check_layout
 
 MAIN = (DENSE, MIXED, LATENT)
 
@@ -118,14 +119,13 @@ def shapes(draw):
     experts = None
     if draw(flag):
         count = draw(st.sampled_from([2, 4, 8]))
-        experts = Experts(
-            count, draw(st.integers(1, min(3, count))), 8, draw(st.integers(0, 1)), draw(st.integers(0, 2)), draw(flag)
-        )
+        experts = Experts(count, draw(st.integers(1, min(3, count))), 8, draw(st.integers(0, 1)), draw(flag))
     window = draw(st.sampled_from([None, None, 3]))
-    return Shape(
-        "drawn", 2, draw(st.sampled_from([16, 24])), 16, draw(st.integers(5, 40)), attention, experts, draw(flag),
-        draw(flag), draw(flag), window, draw(st.integers(0, 2)), learned_positions=draw(st.sampled_from([0, 32])),
-        norm_bias=draw(flag), linear_bias=draw(flag), head_bias=draw(flag),
+    return uniform(
+        "drawn", 2, draw(st.sampled_from([16, 24])), 16, draw(st.integers(5, 40)), attention, experts,
+        first_dense=draw(st.integers(0, 2)), gated=draw(flag), tied_embeddings=draw(flag), parallel_attention=draw(flag),
+        sliding_window=window, full_attention_layers=draw(st.integers(0, 2)),
+        learned_positions=draw(st.sampled_from([0, 32])), norm_bias=draw(flag), linear_bias=draw(flag), head_bias=draw(flag),
     )  # fmt: skip
 
 

@@ -8,8 +8,9 @@ from typing import Literal
 
 from inferometer.emulator.economics.pricing.accelerator import Accelerator
 from inferometer.emulator.errors import InputError
-from inferometer.emulator.workload.layout import Layout, check_layout, check_nodes
+from inferometer.emulator.workload.layout import Layout, check_nodes
 from inferometer.emulator.workload.shape import Shape
+from inferometer.emulator.workload.stages import check_layout
 
 SHARINGS: tuple[Literal["tensor", "data"], ...] = ("tensor", "data")
 

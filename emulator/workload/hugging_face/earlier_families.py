@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from inferometer.emulator.workload.hugging_face.llama_family import Count, Record, head_width
-from inferometer.emulator.workload.shape import Heads, Shape
+from inferometer.emulator.workload.shape import Heads, Shape, uniform
 
 
 class Falcon(Record):
@@ -35,7 +35,7 @@ class Falcon(Record):
         if self.new_decoder_architecture and self.num_ln_in_parallel_attn is not None:
             norms = self.num_ln_in_parallel_attn
         head_dim = head_width("hidden_size", self.hidden_size, "num_attention_heads", self.num_attention_heads)
-        return Shape(
+        return uniform(
             name=name,
             layers=self.num_hidden_layers,
             d_model=self.hidden_size,
@@ -66,7 +66,7 @@ class Gpt2(Record):
 
     def shape(self, name: str, source: str) -> Shape:
         head_dim = head_width("n_embd", self.n_embd, "n_head", self.n_head)
-        return Shape(
+        return uniform(
             name=name,
             layers=self.n_layer,
             d_model=self.n_embd,
@@ -96,7 +96,7 @@ class GptJ(Record):
 
     def shape(self, name: str, source: str) -> Shape:
         head_dim = head_width("n_embd", self.n_embd, "n_head", self.n_head)
-        return Shape(
+        return uniform(
             name=name,
             layers=self.n_layer,
             d_model=self.n_embd,

@@ -7,13 +7,12 @@ Fields have Hugging Face's names and the defaults that transformers gives to tho
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from inferometer.emulator.errors import InputError
-from inferometer.emulator.workload.shape import Experts, Heads, Latent, Shape
+from inferometer.emulator.workload.shape import Experts, Heads, Latent, Shape, uniform
 
 Count = Annotated[int, Field(gt=0, le=10**9)]
 Amount = Annotated[int, Field(ge=0, le=10**9)]
@@ -53,7 +52,7 @@ class Decoder(Record):
     tie_word_embeddings: bool = False
 
     def shape(self, name: str, source: str) -> Shape:
-        return Shape(
+        return uniform(
             name=name,
             layers=self.num_hidden_layers,
             d_model=self.hidden_size,
@@ -61,6 +60,7 @@ class Decoder(Record):
             vocab=self.vocab_size,
             attention=self.attention(),
             experts=self.experts(),
+            first_dense=self.dense_at_start(),
             tied_embeddings=self.tie_word_embeddings,
             sliding_window=self.window(),
             full_attention_layers=self.full_layers() if self.window() else 0,
@@ -88,6 +88,9 @@ class Decoder(Record):
 
     def experts(self) -> Experts | None:
         return None
+
+    def dense_at_start(self) -> int:
+        return 0
 
     def window(self) -> int | None:
         return None
@@ -188,7 +191,10 @@ class Qwen3Moe(Qwen3):
         dense = sorted(set(self.mlp_only_layers or []))
         if dense != list(range(len(dense))):
             raise InputError(f"mlp_only_layers = {dense}: only layers at the start (0, 1, …) are supported")
-        return Experts(self.num_experts, self.num_experts_per_tok, self.moe_intermediate_size, first_dense=len(dense))
+        return Experts(self.num_experts, self.num_experts_per_tok, self.moe_intermediate_size)
+
+    def dense_at_start(self) -> int:
+        return len(set(self.mlp_only_layers or []))
 
 
 class DeepseekV3(Decoder):
@@ -225,9 +231,11 @@ class DeepseekV3(Decoder):
             self.num_experts_per_tok,
             self.moe_intermediate_size,
             self.n_shared_experts or 0,
-            self.first_k_dense_replace,
             router_bias=True,
         )
+
+    def dense_at_start(self) -> int:
+        return self.first_k_dense_replace
 
 
 class Plain(Decoder):
@@ -247,11 +255,21 @@ class Plain(Decoder):
     norms_per_layer: Amount
 
     def shape(self, name: str, source: str) -> Shape:
-        return replace(
-            super().shape(name, source),
+        heads = Heads(self.num_attention_heads, self.num_key_value_heads, self.head_dim)
+        return uniform(
+            name,
+            self.num_hidden_layers,
+            self.hidden_size,
+            self.intermediate_size,
+            self.vocab_size,
+            heads,
+            self.experts(),
             gated=self.gated_mlp,
             parallel_attention=self.parallel_attention,
             norms_per_layer=self.norms_per_layer,
+            tied_embeddings=self.tie_word_embeddings,
+            max_context=self.max_position_embeddings,
+            source=source,
         )
 
     def experts(self) -> Experts | None:

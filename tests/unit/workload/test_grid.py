@@ -9,10 +9,10 @@ from inferometer.emulator.workload.build import build
 from inferometer.emulator.workload.layout import Layout
 from inferometer.emulator.workload.precision import Precision
 from inferometer.emulator.workload.program import Collective, Compute
-from inferometer.emulator.workload.shape import Experts, Heads, Shape
+from inferometer.emulator.workload.shape import Experts, Heads, uniform
 from inferometer.emulator.workload.step import Step
 
-DENSE = Shape("dense", 1, 64, 256, 1024, Heads(16, 4, 8))
+DENSE = uniform("dense", 1, 64, 256, 1024, Heads(16, 4, 8))
 
 
 def test_the_collectives_of_one_layer():
@@ -70,15 +70,15 @@ def test_grids_that_are_none(layout, words):
     ],
 )
 def test_grids_that_do_not_divide(changes, words):
-    from dataclasses import replace
-
+    asked = {"d_model": 64, "d_ff": 256, "experts": None} | changes
+    shape = uniform("odd", 1, asked["d_model"], asked["d_ff"], 1024, Heads(16, 4, 8), asked["experts"])
     with pytest.raises(InputError, match=words):
-        build(replace(DENSE, **changes), Layout(tp=4, tensor="2d"), Step.decode(1, 0))
+        build(shape, Layout(tp=4, tensor="2d"), Step.decode(1, 0))
 
 
 def test_tokens_that_do_not_divide_are_padded():
     """5 tokens over ep 2: 3 each, the last one padding; what is dispatched is the real ones' copies."""
-    shape = Shape("mixed", 1, 64, 256, 128, Heads(8, 8, 8), experts=Experts(8, 2, 32))
+    shape = uniform("mixed", 1, 64, 256, 128, Heads(8, 8, 8), experts=Experts(8, 2, 32))
     program = build(shape, Layout(ep=2), Step.decode(5, 0), precision=Precision())
     ops = {op.name: op for op in program.stages[0]}
     assert ops["moe.router"].matmul == (3, 64, 8)

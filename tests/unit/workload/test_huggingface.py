@@ -74,18 +74,18 @@ def test_checkpoints_have_their_published_parameters(name):
 def test_a_head_wider_or_narrower_than_the_model_shares_out():
     """Mistral-Nemo: 32 heads of 128 in a model 5120 wide."""
     nemo = shape_from_config(MISTRAL | {"hidden_size": 5120, "head_dim": 128})
-    assert nemo.attention == Heads(32, 8, 128)
-    assert shape_from_config(MISTRAL | {"hidden_size": 5120}).attention == Heads(32, 8, 160)
-    assert shape_from_config(MISTRAL | {"hidden_size": 5120, "head_dim": None}).attention == Heads(32, 8, 160)
+    assert nemo.attention == Heads(32, 8, 128, window=4096)
+    assert shape_from_config(MISTRAL | {"hidden_size": 5120}).attention == Heads(32, 8, 160, window=4096)
+    assert shape_from_config(MISTRAL | {"hidden_size": 5120, "head_dim": None}).attention == Heads(32, 8, 160, window=4096)
 
 
 def test_what_transformers_takes_for_fields_left_out():
     assert shape_from_config(LLAMA).attention == Heads(32, 32, 128)
     assert shape_from_config(LLAMA | {"num_key_value_heads": None}).attention == Heads(32, 32, 128)
     left_out = {key: value for key, value in MISTRAL.items() if key not in ("num_key_value_heads", "sliding_window")}
-    assert shape_from_config(left_out).attention == Heads(32, 8, 128)
-    assert shape_from_config(left_out).sliding_window == 4096
-    assert shape_from_config(left_out | {"num_key_value_heads": None}).attention == Heads(32, 32, 128)
+    assert shape_from_config(left_out).attention == Heads(32, 8, 128, window=4096)
+    assert shape_from_config(left_out).window_of(0) == 4096
+    assert shape_from_config(left_out | {"num_key_value_heads": None}).attention == Heads(32, 32, 128, window=4096)
     assert shape_from_config({key: value for key, value in QWEN3.items() if key != "head_dim"}).attention.head_dim == 128
     assert not shape_from_config(LLAMA).tied_embeddings
     assert shape_from_config(LLAMA | {"tie_word_embeddings": True}).tied_embeddings
@@ -95,35 +95,38 @@ def test_what_transformers_takes_for_fields_left_out():
 def test_biases():
     shape = shape_from_config(LLAMA | {"attention_bias": True, "mlp_bias": True})
     assert shape.attention == Heads(32, 32, 128, bias=True, out_bias=True)
-    assert shape.linear_bias
+    assert shape.dense.bias
     assert count(shape).biases == 32 * (4 * 4096 + 2 * 11008 + 4096)
 
 
 def test_sliding_windows():
-    assert shape_from_config(MISTRAL).sliding_window == 4096
-    assert shape_from_config(MISTRAL | {"sliding_window": None}).sliding_window is None
+    assert shape_from_config(MISTRAL).window_of(0) == 4096
+    assert shape_from_config(MISTRAL | {"sliding_window": None}).window_of(27) is None
     switched_off = QWEN3 | {"sliding_window": 512}
-    assert shape_from_config(switched_off).sliding_window is None
+    assert shape_from_config(switched_off).window_of(27) is None
     on = switched_off | {"use_sliding_window": True}
-    assert shape_from_config(on).sliding_window is None, "max_window_layers = 28: no layer is left for it"
+    assert shape_from_config(on).window_of(27) is None, "max_window_layers = 28: no layer is left for it"
     assert kv_tokens(shape_from_config(on | {"max_window_layers": 0}), 2048) == 512
     mixed = shape_from_config(on | {"max_window_layers": 21})
-    assert (mixed.sliding_window, mixed.full_attention_layers) == (512, 21)
+    assert (mixed.window_of(20), mixed.window_of(21)) == (None, 512)
     assert kv_tokens(mixed, 2048) == (21 * 2048 + 7 * 512) / 28
     assert kv_tokens(mixed, 100) == 100
     listed = on | {"layer_types": ["full_attention"] * 7 + ["sliding_attention"] * 21}
-    assert shape_from_config(listed).full_attention_layers == 7
+    assert shape_from_config(listed).window_of(6) is None
+    assert shape_from_config(listed).window_of(7) == 512
 
 
 def test_experts():
     moe = shape_from_config(MOE).experts
-    assert (moe.count, moe.active, moe.d_ff, moe.shared, moe.first_dense) == (128, 8, 768, 0, 0)
-    assert shape_from_config(MOE | {"mlp_only_layers": [0, 1]}).experts.first_dense == 2
+    assert (moe.count, moe.active, moe.d_ff, moe.shared) == (128, 8, 768, 0)
+    two = shape_from_config(MOE | {"mlp_only_layers": [0, 1]})
+    assert [two.has_experts(layer) for layer in range(3)] == [False, False, True]
     renamed = {key: value for key, value in MOE.items() if key != "num_experts"} | {"num_local_experts": 64}
     assert shape_from_config(renamed).experts.count == 64
     v3 = shape_from_config(DEEPSEEK)
     assert v3.attention == Latent(128, 1536, 512, 128, 64, 128)
-    assert (v3.experts.count, v3.experts.active, v3.experts.shared, v3.experts.first_dense) == (256, 8, 1, 3)
+    assert (v3.experts.count, v3.experts.active, v3.experts.shared) == (256, 8, 1)
+    assert [v3.has_experts(layer) for layer in (2, 3)] == [False, True]
     assert shape_from_config(DEEPSEEK | {"q_lora_rank": None}).attention.query_rank is None
     assert shape_from_config(DEEPSEEK | {"n_shared_experts": None}).experts.shared == 0
 

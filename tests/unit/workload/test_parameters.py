@@ -22,7 +22,7 @@ from inferometer.emulator.workload.memory import resident
 from inferometer.emulator.workload.parameters import count, multiplied_per_token
 from inferometer.emulator.workload.precision import Precision
 from inferometer.emulator.workload.program import Compute
-from inferometer.emulator.workload.shape import Experts, Heads, Latent, Shape
+from inferometer.emulator.workload.shape import Experts, Heads, Latent, uniform
 from inferometer.emulator.workload.step import Step
 
 # What the Hugging Face Hub states for each checkpoint's tensors, but for: DeepSeek-V3, the sum of the tensors of its
@@ -98,28 +98,21 @@ def test_cache_per_token(name):
 
 
 def test_every_part_of_a_small_model_by_hand():
-    shape = Shape(
+    shape = uniform(
         "small", 3, 10, 7, 100, Heads(4, 2, 5, bias=True, out_bias=True, qk_norm=True),
-        experts=Experts(6, 2, 3, shared=2, first_dense=1, router_bias=True), norm_bias=True, linear_bias=True,
+        experts=Experts(6, 2, 3, shared=2, router_bias=True), first_dense=1, norm_bias=True, linear_bias=True,
         head_bias=True, learned_positions=9,
     )  # fmt: skip
-    parts = count(shape)
-    assert parts.embedding == 1000
-    assert parts.positions == 90
-    assert parts.head == 1000 + 100
-    assert parts.attention_per_layer == 10 * 20 + 2 * 10 * 10 + 20 * 10 + (20 + 2 * 10 + 10) + 2 * 5
-    assert parts.dense_ff_per_layer == 3 * 10 * 7 + 7 + 7 + 10
-    assert parts.expert == 3 * 10 * 3 + 3 + 3 + 10
-    assert parts.shared_per_layer == 3 * 10 * 6 + 6 + 6 + 10
-    assert parts.router_per_layer == 10 * 6 + 6
-    assert parts.norms_per_layer == 40
-    assert parts.final_norm == 20
-    assert (parts.dense_layers, parts.expert_layers) == (1, 2)
-    assert parts.biases == 100 + 3 * 50 + 24 + 2 * (6 * 16 + 22 + 6)
-    layers = 3 * (parts.attention_per_layer + 40) + parts.dense_ff_per_layer
-    rest = layers + 1000 + 90 + 1100 + 20
-    assert parts.total == rest + 2 * (6 * parts.expert + parts.shared_per_layer + parts.router_per_layer)
-    assert parts.active == rest + 2 * (2 * parts.expert + parts.shared_per_layer + parts.router_per_layer)
+    parameters = count(shape)
+    attention = 10 * 20 + 2 * 10 * 10 + 20 * 10 + (20 + 2 * 10 + 10) + 2 * 5
+    expert, shared, router = 3 * 10 * 3 + 3 + 3 + 10, 3 * 10 * 6 + 6 + 6 + 10, 10 * 6 + 6
+    assert parameters.parts == {
+        "embedding": 1000 + 90, "head": 1000 + 100, "norms": 3 * 40 + 20, "attention": 3 * attention,
+        "mlp": 3 * 10 * 7 + 7 + 7 + 10, "experts": 2 * 6 * expert, "shared": 2 * shared, "router": 2 * router,
+    }  # fmt: skip
+    assert parameters.biases == 100 + 3 * 50 + 24 + 2 * (6 * 16 + 22 + 6)
+    assert parameters.total == sum(parameters.parts.values())
+    assert parameters.active == parameters.total - 2 * 4 * expert
 
 
 heads = st.builds(
@@ -131,13 +124,16 @@ latents = st.builds(
     st.integers(1, 16),
 )  # fmt: skip
 experts = st.builds(
-    lambda count, spare, d_ff, shared, dense, bias: Experts(count + spare, count, d_ff, shared, dense, bias),
-    st.integers(1, 4), st.integers(0, 8), st.integers(1, 32), st.integers(0, 2), st.integers(0, 2), st.booleans(),
+    lambda count, spare, d_ff, shared, bias: Experts(count + spare, count, d_ff, shared, bias),
+    st.integers(1, 4), st.integers(0, 8), st.integers(1, 32), st.integers(0, 2), st.booleans(),
 )  # fmt: skip
 shapes = st.builds(
-    Shape, st.just("drawn"), st.integers(2, 6), st.integers(1, 64), st.integers(1, 64), st.integers(0, 256),
-    heads | latents, st.none() | experts, tied_embeddings=st.booleans(), gated=st.booleans(), norm_bias=st.booleans(),
-    linear_bias=st.booleans(), head_bias=st.booleans(), learned_positions=st.integers(0, 16),
+    lambda layers, *numbers, first_dense, **dials: uniform(
+        "drawn", layers, *numbers, first_dense=min(layers, first_dense), **dials
+    ),
+    st.integers(2, 6), st.integers(1, 64), st.integers(1, 64), st.integers(0, 256), heads | latents, st.none() | experts,
+    tied_embeddings=st.booleans(), gated=st.booleans(), norm_bias=st.booleans(), linear_bias=st.booleans(),
+    head_bias=st.booleans(), learned_positions=st.integers(0, 16), first_dense=st.integers(0, 2),
     sliding_window=st.none() | st.integers(1, 64), full_attention_layers=st.integers(0, 2),
 )  # fmt: skip
 
@@ -147,8 +143,9 @@ def test_more_of_anything_is_never_fewer_parameters(shape):
     parts = count(shape)
     assert parts.total >= parts.active >= multiplied_per_token(shape) >= 0
     assert 0 <= parts.biases <= parts.total
-    for field in ("layers", "d_model", "d_ff", "vocab", "learned_positions"):
-        larger = replace(shape, **{field: getattr(shape, field) + 1})
+    fields = {field: getattr(shape, field) + 1 for field in ("d_model", "vocab", "learned_positions")}
+    for field, value in [*fields.items(), ("stack", (*shape.stack, shape.stack[-1]))]:
+        larger = replace(shape, **{field: value})
         assert count(larger).total >= parts.total
         assert multiplied_per_token(larger) >= multiplied_per_token(shape)
     assert count(replace(shape, tied_embeddings=False)).total >= count(replace(shape, tied_embeddings=True)).total
@@ -190,6 +187,10 @@ def test_the_program_keeps_every_weight(name):
     assert kept == pytest.approx(count(shape).total, rel=1e-4)
 
 
+def small(**dials):
+    return uniform("small", 2, 8, 8, 8, Heads(1, 1, 8), **dials)
+
+
 @pytest.mark.parametrize(
     ("make", "said"),
     [
@@ -199,9 +200,18 @@ def test_the_program_keeps_every_weight(name):
         (lambda: Heads(True, 1, 1), "query_heads = True must be a whole number"),
         (lambda: Experts(8, 9, 64), "active experts = 9 are more than the 8 there are"),
         (lambda: Latent(8, 0, 16, 16, 8, 16), "query_rank = 0 must be a whole number"),
-        (lambda: replace(load_shape("deepseek-v3"), layers=2), "first_dense = 3 dense layers are more than layers = 2"),
-        (lambda: replace(load_shape("llama-3-8b"), sliding_window=0), "sliding_window = 0 must be a whole number"),
-        (lambda: replace(load_shape("llama-3-8b"), full_attention_layers=33), "full_attention_layers = 33 are more than"),
+        (
+            lambda: uniform("few", 2, 8, 8, 8, Heads(1, 1, 8), Experts(8, 1, 8), first_dense=3),
+            "first_dense = 3 dense layers are more than layers = 2",
+        ),
+        (
+            lambda: small(sliding_window=0),
+            "sliding_window = 0 must be a whole number",
+        ),
+        (
+            lambda: small(full_attention_layers=33),
+            "full_attention_layers = 33 are more than",
+        ),
     ],
 )
 def test_contradictory_shapes_are_refused_with_the_arithmetic(make, said):

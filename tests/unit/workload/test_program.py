@@ -15,13 +15,13 @@ from inferometer.emulator.workload.memory import resident
 from inferometer.emulator.workload.precision import Precision
 from inferometer.emulator.workload.program import Collective, Compute
 from inferometer.emulator.workload.rank import attended_tokens
-from inferometer.emulator.workload.shape import Experts, Heads, Latent, Shape
+from inferometer.emulator.workload.shape import Experts, Heads, Latent, uniform
 from inferometer.emulator.workload.step import Step
 
-DENSE = Shape("dense", 8, 64, 256, 1024, Heads(8, 4, 16))
-MIXED = Shape("mixed", 8, 64, 256, 1024, Heads(8, 8, 16), experts=Experts(8, 2, 32, shared=1, first_dense=2))
-LATENT = Shape("latent", 8, 64, 256, 1024, Latent(8, 48, 32, 16, 8, 16), experts=Experts(8, 2, 32))
-PARALLEL = Shape("parallel", 8, 64, 256, 1024, Heads(8, 1, 16), gated=False, parallel_attention=True)
+DENSE = uniform("dense", 8, 64, 256, 1024, Heads(8, 4, 16))
+MIXED = uniform("mixed", 8, 64, 256, 1024, Heads(8, 8, 16), experts=Experts(8, 2, 32, shared=1), first_dense=2)
+LATENT = uniform("latent", 8, 64, 256, 1024, Latent(8, 48, 32, 16, 8, 16), experts=Experts(8, 2, 32))
+PARALLEL = uniform("parallel", 8, 64, 256, 1024, Heads(8, 1, 16), gated=False, parallel_attention=True)
 SHAPES = [DENSE, MIXED, LATENT, PARALLEL]
 BYTE = Precision(8, 8, 8)
 
@@ -47,12 +47,12 @@ def matmul_parameters(shape):
         attention = d * (a.query_heads + 2 * a.kv_heads) * a.head_dim + a.query_heads * a.head_dim * d
     matrices = 3 if shape.gated else 2
     e = shape.experts
-    dense_layers = shape.layers if e is None else e.first_dense
+    dense_layers = sum(not shape.has_experts(layer) for layer in range(shape.layers))
     total = shape.layers * attention + dense_layers * matrices * d * shape.d_ff
     active = total
     if e is not None:
         expert = matrices * d * e.d_ff
-        layers = shape.layers - e.first_dense
+        layers = shape.layers - dense_layers
         total += layers * (d * e.count + (e.count + e.shared) * expert)
         active += layers * (d * e.count + (e.active + e.shared) * expert)
     return total + d * shape.vocab, active + d * shape.vocab
@@ -202,7 +202,7 @@ def test_nodes_of_groups_by_their_real_ranks():
     ("shape", "layout", "words"),
     [
         (DENSE, {"tp": 3}, "query heads = 8 does not divide by tp = 3"),
-        (DENSE, {"pp": 3}, "layers = 8 does not divide by pp = 3"),
+        (DENSE, {"pp": 9}, "layers = 8 are fewer than pp = 9"),
         (DENSE, {"ep": 2}, "ep = 2, but the model has no experts"),
         (MIXED, {"ep": 16}, "query heads = 8 does not divide by tp·ep = 16"),
     ],
@@ -219,6 +219,6 @@ def test_layouts_that_mean_nothing(bad):
 
 
 def test_context_beyond_the_model():
-    shape = Shape("short", 2, 64, 256, 1024, Heads(8, 4, 16), max_context=128)
+    shape = uniform("short", 2, 64, 256, 1024, Heads(8, 4, 16), max_context=128)
     with pytest.raises(InputError, match=r"context 128 \+ 1 new tokens = 129 is beyond the model's 128"):
         build(shape, Layout(), Step.decode(1, 128))

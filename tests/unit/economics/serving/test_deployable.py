@@ -18,11 +18,11 @@ from inferometer.emulator.economics.serving.scenario import Scenario, Speculatio
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.workload.layout import Layout
 from inferometer.emulator.workload.precision import Precision
-from inferometer.emulator.workload.shape import Experts, Heads, Shape
+from inferometer.emulator.workload.shape import Experts, Heads, uniform
 
-LLAMA_70B = Shape("llama-3-70b", 80, 8192, 28672, 128256, Heads(64, 8, 128), max_context=8192)
-LLAMA_8B = Shape("llama-3-8b", 32, 4096, 14336, 128256, Heads(32, 8, 128), max_context=8192)
-MIXED = Shape("mixed", 16, 1024, 4096, 32000, Heads(16, 8, 64), experts=Experts(16, 2, 2048))
+LLAMA_70B = uniform("llama-3-70b", 80, 8192, 28672, 128256, Heads(64, 8, 128), max_context=8192)
+LLAMA_8B = uniform("llama-3-8b", 32, 4096, 14336, 128256, Heads(32, 8, 128), max_context=8192)
+MIXED = uniform("mixed", 16, 1024, 4096, 32000, Heads(16, 8, 64), experts=Experts(16, 2, 2048))
 H100 = Accelerator("h100", {8: 2e15, 16: 1e15}, 0.7, 80e9, 3.3e12, 0.75, 450e9, 50e9, 8, 2.0, 4e-6)
 SMALL = replace(H100, memory_bytes=40e9)
 FP8 = Precision(8, 8, 8)

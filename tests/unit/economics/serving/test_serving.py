@@ -16,10 +16,10 @@ from inferometer.emulator.economics.serving.deployable import Load
 from inferometer.emulator.economics.serving.scenario import Scenario, Speculation
 from inferometer.emulator.workload.layout import Layout
 from inferometer.emulator.workload.precision import Precision
-from inferometer.emulator.workload.shape import Experts, Heads, Shape
+from inferometer.emulator.workload.shape import Experts, Heads, uniform
 
-DENSE = Shape("dense", 16, 2048, 8192, 32000, Heads(16, 8, 128))
-MIXED = Shape("mixed", 16, 1024, 4096, 32000, Heads(16, 8, 64), experts=Experts(16, 2, 2048))
+DENSE = uniform("dense", 16, 2048, 8192, 32000, Heads(16, 8, 128))
+MIXED = uniform("mixed", 16, 1024, 4096, 32000, Heads(16, 8, 64), experts=Experts(16, 2, 2048))
 H100 = Accelerator("h100", {8: 2e15, 16: 1e15}, 0.7, 80e9, 3.3e12, 0.75, 450e9, 50e9, 8, 2.0, 4e-6)
 
 
@@ -113,7 +113,7 @@ def test_shares_of_sequences_split_the_cache_whatever_the_pipeline():
 
 
 def test_a_draft_is_kept_once_per_replica_and_reads_the_prompt():
-    draft = replace(DENSE, name="draft", layers=4)
+    draft = replace(DENSE, name="draft", stack=DENSE.stack[:4])
     layout = Layout(tp=4, dp=2)
     plain, drafted = scenario(), scenario(speculation=Speculation(draft))
     extra = drafted.memory(layout, 16).kv_bytes - plain.memory(layout, 16).kv_bytes

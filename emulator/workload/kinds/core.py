@@ -1,0 +1,39 @@
+"""The operations that kinds of attention share: scores and values against the cache, the projection of the output."""
+
+from __future__ import annotations
+
+from inferometer.emulator.workload.kinds.kind import Attention
+from inferometer.emulator.workload.operations import Compute, Op, Size
+from inferometer.emulator.workload.rank import RankWork, attended_tokens, cached_tokens
+
+
+def core(work: RankWork, attention: Attention, *, flop_per_pair: float, moved: int, norms: int) -> Compute:
+    """Scores, softmax, weighted values. The cache is read once for each sequence, the new tokens' part written.
+
+    flop_per_pair: of the rank's heads, of one new token and one it sees. moved: elements of queries and outputs per token.
+    norms: elements of the inner norms' scales (of queries and keys, of the latents).
+    """
+    step, p, window = work.step, work.precision, attention.window
+    pairs: Size = step.sequences * attended_tokens(step.context, step.new_tokens, window)
+    pairs = pairs + step.prefill_tokens * (cached_tokens(step.prefill_context, window) + 1)
+    read = step.sequences * cached_tokens(step.context, window)
+    per_token = sum(store.elements for store in attention.stores(work.layout.attention_ranks)) * p.kv_bytes
+    return Compute(
+        "attention.core",
+        "attention",
+        flop=flop_per_pair * pairs,
+        activation_bytes=step.tokens * moved * p.residual_bytes,
+        kv_bytes=(read + step.tokens) * per_token,
+        weight_bytes=norms * p.weight_bytes,
+        resident_bytes=norms * p.weight_bytes,
+    )
+
+
+def output(work: RankWork, width: int, *, bias: bool = False) -> list[Op]:
+    """The output projection. Where the residual stream is cut over "width", so are the heads: gathered first."""
+    rows, inner = work.tokens, work.layout.width * width
+    gathered = rows * inner * work.precision.residual_bytes
+    return [
+        *work.collective("attention.gather", "all_gather", "width", gathered),
+        work.matmul("attention.out", rows, inner, work.width, bias=bias),
+    ]

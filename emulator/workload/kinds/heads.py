@@ -1,0 +1,147 @@
+"""Attention with keys and values per head: full, in a sliding window, in chunks, on another layer's cache."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
+
+from inferometer.emulator.errors import InputError
+from inferometer.emulator.workload.kinds.core import core, output
+from inferometer.emulator.workload.kinds.kind import Demand, Proportion, Smaller, State, Store, at_least
+from inferometer.emulator.workload.operations import Op
+from inferometer.emulator.workload.rank import RankWork
+from inferometer.emulator.workload.weights import Weight, vector
+
+
+@dataclass(frozen=True)
+class Heads:
+    """Grouped-query attention; kv_heads = query_heads is MHA, kv_heads = 1 is MQA."""
+
+    kind: ClassVar[str] = "heads"
+
+    query_heads: int
+    kv_heads: int
+    head_dim: int
+    bias: bool = False
+    """Whether the q, k and v projections add a bias."""
+    out_bias: bool = False
+    """Whether the output projection adds a bias."""
+    qk_norm: bool = False
+    """Whether queries and keys pass a norm of head_dim each (Qwen3)."""
+    window: int | None = None
+    """Tokens that a query sees, itself included; None: all before it."""
+    chunked: bool = False
+    """Whether the window is a chunk that begins anew every window tokens (Llama 4), not one that slides."""
+    value_dim: int | None = None
+    """The width of a value where it is not head_dim."""
+    sinks: bool = False
+    """Whether each head has a learned logit that takes weight from the tokens (gpt-oss)."""
+    gate: Literal["none", "element", "head"] = "none"
+    """What multiplies the heads' outputs: a sigmoid of a projection, per element or per head."""
+    cache: Literal["own", "shared"] = "own"
+    """"shared": queries only; keys and values are those of an earlier layer."""
+    values: bool = True
+    """Whether values have a projection; else they are the keys."""
+    rotary: bool = True
+    """Whether queries and keys are rotated by their positions."""
+    extra: tuple[Weight, ...] = ()
+    """Weights of inner norms and the like that the fields above do not tell."""
+
+    def __post_init__(self) -> None:
+        at_least(1, self, "query_heads", "kv_heads", "head_dim")
+        for field in ("window", "value_dim"):
+            if getattr(self, field) is not None:
+                name = "sliding_window" if field == "window" else field
+                at_least(1, _Named(name, getattr(self, field)), name)
+        if self.query_heads % self.kv_heads:
+            raise InputError(
+                f"query_heads = {self.query_heads} is no multiple of kv_heads = {self.kv_heads} "
+                f"({self.query_heads} = {self.query_heads // self.kv_heads}·{self.kv_heads} "
+                f"+ {self.query_heads % self.kv_heads})"
+            )
+
+    @property
+    def value_width(self) -> int:
+        return self.head_dim if self.value_dim is None else self.value_dim
+
+    def describe(self) -> str:
+        reach = "full" if self.window is None else f"{'chunk' if self.chunked else 'window'} {self.window}"
+        return reach + (", shared KV" if self.cache == "shared" else "") + (", sinks" if self.sinks else "")
+
+    def weights(self, d: int) -> tuple[Weight, ...]:
+        width, out = self.query_heads * self.head_dim, self.query_heads * self.value_width
+        queries = 2 * width if self.gate == "element" else width
+        found = [Weight("self_attn.q_proj", "attention", d, queries, self.bias)]
+        if self.cache == "own":
+            found.append(Weight("self_attn.k_proj", "attention", d, self.kv_heads * self.head_dim, self.bias))
+            if self.values:
+                found.append(Weight("self_attn.v_proj", "attention", d, self.kv_heads * self.value_width, self.bias))
+        if self.gate == "head":
+            found.append(Weight("self_attn.g_proj", "attention", d, self.query_heads))
+        found.append(Weight("self_attn.o_proj", "attention", out, d, self.out_bias))
+        if self.qk_norm:
+            found.append(vector("self_attn.q_norm", "attention", self.head_dim))
+            if self.cache == "own":
+                found.append(vector("self_attn.k_norm", "attention", self.head_dim))
+        if self.sinks:
+            found.append(vector("self_attn.sinks", "attention", self.query_heads))
+        return (*found, *self.extra)
+
+    def stores(self, ranks: int) -> tuple[Store, ...]:
+        if self.cache == "shared":
+            return ()
+        return (Store(kv_heads_of_rank(self, ranks) * (self.head_dim + self.value_width), self.window),)
+
+    def state(self, ranks: int) -> State:
+        return State()
+
+    def flop_per_pair(self) -> int:
+        return 2 * self.query_heads * (self.head_dim + self.value_width)
+
+    def block(self, work: RankWork) -> list[Op]:
+        ranks = work.layout.attention_ranks
+        heads = self.query_heads // ranks
+        width, out = heads * self.head_dim, heads * self.value_width
+        kv_heads = kv_heads_of_rank(self, ranks) if self.cache == "own" else 0
+        kv_width = kv_heads * (self.head_dim + (self.value_width if self.values else 0))
+        gate = {"none": 0, "element": width, "head": heads}[self.gate]
+        outer = work.layout.width * (width + kv_width + gate)
+        read = sum(weight.elements for weight in self.weights(1) if not weight.linear)
+        return [
+            *work.into("attention.qkv", work.tokens, outer, collective="reduce_scatter", bias=self.bias),
+            core(work, self, flop_per_pair=self.flop_per_pair() / self.query_heads * heads, moved=width + out, norms=read),
+            *output(work, out, bias=self.out_bias),
+            *work.extras("attention.extra", self.extra),
+        ]
+
+    def demands(self, ranks: int) -> list[Demand]:
+        return [(self.query_heads, "query heads")]
+
+    def scaled(self, by: Smaller) -> Heads:
+        kv_heads = by.count(self.kv_heads)
+        query_heads = kv_heads * (self.query_heads // self.kv_heads)
+        # Where the group forces more heads than the scale asks for they are narrower, so that attention keeps its share.
+        wide = self.query_heads * self.head_dim / by.before * by.after / query_heads
+        dim = max(2, 2 * round(wide / 2))
+        value = None if self.value_dim is None else max(2, 2 * round(self.value_dim / self.head_dim * dim / 2))
+        return replace(self, query_heads=query_heads, kv_heads=kv_heads, head_dim=dim, value_dim=value)
+
+    def proportions(self, d: int) -> list[Proportion]:
+        return [
+            Proportion("query heads", self.query_heads, grows=True),
+            Proportion("key-value heads", self.kv_heads, grows=True),
+            Proportion("head_dim", self.head_dim),
+            Proportion("heads·head_dim/d_model", self.query_heads * self.head_dim / d),
+        ]
+
+
+def kv_heads_of_rank(attention: Heads, ranks: int) -> int:
+    """Key-value heads a rank keeps; with more ranks than heads each head is kept by several ranks."""
+    return max(1, attention.kv_heads // ranks)
+
+
+class _Named:
+    """A value under the name that messages know it by."""
+
+    def __init__(self, name: str, value: object) -> None:
+        setattr(self, name, value)

@@ -1,0 +1,62 @@
+"""Which layers each pipeline stage has; whether a layout divides a shape."""
+
+from __future__ import annotations
+
+from inferometer.emulator.errors import InputError
+from inferometer.emulator.workload.kinds.dense import Dense
+from inferometer.emulator.workload.kinds.experts import Experts
+from inferometer.emulator.workload.layout import Layout
+from inferometer.emulator.workload.shape import Layer, Shape
+
+
+def stage_layers(layers: int, stages: int) -> tuple[range, ...]:
+    """The layers of each stage. Where they do not divide, as vLLM cuts them.
+
+    One more layer for stages before the last, from the last but one towards the front; the first one only where all others
+    have got theirs. (vLLM, distributed/utils.py, get_pp_indices: the last stage has the head, the first the embedding.)
+    """
+    sizes = [layers // stages] * stages
+    for place in range(2, layers % stages + 2):
+        sizes[-place] += 1
+    starts = [sum(sizes[:index]) for index in range(stages + 1)]
+    return tuple(range(start, stop) for start, stop in zip(starts, starts[1:]))
+
+
+def check_layout(shape: Shape, layout: Layout) -> None:
+    """Raise InputError, with the arithmetic, for a layout that does not divide the shape."""
+    if layout.ep > 1 and shape.experts is None:
+        raise InputError(f"{shape.name}: ep = {layout.ep}, but the model has no experts")
+    if layout.pp > shape.layers:
+        raise InputError(f"{shape.name}: layers = {shape.layers} are fewer than pp = {layout.pp} stages")
+    demands: dict[tuple[int, str, str, int], None] = {}
+    for layer in shape.kinds:
+        demands.update(dict.fromkeys(_demands(layer, layout)))
+    if layout.width > 1:
+        demands[shape.d_model, "d_model", "√tp", layout.width] = None
+    for amount, what, axis, ranks in demands:
+        if amount % ranks:
+            raise InputError(f"{shape.name}: {what} = {amount} does not divide by {axis} = {ranks}")
+    over, cut = _attention_axis(layout), layout.attention_ranks
+    for layer in shape.kinds:
+        kv_heads = getattr(layer.attention, "kv_heads", None)
+        if kv_heads is not None and kv_heads % cut and cut % kv_heads:
+            raise InputError(f"{shape.name}: kv heads = {kv_heads} neither divides by {over} = {cut} nor divides it")
+
+
+def _demands(layer: Layer, layout: Layout) -> list[tuple[int, str, str, int]]:
+    """(amount, what it is, the axis that shares it, ranks of that axis)."""
+    over, grid, found = _attention_axis(layout), layout.width > 1, []
+    if layer.attention is not None:
+        ranks = layout.attention_ranks
+        found += [(amount, what, over, ranks) for amount, what in layer.attention.demands(ranks)]
+    feed_forward = layer.feed_forward
+    if isinstance(feed_forward, Dense):
+        found.append((feed_forward.d_ff, "d_ff", "√tp" if grid else over, layout.ranks("tensor")))
+    elif isinstance(feed_forward, Experts):
+        found.append((feed_forward.count, "experts", "ep", layout.ep))
+        found.append((feed_forward.d_ff, "expert d_ff", "√tp" if grid else "tp", layout.ranks("tp")))
+    return found
+
+
+def _attention_axis(layout: Layout) -> str:
+    return "tp" if layout.attention == "data" else "tp·ep" if layout.ep > 1 else "tp"
