@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.places import SHARED_DATA
+from tests.places import ROOT, SHARED_DATA
 
 
 @pytest.fixture(scope="session")
@@ -133,14 +133,24 @@ def _collect(pipes: list[tuple[int, int]], limit_s: float) -> list[Any]:
 
 @pytest.fixture
 def command(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
-    """``command("measure", "-n", "2")``: start ``inferometer`` as a user does, in an empty folder."""
+    """``command("measure", "-n", "2")``: start ``inferometer`` as a user does, in an empty folder.
+
+    ``planted``: code that every Python of the command runs first, also the one that the ranks are forked from.
+    """
     started: list[subprocess.Popen[str]] = []
 
-    def start(*arguments: str, prefix: tuple[str, ...] = (), module: bool = True) -> subprocess.Popen[str]:
+    def start(
+        *arguments: str, prefix: tuple[str, ...] = (), module: bool = True, planted: str = ""
+    ) -> subprocess.Popen[str]:
         python = [sys.executable, "-m", "inferometer.launch"] if module else []
+        first = tmp_path / f"planted-{len(started)}"
+        if planted:
+            first.mkdir()
+            (first / "sitecustomize.py").write_text(planted)
+        path = os.pathsep.join([*([str(first)] if planted else []), str(ROOT), os.environ.get("PYTHONPATH", "")])
         process = subprocess.Popen(
             [*prefix, *python, *arguments], cwd=tmp_path, text=True, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | {"PYTHONPATH": path.rstrip(os.pathsep)},
         )  # fmt: skip
         started.append(process)
         return process

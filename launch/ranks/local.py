@@ -157,12 +157,10 @@ class Course:
 
 
 def _command(job: Job, job_file: Path) -> list[str]:
-    worker = ["-m", "inferometer.launch.ranks.worker", str(job_file)]
-    count = str(job.method.world_size)
     if job.method.backend == "mpi":
-        return [mpiexec(), "-n", count, sys.executable, *worker]
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", count]
-    return [*torchrun, *worker]
+        worker = [sys.executable, "-m", "inferometer.launch.ranks.worker", str(job_file)]
+        return [mpiexec(), "-n", str(job.method.world_size), *worker]
+    return [sys.executable, "-m", "inferometer.launch.ranks.forked", str(job_file)]
 
 
 def mpiexec() -> str:

@@ -242,9 +242,9 @@ def _catch_signals(rank: int) -> Callable[[], bool]:
     return lambda: bool(asked) and rank == 0
 
 
-def main() -> int:
+def main(job_file: str) -> int:
     """A rank that `local` has started: the job is a file, events go through the pipe, output goes to the rank's log."""
-    job = Job.model_validate_json(Path(sys.argv[1]).read_text())
+    job = Job.model_validate_json(Path(job_file).read_text())
     identity = identity_from(os.environ)
     if identity is None:
         raise InputError("no launcher has started this rank")
@@ -254,4 +254,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1]))

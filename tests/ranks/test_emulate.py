@@ -56,12 +56,12 @@ def test_one_torchrun_is_one_launch_and_a_pipeline_knows_who_waits(command, tmp_
 
 PLANTED = """
 import os
-if os.environ.get("RANK") == "1" and "INFEROMETER_EVENTS" in os.environ:
+if "INFEROMETER_EVENTS" in os.environ:
     from inferometer.emulator.engine.engine import Engine
     decode, calls = Engine.decode, []
     def planted(engine, *args):
         calls.append(engine)
-        if len(calls) == 12:
+        if len(calls) == 12 and os.environ["RANK"] == "1":
             {body}
         return decode(engine, *args)
     Engine.decode = planted
@@ -87,14 +87,11 @@ FAULTS = {
 }
 
 
-def test_what_goes_wrong_in_a_step_is_named_and_the_samples_are_kept(command, tmp_path, monkeypatch):
+def test_what_goes_wrong_in_a_step_is_named_and_the_samples_are_kept(command, tmp_path):
     runs = {}
     for name, (body, _) in FAULTS.items():
-        folder = tmp_path / name
-        folder.mkdir()
-        (folder / "sitecustomize.py").write_text(PLANTED.format(body=body))
-        monkeypatch.setenv("PYTHONPATH", str(folder))
-        runs[name] = command(*SMALL, "--tp", "2", "--launches", "1", "-o", f"{name}.jsonl")
+        run = [*SMALL, "--tp", "2", "--launches", "1", "-o", f"{name}.jsonl"]
+        runs[name] = command(*run, planted=PLANTED.format(body=body))
     for name, run in runs.items():
         _, err = run.communicate(timeout=60)
         last = err.strip().splitlines()[-1]

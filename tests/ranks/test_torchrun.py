@@ -9,6 +9,7 @@ import jsonschema
 import pytest
 
 from inferometer import load_calibration, load_samples
+from inferometer.emulator.calibrate.evaluate.file import SCHEMA_FILE
 from inferometer.emulator.samples.samples import read_records
 
 SMALL = "--collectives all_reduce,send_recv -b 64 -e 64K -f 8 --timings isolated --iters 20 --budget none".split()
@@ -61,10 +62,7 @@ def calibration(command, tmp_path):
 def test_calibrate_prints_one_json_document_and_nothing_else(calibration, tmp_path):
     out, err = calibration
     document = json.loads(out)  # one document: json.loads refuses anything around it
-    from importlib.resources import files
-
-    schema = json.loads(files("inferometer.emulator.calibrate").joinpath("calibration.schema.json").read_text())
-    jsonschema.validate(document, schema)
+    jsonschema.validate(document, json.loads(SCHEMA_FILE.read_text()))
     assert json.loads((tmp_path / "cal.json").read_text()) == document
     assert document["schema"] == "inferometer/calibration/2"
     assert document["method"]["launches"] == 3 and len(document["provenance"]["raw"][0]["sha256"]) == 64

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sys
 
 import pytest
 
@@ -69,9 +68,8 @@ def test_the_users_thread_count_is_left_alone(monkeypatch):
 def test_a_rank_that_nobody_launched_refuses(monkeypatch, tmp_path, method):
     job = Job(method=method(), samples=tmp_path / "x", launch=0, cells=None, deadline=None, logs=tmp_path)
     (tmp_path / "job.json").write_text(job.model_dump_json())
-    monkeypatch.setattr(sys, "argv", ["worker", str(tmp_path / "job.json")])
     with pytest.raises(InputError, match="no launcher"):
-        worker.main()
+        worker.main(str(tmp_path / "job.json"))
 
 
 def test_a_job_survives_its_file_and_names_the_logs(tmp_path, method):
