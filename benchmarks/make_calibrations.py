@@ -20,7 +20,7 @@ from inferometer.emulator.calibrate.evaluate.calibration import Calibration
 from inferometer.emulator.calibrate.evaluate.file import SCHEMA, load_calibration
 from inferometer.emulator.calibrate.fit.build import validated
 from inferometer.emulator.calibrate.fit.choose import AUTO
-from inferometer.emulator.calibrate.fit.from_samples import calibrate_samples
+from inferometer.emulator.calibrate.fit.from_samples import fit
 from inferometer.emulator.economics.paper.paper_calibration import paper_calibration, paper_code_calibration
 from inferometer.emulator.importers.imports import import_files
 from inferometer.emulator.importers.settings import parse_settings
@@ -132,7 +132,7 @@ def fitted(recipe: Recipe) -> Calibration:
         for cell in cells:
             samples.append(cell)
         samples.close()
-        calibration = calibrate_samples([path], law=recipe.law)
+        calibration = fit([path], law=recipe.law)
     document = calibration.model_dump(mode="json", by_alias=True)
     hardware = (document["provenance"]["hardware"] or {}) | {"description": recipe.hardware}
     document["provenance"] |= {"raw": raw, "hardware": hardware, **source_of(raw)}

@@ -22,8 +22,9 @@ from inferometer.parallel.communicator import Communicator
 from inferometer.parallel.layers.decoder import Stage
 from inferometer.parallel.layers.site import Site
 from inferometer.parallel.layers.span import Rotations, Span
+from inferometer.parallel.line import Line
 from inferometer.parallel.mesh import RankMesh
-from inferometer.parallel.tape import Line, Observer, Tape
+from inferometer.parallel.tape import Observer, Tape
 from inferometer.parallel.weights import Weights
 
 DTYPES = {32: torch.float32, 16: torch.bfloat16}

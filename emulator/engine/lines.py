@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from inferometer.emulator.workload.program import Collective, Compute, Op, Program, Size
-from inferometer.parallel.tape import Line
+from inferometer.parallel.line import Line
 
 
 def stage_lines(program: Program, stage: int, *, tokens_awaited: bool = False) -> list[Line]:

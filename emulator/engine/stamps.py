@@ -6,7 +6,7 @@ from collections.abc import Callable
 from time import perf_counter_ns
 from types import TracebackType
 
-from inferometer.parallel.tape import Line
+from inferometer.parallel.line import Line
 
 
 class Stamps:

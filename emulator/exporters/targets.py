@@ -43,7 +43,7 @@ class Exported:
     statement: dict[str, Any]
 
 
-def export(target: str, query: Query, suffix: str = "") -> Exported:
+def export_query(target: str, query: Query, suffix: str = "") -> Exported:
     """Write a calibration for another tool. suffix: of the file it goes to, where a format has two forms.
 
     Raises InputError for an unknown target, and where the calibration lacks what the target needs.

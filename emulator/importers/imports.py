@@ -14,6 +14,7 @@ from inferometer.emulator.importers.nccl import nccl_tests, rccl_tests
 from inferometer.emulator.importers.run import Run
 from inferometer.emulator.importers.settings import Settings, apply
 from inferometer.emulator.importers.source import Source
+from inferometer.emulator.samples.samples import SamplesFile
 
 Document = dict[str, Any]
 
@@ -35,6 +36,18 @@ class Imported:
     files: list[Document]
     header: Document
     cells: list[Document]
+
+    def write(self, path: str | Path) -> None:
+        """Write the samples file. Raises OSError where that fails; then there is no file."""
+        target = Path(path)
+        samples = SamplesFile.create(target, self.header)
+        try:
+            for record in self.cells:
+                samples.append(record)
+            samples.close()
+        except OSError:
+            target.unlink()  # part of the samples would pass for all of them
+            raise
 
 
 def import_files(format_name: str, paths: Sequence[str | Path], settings: Settings | None = None) -> Imported:

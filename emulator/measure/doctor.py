@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from inferometer.emulator.errors import InputError
 from inferometer.emulator.measure import scheduler
 from inferometer.emulator.samples.environment import available_memory, cgroup_cpu_limit, environment, usable_cores
 
@@ -40,6 +41,26 @@ class Question:
 def examine(question: Question) -> list[Finding]:
     """All findings, in the order of the checks."""
     return [finding for check in CHECKS for finding in check(question)]
+
+
+def default_ranks() -> int:
+    """Ranks that a measurement starts by itself: the largest power of two within the usable cores, at least 4.
+
+    Fewer would leave the latency per rank of t_reduce undetermined.
+    """
+    return max(4, 1 << usable_cores().bit_length() - 1)
+
+
+def doctor(ranks: int | None = None, threads: int = 1) -> list[Finding]:
+    """What this machine can run, and what would make a measurement on so many local ranks worthless.
+
+    ranks: None for as many as `measure` starts by default. threads: per rank. Starts no rank and needs no library.
+    Raises InputError where either is below 1.
+    """
+    count = default_ranks() if ranks is None else ranks
+    if count < 1 or threads < 1:
+        raise InputError(f"-n {count} --threads {threads}: both must be at least 1")
+    return examine(Question(count, threads, os.environ))
 
 
 def cores(question: Question) -> Iterator[Finding]:

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import os
 import time
+from typing import TYPE_CHECKING
 
-from inferometer.emulator.measure.method import Scheduler
 from inferometer.emulator.samples.environment import cpu_times
+
+if TYPE_CHECKING:
+    from inferometer.emulator.measure.method import Scheduler
 
 RR_PRIORITY = 20
 IDLE_BUSY_FRACTION = 0.10

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from inferometer.emulator.samples.statistics import median_interval
 from inferometer.emulator.validate.records import Trace
-from inferometer.parallel.tape import Line
+from inferometer.parallel.line import Line
 
 COMPUTE = ("matmul", "attention", "stream")
 Floats = NDArray[np.float64]

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inferometer.emulator.errors import InputError
-from inferometer.parallel.tape import Line
+from inferometer.parallel.line import Line
 
 Numbers = NDArray[np.int64]
 

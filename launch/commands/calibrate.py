@@ -11,14 +11,13 @@ is one launch, from which no interval follows: take several with `measure --appe
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 
-from inferometer.emulator.errors import InputError
-from inferometer.launch.commands.fit import add_law_flag, fit_and_show
-from inferometer.launch.commands.outputs import json_target, keep_apart, output_path, replaced_path
-from inferometer.launch.commands.sweep_flags import add_sweep_flags, method_from
-from inferometer.launch.ranks.identity import identity_from
+from inferometer.launch.commands.fit import add_fit_flags, show_calibration
+from inferometer.launch.commands.outputs import json_target
+from inferometer.launch.commands.sweep_flags import add_sweep_flags, settings_from
+from inferometer.launch.runs.calibrate import CalibrationFiles, calibrate
+from inferometer.launch.runs.outputs import keep_apart
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,24 +28,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-J", "--json", type=json_target, metavar="FILE|-", help="also write the calibration there; - for stdout"
     )
-    add_law_flag(parser)
+    add_fit_flags(parser)
     add_sweep_flags(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    from inferometer.launch.runs.sampling import sample
-
-    identity = identity_from(os.environ)
-    path = replaced_path(args.output)
-    samples, figure = output_path(str(path.with_suffix(".samples.jsonl"))), replaced_path(str(path.with_suffix(".png")))
-    if figure == path:
-        raise InputError(f"-o {path}: the figure goes there; name the calibration FILE.json")
-    keep_apart([args.sweep], [path, samples, figure, args.json])
-    method, words = method_from(args, identity)
-    mode = "resume" if args.resume else "new"
+    settings, files = settings_from(args), CalibrationFiles.beside(args.output)
+    keep_apart([args.sweep], [files.calibration, files.samples, files.figure, args.json])
     out = sys.stderr if args.json == "-" else sys.stdout
-    right = sample(method, samples, mode, identity, out, words)
-    if right is None:
+    done = calibrate(settings, files.calibration, law=args.law, resume=args.resume, out=out)
+    if done is None:
         return 0
-    fit_and_show([samples], path, figure, args.seed, args.json, args.law)
-    return 0 if right else 1
+    show_calibration(done.calibration, files.calibration, files.figure, [files.samples], args.json, args.verbose)
+    return 0 if done.right else 1

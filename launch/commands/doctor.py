@@ -9,13 +9,11 @@ Exit status 1 where no measurement is possible.
 from __future__ import annotations
 
 import argparse
-import os
 from dataclasses import asdict
 
-from inferometer.emulator.errors import InputError
-from inferometer.emulator.measure.doctor import Question, examine
-from inferometer.launch.commands.outputs import json_target, write_json
-from inferometer.launch.commands.sweep_flags import default_ranks
+from inferometer.emulator.measure.doctor import doctor
+from inferometer.launch.commands.outputs import json_target
+from inferometer.launch.runs.outputs import write_json
 
 MARK = {"ok": "ok  ", "care": "care", "stop": "STOP"}
 
@@ -31,10 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    ranks = default_ranks() if args.ranks is None else args.ranks
-    if ranks < 1 or args.threads < 1:
-        raise InputError(f"-n {ranks} --threads {args.threads}: both must be at least 1")
-    findings = examine(Question(ranks, args.threads, os.environ))
+    findings = doctor(args.ranks, args.threads)
     if args.json != "-":
         for finding in findings:
             print(f"{MARK[finding.level]}  {finding.subject:<10} {finding.text}")

@@ -10,7 +10,8 @@ from inferometer.emulator.economics.serving.predict import load_of, precision_of
 from inferometer.emulator.economics.serving.request import Request
 from inferometer.emulator.errors import InputError
 from inferometer.launch.commands.law_key import add_key_flag, law_key
-from inferometer.launch.commands.outputs import json_target, keep_apart
+from inferometer.launch.commands.outputs import json_target
+from inferometer.launch.runs.outputs import keep_apart
 
 MOST = 1e12
 """Nobody has more tokens, devices, dollars than this."""

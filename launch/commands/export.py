@@ -11,17 +11,15 @@ elsewhere. Nothing is written outside the ranks and sizes that were measured. do
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 
-from inferometer.emulator.calibrate.evaluate.file import load_calibration
-from inferometer.emulator.exporters.files import files_of, write_export
+from inferometer.emulator.exporters.files import prepare_export
 from inferometer.emulator.exporters.loss import lines_of
-from inferometer.emulator.exporters.query import Query
-from inferometer.emulator.exporters.targets import TARGETS, export
+from inferometer.emulator.exporters.targets import TARGETS
 from inferometer.emulator.units import parse_bytes
 from inferometer.launch.commands.law_key import add_key_flag, law_key
-from inferometer.launch.commands.outputs import json_target, keep_apart, replaced_path, write_text
+from inferometer.launch.commands.outputs import json_target
+from inferometer.launch.runs.outputs import keep_apart, replaced_path, write_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,26 +39,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    path = replaced_path(args.output)
-    calibration = load_calibration(args.calibration)
-    query = Query(
-        calibration,
+    made = prepare_export(
+        args.calibration,
+        args.to,
+        replaced_path(args.output),
         key=law_key(args.key),
         ranks=args.ranks,
         first=args.minbytes,
         last=args.maxbytes,
         factor=args.stepfactor,
     )
-    exported = export(args.to, query, path.suffix)
-    files = files_of(exported, path)
+    files = [str(file) for file in made.contents]
     keep_apart([args.calibration], [*files, args.json])
-    write_export(files)
-    out = sys.stderr if args.json == "-" else sys.stdout
-    print("\n".join([*lines_of(exported.statement), f"written: {', '.join(map(str, files))}"]), file=out)
+    made.write()
+    lines = [*lines_of(made.statement), f"written: {', '.join(files)}"]
+    print("\n".join(lines), file=sys.stderr if args.json == "-" else sys.stdout)
     if args.json:
-        document = {"files": [str(file) for file in files], **exported.statement}
-        text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-        write_text(args.json, text)
+        write_json(args.json, {"files": files, **made.statement})
     return 0
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from inferometer.emulator.report.frontier import draw_frontiers
 from inferometer.launch.commands.economics_flags import number, positive
-from inferometer.launch.commands.outputs import figure_path, replaced_path, show, writing
+from inferometer.launch.commands.outputs import figure_path, show
+from inferometer.launch.runs.outputs import replaced_path, writing
 
 if TYPE_CHECKING:
     import pandas as pd

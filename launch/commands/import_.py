@@ -11,14 +11,14 @@ what every flag means. `inferometer fit` turns the samples into a calibration.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 from inferometer.emulator.importers.imports import FORMATS, Imported, import_files
 from inferometer.emulator.importers.settings import parse_settings
-from inferometer.launch.commands.outputs import json_target, keep_apart, new_path, write_text, writing
+from inferometer.launch.commands.outputs import json_target
+from inferometer.launch.runs.outputs import keep_apart, new_path, write_json, writing
 
 TELLING = ("dtype", "implementation", "launch_mode", "device", "backend_version")
 """Shown of each run where the runs differ in it."""
@@ -41,26 +41,12 @@ def run(args: argparse.Namespace) -> int:
     imported = import_files(args.format, args.files, settings)
     if output:
         with writing(output):
-            _write(output, imported)
+            imported.write(output)
     out = sys.stderr if args.json == "-" else sys.stdout
     print("\n".join(_lines(imported, output)), file=out)
     if args.json:
-        text = json.dumps({"files": imported.files}, indent=1, ensure_ascii=False) + "\n"
-        write_text(args.json, text)
+        write_json(args.json, {"files": imported.files})
     return 0
-
-
-def _write(path: Path, imported: Imported) -> None:
-    from inferometer.emulator.samples.samples import SamplesFile
-
-    samples = SamplesFile.create(path, imported.header)
-    try:
-        for record in imported.cells:
-            samples.append(record)
-        samples.close()
-    except OSError:
-        path.unlink()  # part of the samples would pass for all of them
-        raise
 
 
 def _lines(imported: Imported, output: Path | None) -> list[str]:

@@ -12,14 +12,12 @@ torchrun or mpiexec one run is one launch, and `measure --append` adds another t
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-from pathlib import Path
-from typing import Any
 
-from inferometer.launch.commands.outputs import json_target, keep_apart, output_path, write_json
-from inferometer.launch.commands.sweep_flags import add_sweep_flags, method_from
-from inferometer.launch.ranks.identity import identity_from
+from inferometer.launch.commands.outputs import json_target
+from inferometer.launch.commands.sweep_flags import add_sweep_flags, settings_from
+from inferometer.launch.runs.measure import measure
+from inferometer.launch.runs.outputs import keep_apart, output_path, write_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,40 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from inferometer.launch.runs.sampling import sample
-
-    identity = identity_from(os.environ)
-    path = output_path(args.output)
+    settings, path = settings_from(args), output_path(args.output)
     keep_apart([args.sweep], [path, args.json])
-    method, words = method_from(args, identity)
-    mode = "append" if args.append else "resume" if args.resume else "new"
     out = sys.stderr if args.json == "-" else sys.stdout
-    right = sample(method, path, mode, identity, out, words)
-    if right is None:
+    done = measure(settings, path, mode="append" if args.append else "resume" if args.resume else "new", out=out)
+    if done is None:
         return 0
     print(f"samples: {path}", file=sys.stderr)
     if args.json:
-        write_json(args.json, summary(path))
-    return 0 if right else 1
-
-
-def summary(path: Path) -> dict[str, Any]:
-    """The cells of a samples file with their statistics, as one JSON-able document in nccl-tests' words."""
-    from inferometer.emulator.measure.collectives import collectives
-    from inferometer.emulator.report.table import bandwidths
-    from inferometer.emulator.samples.samples import cell_table, read_header
-
-    records = collectives()
-    cells = []
-    for row in cell_table(path).drop(columns="iterations_us").to_dict("records"):
-        algbw, busbw = bandwidths(row["bytes"], row["us"], records[row["collective"]].bus_factor(row["ranks"]))
-        cells.append({**row, "alg_bw": algbw, "bus_bw": busbw})
-    with_data = [cell["bus_bw"] for cell in cells if cell["bytes"]]
-    return {
-        "schema": "inferometer/measurement-summary/1",
-        "samples": str(path),
-        "method": read_header(path)["method"],
-        "out_of_bounds": sum(cell["wrong"] or 0 for cell in cells),
-        "average_bus_bandwidth": sum(with_data) / len(with_data) if with_data else None,
-        "cells": cells,
-    }
+        write_json(args.json, done.summary())
+    return 0 if done.right else 1

@@ -10,7 +10,7 @@ import pytest
 
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.samples.samples import cell_table
-from inferometer.launch.runs.sampling import require_mpi
+from inferometer.launch.runs.measure import require_mpi
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from inferometer.emulator.errors import InputError
-from inferometer.launch.runs.sampling import require_mpi
+from inferometer.launch.runs.measure import require_mpi
 
 RANKS = """
 import json, sys, torch

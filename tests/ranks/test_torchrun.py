@@ -77,6 +77,6 @@ def test_calibrate_prints_one_json_document_and_nothing_else(calibration, tmp_pa
 
     # the same samples and seed give the same bytes
     from inferometer.emulator.calibrate.evaluate.file import to_json
-    from inferometer.emulator.calibrate.fit.from_samples import calibrate_samples
+    from inferometer.emulator.calibrate.fit.from_samples import fit
 
-    assert to_json(calibrate_samples([tmp_path / "cal.samples.jsonl"])) == (tmp_path / "cal.json").read_text()
+    assert to_json(fit([tmp_path / "cal.samples.jsonl"])) == (tmp_path / "cal.json").read_text()

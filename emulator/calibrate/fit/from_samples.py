@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 
 
-def calibrate_samples(paths: Sequence[str | Path], seed: int = 0, law: str = AUTO) -> Calibration:
+def fit(paths: Sequence[str | Path], seed: int = 0, law: str = AUTO) -> Calibration:
     """Fit everything in one or several samples files of one machine.
 
     law: "auto", or the form that every key gets. The result depends on the files' contents, seed and law alone. Imported

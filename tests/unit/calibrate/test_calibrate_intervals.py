@@ -10,7 +10,7 @@ from scipy.stats import t as student
 from inferometer.emulator.calibrate.evaluate.file import load_calibration
 from inferometer.emulator.calibrate.evaluate.uncertainty import _parameters
 from inferometer.emulator.calibrate.fit.build import fit_key
-from inferometer.emulator.calibrate.fit.from_samples import calibrate_samples
+from inferometer.emulator.calibrate.fit.from_samples import fit
 from inferometer.emulator.calibrate.fit.intervals import fits_without_each_launch, over_launches, spreads
 from inferometer.emulator.calibrate.fit.points import points_of
 from inferometer.emulator.calibrate.fit.robust import fit_law
@@ -102,4 +102,4 @@ def test_samples_that_bear_no_law_at_all_are_refused_with_the_reason(tmp_path):
         samples.append(cell)
     samples.close()
     with pytest.raises(InputError, match=r"no law could be fitted .*cannot bear the law 'three_protocols'"):
-        calibrate_samples([tmp_path / "x.samples.jsonl"], law="three_protocols")
+        fit([tmp_path / "x.samples.jsonl"], law="three_protocols")

@@ -12,7 +12,7 @@ import pytest
 
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.exporters.query import Query
-from inferometer.emulator.exporters.targets import TARGETS, export
+from inferometer.emulator.exporters.targets import TARGETS, export_query
 
 BYTES = 512
 #: all_reduce of 512 bytes on 8 ranks: 6.8 + 1.2·7 + 2·7/8·512/225 ns
@@ -20,7 +20,7 @@ SMALL_US = 6.8 + 1.2 * 7 + 1.75 * BYTES / 225e3
 
 
 def text(target, query, suffix=""):
-    return export(target, query, suffix).content.decode()
+    return export_query(target, query, suffix).content.decode()
 
 
 def test_paper_has_the_constants_and_half_of_the_slopes_for_the_notebooks_two_passes(cluster):
@@ -50,7 +50,7 @@ def test_paper_leaves_null_what_is_not_determined_and_gives_what_is(merged):
 
 
 def test_aiconfigurator_counts_elements_and_milliseconds(node):
-    content = export("aiconfigurator", Query(node), ".parquet").content
+    content = export_query("aiconfigurator", Query(node), ".parquet").content
     table = pyarrow.parquet.read_table(io.BytesIO(content))
     assert table.column_names == (
         "framework version device op_name kernel_source nccl_dtype num_gpus message_size latency".split()
@@ -64,9 +64,11 @@ def test_aiconfigurator_counts_elements_and_milliseconds(node):
 
 
 def test_aiconfigurators_text_has_the_same_rows_and_a_meta_file_beside_it(node):
-    exported = export("aiconfigurator", Query(node), ".txt")
+    exported = export_query("aiconfigurator", Query(node), ".txt")
     rows = list(csv.DictReader(io.StringIO(exported.content.decode())))
-    parquet = pyarrow.parquet.read_table(io.BytesIO(export("aiconfigurator", Query(node), ".parquet").content)).to_pylist()
+    parquet = pyarrow.parquet.read_table(
+        io.BytesIO(export_query("aiconfigurator", Query(node), ".parquet").content)
+    ).to_pylist()
     assert [{name: str(value) for name, value in row.items()} for row in parquet] == rows
     meta = exported.siblings["collection_meta.yaml"].decode().splitlines()
     assert meta[0] == "schema_version: 1" and '  version: "2.29.2"' in meta and "  nccl_perf:" in meta
@@ -76,7 +78,7 @@ def test_without_pyarrow_text_is_written_and_parquet_refused(node, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     assert text("aiconfigurator", Query(node)).startswith("framework,version,")
     with pytest.raises(InputError, match=r"-o FILE\.parquet needs pyarrow"):
-        export("aiconfigurator", Query(node), ".parquet")
+        export_query("aiconfigurator", Query(node), ".parquet")
 
 
 def test_vidur_has_its_columns_bytes_and_milliseconds(node):
@@ -151,7 +153,7 @@ def test_the_tuner_file_changes_from_ll_to_simple_where_the_laws_meet(swept):
 @pytest.mark.parametrize("target", TARGETS)
 def test_the_same_calibration_gives_the_same_bytes_and_no_nan(target, node, swept):
     query = Query(swept if target == "nccl-tuner" else node)
-    once, again = export(target, query, ".txt"), export(target, query, ".txt")
+    once, again = export_query(target, query, ".txt"), export_query(target, query, ".txt")
     assert once == again
     words = once.content.lower().replace(b"inferometer", b"")
     assert b"nan" not in words and b"inf" not in words

@@ -9,11 +9,11 @@ from known_calibrations import SIZES, TRUTH, cells_of, made_from
 from inferometer.emulator.calibrate.laws.linear import affine
 from inferometer.emulator.exporters.loss import lines_of
 from inferometer.emulator.exporters.query import Query
-from inferometer.emulator.exporters.targets import TARGETS, export
+from inferometer.emulator.exporters.targets import TARGETS, export_query
 
 
 def statement(target, query):
-    return export(target, query, ".txt").statement
+    return export_query(target, query, ".txt").statement
 
 
 def entry(found, ranks, nodes=1, collective="all_reduce"):
@@ -105,7 +105,7 @@ def test_a_slope_that_is_null_counts_only_where_it_is_multiplied_by_nothing(clus
 def test_ranks_the_law_says_nothing_of_are_left_out_and_named():
     frames = [cells_of("all_reduce", [(r, 1)], TRUTH | {"B_intra": b}) for r, b in ((2, 19.0), (4, 6.0), (8, 1.5))]
     calibration = made_from(frames, law="affine_bandwidth_per_ranks")
-    exported = export("vidur", Query(calibration, ranks=[(4, None), (6, None)]))
+    exported = export_query("vidur", Query(calibration, ranks=[(4, None), (6, None)]))
     assert {row.split(",")[7] for row in exported.content.decode().splitlines()[1:]} == {"4"}
     assert any("6 ranks/1 node" in text and "not determined" in text for text in exported.statement["dropped"])
 
@@ -117,7 +117,7 @@ def test_no_row_without_a_time(node, monkeypatch):
         return np.where(np.asarray(n) > 2**20, 10.0, np.nan)
 
     monkeypatch.setattr(table, "law_us", above_a_megabyte)
-    exported = export("vidur", Query(node))
+    exported = export_query("vidur", Query(node))
     rows = [row.split(",") for row in exported.content.decode().splitlines()[1:]]
     assert {row[4] for row in rows} == {"0.01"} and min(int(row[8]) for row in rows) > 2**20
     assert any("times are not determined" in text for text in exported.statement["dropped"])

@@ -7,9 +7,9 @@ import io
 import pyarrow.parquet
 import pytest
 
-from inferometer.emulator.calibrate.fit.from_samples import calibrate_samples
+from inferometer.emulator.calibrate.fit.from_samples import fit
 from inferometer.emulator.exporters.query import Query
-from inferometer.emulator.exporters.targets import export
+from inferometer.emulator.exporters.targets import export_query
 from inferometer.emulator.importers.imports import import_files
 from inferometer.emulator.samples.samples import SamplesFile
 from tests.places import SHARED_DATA
@@ -25,8 +25,8 @@ def test_an_exported_table_looks_as_aiconfigurators_own(tmp_path):
         if (cell["collective"], cell["dtype"]) == ("all_reduce", "float16"):
             samples.append(cell)
     samples.close()
-    calibration = calibrate_samples([tmp_path / "h100.samples.jsonl"], seed=0, law="affine")
-    mine = pyarrow.parquet.read_table(io.BytesIO(export("aiconfigurator", Query(calibration, factor=2)).content))
+    calibration = fit([tmp_path / "h100.samples.jsonl"], seed=0, law="affine")
+    mine = pyarrow.parquet.read_table(io.BytesIO(export_query("aiconfigurator", Query(calibration, factor=2)).content))
     theirs = pyarrow.parquet.read_table(TABLE)
     assert mine.column_names == theirs.column_names
     assert [str(t).removeprefix("large_") for t in mine.schema.types] == [

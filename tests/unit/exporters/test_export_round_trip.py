@@ -12,7 +12,7 @@ from known_calibrations import ONE_NODE, cells_of, made_from
 
 from inferometer.emulator.calibrate.evaluate.calibration import Calibration
 from inferometer.emulator.exporters.query import Query
-from inferometer.emulator.exporters.targets import export
+from inferometer.emulator.exporters.targets import export_query
 from inferometer.emulator.importers.imports import import_files
 
 parameter = st.floats(0.5, 500)
@@ -28,7 +28,7 @@ def calibrations(draw) -> Calibration:
 def imported(target: str, query: Query, suffix: str) -> list[dict]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"table{suffix}"
-        path.write_bytes(export(target, query, suffix).content)
+        path.write_bytes(export_query(target, query, suffix).content)
         return import_files(target, [path]).cells
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from inferometer.emulator.errors import RunFailed
-from inferometer.emulator.measure import scheduler
+from inferometer.emulator.measure import doctor, scheduler
 from inferometer.launch import cli
 from inferometer.launch.cli import main
-from inferometer.launch.commands import sweep_flags
-from inferometer.launch.runs import sampling
+from inferometer.launch.runs import measure, measure_settings, rank_settings
+from inferometer.launch.runs.samples_file import open_samples
 
 
 @pytest.fixture(autouse=True)
@@ -99,7 +99,7 @@ def test_bad_input_is_one_line_with_what_is_wrong(capsys, what):
 
 def test_more_bytes_than_memory_shows_the_arithmetic(capsys, monkeypatch):
     """Enough for one rank, not for four: 256 MiB twice in and twice out make more than 1 GiB a rank."""
-    monkeypatch.setattr(sweep_flags, "available_memory", lambda: 4 << 30)
+    monkeypatch.setattr(measure_settings, "available_memory", lambda: 4 << 30)
     line = one_line(capsys, 2, "measure", "-n", "4", "-e", "256M", "--backend", "gloo")
     assert line.startswith("-e 268435456: ")
     assert "× 4 ranks = " in line and line.endswith("but 4.0 GiB are free")
@@ -138,7 +138,7 @@ def test_mpi_without_mpiexec(capsys, monkeypatch):
 
 
 def test_a_file_of_another_method_is_not_resumed(capsys, tmp_path, method):
-    sampling.open_samples(tmp_path / "m.jsonl", method(), "new")
+    open_samples(tmp_path / "m.jsonl", method(), "new")
     line = one_line(capsys, 2, "measure", "--resume", "-o", "m.jsonl", "-n", "4", "--backend", "gloo")
     assert line.startswith("m.jsonl: cannot resume: method.")
     assert " in the file and " in line
@@ -195,14 +195,14 @@ def test_failures_and_interrupts_are_one_line_too(capsys, monkeypatch, error, st
     def fail(*args):
         raise error
 
-    monkeypatch.setattr(sampling, "sample", fail)
+    monkeypatch.setattr(measure, "take_samples", fail)
     assert one_line(capsys, status, "measure") == line
 
 
 @pytest.mark.parametrize(("right", "status"), [(True, 0), (False, 1)])
 def test_measure_passes_on_what_was_asked(capsys, monkeypatch, right, status):
     residuals = []
-    monkeypatch.setattr(sampling, "sample", lambda *args: residuals.append(args) or right)
+    monkeypatch.setattr(measure, "take_samples", lambda *args: residuals.append(args) or right)
     flags = "-n 3 -b 1K -e 4K -f 2 -d half,bf16 -w 5 --iters 30 -c 0 --budget none --seed 9 --launches 2 -T 7 --backend gloo"
     assert main(["measure", *flags.split(), "--collectives", "all_reduce,broadcast", "--timings", "pipelined"]) == status
     method, path, mode, identity, *_ = residuals[0]
@@ -216,15 +216,15 @@ def test_measure_passes_on_what_was_asked(capsys, monkeypatch, right, status):
 
 def test_the_defaults_are_those_that_the_help_promises(capsys, monkeypatch):
     residuals = []
-    monkeypatch.setattr(sampling, "sample", lambda *args: residuals.append(args[0]) or True)
-    monkeypatch.setattr(sweep_flags, "usable_cores", lambda: 11)
-    monkeypatch.setattr(sweep_flags, "available_memory", lambda: None)
+    monkeypatch.setattr(measure, "take_samples", lambda *args: residuals.append(args[0]) or True)
+    monkeypatch.setattr(doctor, "usable_cores", lambda: 11)
+    monkeypatch.setattr(measure_settings, "available_memory", lambda: None)
     assert main(["measure", "--backend", "gloo"]) == 0
     (method,) = residuals
     assert (method.world_size, method.dtypes, method.launches, method.budget_s) == (8, ["float32"], 3, 300.0)
     assert method.sizes_bytes == [64 * 4**k for k in range(10)]
-    monkeypatch.setattr(sweep_flags, "usable_cores", lambda: 1)
-    assert sweep_flags.default_ranks() == 4
+    monkeypatch.setattr(doctor, "usable_cores", lambda: 1)
+    assert doctor.default_ranks() == 4
 
 
 @pytest.mark.parametrize(
@@ -239,10 +239,10 @@ def test_the_defaults_are_those_that_the_help_promises(capsys, monkeypatch):
 )
 def test_auto_means_nccl_where_every_local_rank_gets_a_gpu(monkeypatch, gpus, torch, local, backend):
     here = {"software": {"torch": torch}, "hardware": {"gpus": ["H200"] * gpus}}
-    monkeypatch.setattr(sweep_flags, "environment", lambda variables: here)
+    monkeypatch.setattr(rank_settings, "environment", lambda variables: here)
     if local:
         monkeypatch.setenv("LOCAL_WORLD_SIZE", local)
-    assert sweep_flags.auto_backend(4) == backend
+    assert rank_settings.auto_backend(4) == backend
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["measure", "--help"], ["--version"]])
@@ -258,7 +258,7 @@ def test_the_doctor_speaks_json_and_ends_with_1_where_nothing_can_be_measured(ca
     from inferometer.emulator.measure.doctor import Finding
 
     findings = [Finding("ok", "a", "fine"), Finding("stop", "b", "broken")]
-    monkeypatch.setattr("inferometer.launch.commands.doctor.examine", lambda question: findings)
+    monkeypatch.setattr(doctor, "examine", lambda question: findings)
     assert main(["doctor", "-n", "2", "--json", "-"]) == 1
     said = capsys.readouterr()
     assert json.loads(said.out)["findings"][1] == {"level": "stop", "subject": "b", "text": "broken"}
@@ -281,8 +281,8 @@ def test_an_unknown_command_hints_at_the_nearest(capsys):
 
 
 def test_more_ranks_than_memory_holds_are_refused_before_any_starts(capsys, monkeypatch):
-    monkeypatch.setattr(sweep_flags, "available_memory", lambda: 4 << 30)
-    monkeypatch.setattr(sweep_flags, "usable_cores", lambda: 1)
+    monkeypatch.setattr(measure_settings, "available_memory", lambda: 4 << 30)
+    monkeypatch.setattr(measure_settings, "usable_cores", lambda: 1)
     line = one_line(capsys, 2, "measure", "-n", "100000")
     assert line.endswith(" MiB of probed models × 1 at once = 34766.0 GiB, but 4.0 GiB are free")
     assert line.startswith("-n 100000: 356 MiB for each process × 100000 ranks + ")

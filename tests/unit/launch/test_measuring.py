@@ -9,8 +9,9 @@ import pytest
 from inferometer.emulator.errors import RunFailed
 from inferometer.emulator.samples.samples import SamplesFile, read_records
 from inferometer.launch.ranks.local import Outcome
-from inferometer.launch.runs import measuring
-from inferometer.launch.runs.measuring import Slot, lacks_cells, logs_of, run_launches, slots_in
+from inferometer.launch.runs import measure
+from inferometer.launch.runs.measure import run_launches
+from inferometer.launch.runs.samples_file import HeldLaunch, held_in, lacks_cells, logs_of
 
 CELLS = ["a", "b", "c", "d"]
 
@@ -58,7 +59,7 @@ def path(tmp_path):
 
 
 def go(path, method, ranks, first=0, of=3, shown=None):
-    return run_launches(path, method, slots_in(path), ranks, shown or Shown(), first, of)
+    return run_launches(path, method, held_in(path), ranks, shown or Shown(), first, of)
 
 
 def test_a_fresh_run_is_every_launch_with_the_cells_of_the_first(path, method):
@@ -66,7 +67,7 @@ def test_a_fresh_run_is_every_launch_with_the_cells_of_the_first(path, method):
     assert go(path, method(), ranks) is True
     assert ranks.asked() == [(0, None, []), (1, ["a", "b"], []), (2, ["a", "b"], [])]
     assert [job.logs for job in ranks.jobs] == [path.parent / "x.logs" / f"launch-{job.launch}" for job in ranks.jobs]
-    assert {number: slot.done for number, slot in slots_in(path).items()} == {n: ["a", "b"] for n in range(3)}
+    assert {number: slot.done for number, slot in held_in(path).items()} == {n: ["a", "b"] for n in range(3)}
 
 
 def test_a_failed_launch_ends_the_run_and_is_noted_in_the_file(path, method):
@@ -99,7 +100,7 @@ def test_a_resumed_run_asks_for_what_is_missing_only(path, method, how):
     again = Ranks()
     assert go(path, method(), again) is True
     assert again.asked() == [(1, CELLS, ["a"]), (2, CELLS, [])]
-    assert {number: sorted(slot.done) for number, slot in slots_in(path).items()} == dict.fromkeys(range(3), CELLS)
+    assert {number: sorted(slot.done) for number, slot in held_in(path).items()} == dict.fromkeys(range(3), CELLS)
 
 
 def test_a_first_launch_that_was_cut_short_is_completed_first(path, method):
@@ -143,7 +144,7 @@ def test_appended_launches_get_the_cells_of_the_first(path, method):
 def test_each_launch_gets_an_equal_share_of_what_is_left_of_the_budget(path, method, monkeypatch):
     """90 s for three launches, which take 10, 45 and 1 s."""
     now, takes = [1000.0], iter([10.0, 45.0, 1.0])
-    monkeypatch.setattr(measuring, "time", types.SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(measure, "time", types.SimpleNamespace(monotonic=lambda: now[0]))
     ranks, shown = Ranks(), Shown()
 
     def slow(job):
@@ -174,18 +175,18 @@ def test_what_slots_hold(tmp_path, write_samples):
     )  # fmt: skip
     with path.open("a") as file:
         file.write('{"record": "cell", "laun')
-    assert slots_in(path) == {0: Slot(["a", "b"], "complete"), 1: Slot(["a"], None)}
+    assert held_in(path) == {0: HeldLaunch(["a", "b"], "complete"), 1: HeldLaunch(["a"], None)}
 
 
 @pytest.mark.parametrize(
     ("slot", "first", "lacks"),
     [
-        (Slot(), None, True),
-        (Slot(["a"], "failed"), None, True),
-        (Slot(["a"], "complete"), None, False),
-        (Slot(["a"], "budget"), Slot(["a", "b"], "complete"), False),
-        (Slot(["a"], "interrupted"), Slot(["a", "b"], "complete"), True),
-        (Slot(["b", "a"], "interrupted"), Slot(["a", "b"], "complete"), False),
+        (HeldLaunch(), None, True),
+        (HeldLaunch(["a"], "failed"), None, True),
+        (HeldLaunch(["a"], "complete"), None, False),
+        (HeldLaunch(["a"], "budget"), HeldLaunch(["a", "b"], "complete"), False),
+        (HeldLaunch(["a"], "interrupted"), HeldLaunch(["a", "b"], "complete"), True),
+        (HeldLaunch(["b", "a"], "interrupted"), HeldLaunch(["a", "b"], "complete"), False),
     ],
 )
 def test_whether_a_slot_lacks_cells(slot, first, lacks):

@@ -6,7 +6,7 @@ import pytest
 
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.samples.samples import SamplesFile, read_header, read_records
-from inferometer.launch.runs.measuring import Slot, keep_aside, open_samples
+from inferometer.launch.runs.samples_file import HeldLaunch, keep_aside, open_samples
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_a_file_of_the_same_measurement_is_continued(path, method, mode):
     with path.open("a") as file:
         file.write('{"record": "cell", "la')
     held, kept = open_samples(path, method(launches=9, budget_s=None, timeout_s=5), mode)
-    assert held == {0: Slot(["a"], None)}
+    assert held == {0: HeldLaunch(["a"], None)}
     assert kept is None
     assert [record["record"] for record in read_records(path)] == ["header", "launch", "cell"]
 

@@ -9,7 +9,7 @@ import pytest
 
 from inferometer.emulator.errors import InputError
 from inferometer.launch.cli import main
-from inferometer.launch.commands.outputs import keep_apart, output_path, write_text
+from inferometer.launch.runs.outputs import keep_apart, output_path, write_text
 
 TABLE = "collective,ranks,nodes,bytes,us\n" + "".join(f"all_reduce,4,1,{2**k},{k + 1}\n" for k in range(8, 12))
 PREDICT = ["predict", "llama-3-8b", "--accelerator", "h100-sxm", "--tp", "4"]

@@ -9,7 +9,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from inferometer.parallel.axes import Axis  # noqa: E402
-from inferometer.parallel.tape import Line, OffTape, Tape  # noqa: E402
+from inferometer.parallel.line import Line  # noqa: E402
+from inferometer.parallel.tape import OffTape, Tape  # noqa: E402
 
 X, W = torch.ones(3, 4), torch.ones(4, 5)
 

@@ -10,7 +10,7 @@ from inferometer.emulator.engine.stamps import Stamps
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.validate.accounting import account
 from inferometer.emulator.validate.records import traces
-from inferometer.parallel.tape import Line
+from inferometer.parallel.line import Line
 
 US = 1000
 LINES = [["ffn.down", "matmul", [4, 8, 16], "", 1, False], ["ffn.reduce", "all_reduce", [256], "tp", 2, False]]

@@ -1,0 +1,200 @@
+"""A whole emulation: launch after launch on local ranks, or one launch as a rank that torchrun or mpiexec started."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from inferometer.emulator.economics.pricing.accelerators import load_accelerator
+from inferometer.emulator.economics.pricing.calibrated_in_step import CalibrationInStep
+from inferometer.emulator.economics.pricing.calibrated_network import CalibrationNetwork
+from inferometer.emulator.economics.pricing.calibrated_processor import CalibrationProcessor
+from inferometer.emulator.economics.pricing.network import Network
+from inferometer.emulator.economics.pricing.processor import Datasheet, Processor
+from inferometer.emulator.economics.serving.request import loaded, network_of
+from inferometer.emulator.economics.serving.uncertainty import beyond
+from inferometer.emulator.errors import InputError, RunFailed
+from inferometer.emulator.measure.header import header_for
+from inferometer.emulator.report.emulation import split
+from inferometer.emulator.samples.samples import SamplesFile, read_header, read_records
+from inferometer.emulator.validate.accounting import Account, account
+from inferometer.emulator.validate.campaign import Matrix
+from inferometer.emulator.validate.predicted import Priced, predicted
+from inferometer.emulator.validate.records import traces
+from inferometer.emulator.validate.settings import PHASES, SCHEMA, Emulation, Phase
+from inferometer.launch.ranks.environment import rank_environment
+from inferometer.launch.ranks.events import Event, Listener
+from inferometer.launch.ranks.identity import Identity, identity_from
+from inferometer.launch.ranks.job import Job
+from inferometer.launch.ranks.local import run_ranks
+from inferometer.launch.ranks.worker import take_part
+from inferometer.launch.runs.emulate_settings import EmulateSettings
+from inferometer.launch.runs.measure import check_launcher, declining, faults_to, follow, require_mpi
+from inferometer.launch.runs.outputs import keep_apart, output_path
+from inferometer.launch.runs.samples_file import keep_aside, logs_of
+
+
+@dataclass(frozen=True)
+class Emulated:
+    """What an emulation measured, by phase, and what was predicted for it (nothing without calibration or accelerator)."""
+
+    samples: Path
+    settings: Emulation
+    accounts: dict[Phase, Account]
+    predicted: dict[Phase, Priced]
+
+    def document(self) -> dict[str, Any]:
+        """What `emulate --json` writes: schema inferometer/emulation-summary/1. Unknown is None."""
+        phases = []
+        for phase, found in self.accounts.items():
+            beside = self.predicted.get(phase)
+            phases.append(found.as_dict() | {"split_us": split(found), "predicted": beside and asdict(beside)})
+        return {
+            "schema": "inferometer/emulation-summary/1",
+            "samples": str(self.samples),
+            "method": read_header(self.samples, SCHEMA)["method"]["cells"][0],
+            "not_kept": list(self.settings.small().not_kept),
+            "phases": phases,
+        }
+
+
+def emulate(
+    settings: EmulateSettings,
+    output: str | Path = "model.emulation.jsonl",
+    *,
+    calibration: str | Path | None = None,
+    accelerator: str | Path | None = None,
+    key: Mapping[str, Any] | None = None,
+) -> Emulated | None:
+    """Run a scaled-down model on real ranks, sharded as the layout says; every clock reading goes to a file of samples.
+
+    A plain script starts tp·ep·pp·dp local ranks, several launches of them; under torchrun or mpiexec every process calls
+    this, takes part in one launch as its rank, and gets None on ranks other than 0. Predicted beside it: network costs by
+    the calibration, computing by the accelerator's datasheet (without one by the calibration). key: which of the
+    calibration's laws, where several match. Notes and progress go to stderr.
+
+    Raises InputError, before any rank starts, for what cannot run or be read; RunFailed where a rank fails, and
+    KeyboardInterrupt, both with what the file holds.
+    """
+    identity = identity_from(os.environ)
+    method, words = settings.emulation(identity)
+    path = output_path(str(output))
+    keep_apart([settings.model, calibration, accelerator], [path])
+    prices = price_phases(method, calibration, accelerator, key or {})
+    if identity is None or identity.rank == 0:
+        for text in [*method.small().not_kept, words]:
+            print(f"note: {text}", file=sys.stderr, flush=True)
+    if identity is None:
+        emulate_here(Matrix(cells=[method]), path)
+    elif not emulate_as_rank(Matrix(cells=[method]), path, identity):
+        return None
+    records = list(read_records(path, schema=SCHEMA))
+    steps = {phase: traces(records, phase) for phase in PHASES}
+    return Emulated(path, method, {phase: account(phase, found) for phase, found in steps.items() if found}, prices)
+
+
+def price_phases(
+    method: Emulation, calibration: str | Path | None, accelerator: str | Path | None, key: Mapping[str, Any]
+) -> dict[Phase, Priced]:
+    """Predicted times by phase; none without a calibration and an accelerator. Raises InputError as these do."""
+    if calibration is None and accelerator is None:
+        return {}
+    laws = loaded(calibration)
+    network: Network
+    processor: Processor | None = None
+    if accelerator is not None:
+        device = load_accelerator(accelerator)
+        network, processor = network_of(calibration, device, method.precision, key), Datasheet(device)
+    elif laws is None:
+        raise InputError(f"--calibration {calibration}: needs --accelerator")
+    else:
+        network = CalibrationNetwork(laws, bits=method.bits, key=key)
+        try:
+            processor = CalibrationProcessor(laws, key)
+            processor.check(method.precision)
+        except InputError as why:  # the collectives can be predicted all the same
+            processor = None
+            print(f"note: {why}", file=sys.stderr)
+    in_step = None if laws is None else CalibrationInStep(laws, key)
+    here = min(method.world_size, int(os.environ.get("LOCAL_WORLD_SIZE", method.world_size)))
+    found = {
+        phase: predicted(
+            method.program(phase, here),
+            network,
+            processor,
+            in_step,
+            concurrent_ranks=here,
+            repeated=phase == "decode",
+            uneven=method.program(phase, here, "alike"),
+        )
+        for phase in PHASES
+    }
+    notes: dict[str, None] = {}
+    for source in (processor, in_step):
+        if isinstance(source, CalibrationProcessor | CalibrationInStep):
+            notes |= source.notes
+    if isinstance(network, CalibrationNetwork):
+        for phase in PHASES:
+            notes |= beyond(method.program(phase, here), network)
+    for text in notes:
+        print(f"note: {text}", file=sys.stderr)
+    return found
+
+
+def emulate_here(matrix: Matrix, path: Path) -> None:
+    """Start local ranks, launch after launch. Raises InputError, RunFailed, KeyboardInterrupt with what was kept."""
+    if matrix.backend == "mpi":
+        require_mpi()
+    open_emulation(path, matrix)
+    for number in range(matrix.launches):
+        print(f"launch {number + 1} of {matrix.launches}", file=sys.stderr, flush=True)
+        launch_here(matrix, path, number, [path], _silent)
+
+
+def launch_here(matrix: Matrix, path: Path, number: int, paths: list[Path], listener: Listener) -> None:
+    """One launch on local ranks, appended to the file at path.
+
+    paths: all files of the command. Raises RunFailed, KeyboardInterrupt, saying what they hold.
+    """
+    job = Job(method=matrix, samples=path.resolve(), launch=number, logs=logs_of(path.resolve()) / f"launch-{number}")
+    outcome = run_ranks(job, listener)
+    if outcome.reason == "failed":
+        raise RunFailed(f"{outcome.text}; {kept_in(*paths)}")
+    if outcome.reason == "interrupted":
+        raise KeyboardInterrupt(kept_in(*paths))
+
+
+def emulate_as_rank(matrix: Matrix, path: Path, identity: Identity) -> bool:
+    """Be one rank of one launch. True on rank 0, which has written the samples."""
+    check_launcher(matrix.backend, identity)
+    job = Job(method=matrix, samples=path.resolve(), launch=0, logs=logs_of(path.resolve()) / "ranks")
+    if identity.rank != 0:
+        follow(job, identity)
+        return False
+    with declining(identity):
+        open_emulation(path, matrix)
+    take_part(job, identity, lambda: faults_to(sys.stderr))
+    return True
+
+
+def open_emulation(path: Path, matrix: Matrix) -> None:
+    """Start the file of samples; an older one is kept under another name. Raises InputError."""
+    kept = keep_aside(path)
+    if kept:
+        print(f"the older {path} is kept as {kept}", file=sys.stderr, flush=True)
+    SamplesFile.create(path, header_for(matrix, rank_environment(os.environ, matrix.threads)), SCHEMA).close()
+
+
+def kept_in(*paths: Path) -> str:
+    """In words, what files of samples hold."""
+    steps = [
+        sum(record["record"] == "step" for record in read_records(path, allow_cut=True, schema=SCHEMA)) for path in paths
+    ]
+    return " and ".join(f"{count} steps of ranks kept in {path}" for count, path in zip(steps, paths))
+
+
+def _silent(event: Event) -> None: ...

@@ -1,0 +1,86 @@
+"""What is emulated and how, as it is asked for; settled for this machine it is the `Emulation` all ranks agree on."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from inferometer.emulator.checked import first_error
+from inferometer.emulator.errors import InputError
+from inferometer.emulator.samples.environment import available_memory
+from inferometer.emulator.validate.settings import Emulation
+from inferometer.launch.ranks.identity import Identity
+from inferometer.launch.runs.rank_settings import RANK_BYTES, RankSettings, scheduler_class
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmulateSettings(RankSettings):
+    """The flags of `inferometer emulate`, whose names errors mention.
+
+    model: a built-in name, a config.json or its folder; scale (of its shape) and layers make it small. tp, ep, pp, dp,
+    attention, tensor: the layout, whose product is the number of ranks. batch: sequences of the whole deployment; context:
+    tokens of each in the cache. micro_batches: None for pp where that divides. bits: 16 (bfloat16) or 32. steps: most timed
+    steps of a phase and launch, None for 100. seed: of weights and prompts; launch i uses seed + i. backend: gloo or mpi.
+    """
+
+    model: str | Path
+    scale: float = 1.0
+    layers: int | None = None
+    tp: int = 1
+    ep: int = 1
+    pp: int = 1
+    dp: int = 1
+    attention: str = "tensor"
+    tensor: str = "1d"
+    batch: int = 1
+    context: int = 512
+    micro_batches: int | None = None
+    bits: int = 32
+    steps: int | None = None
+    seed: int = 0
+
+    def emulation(self, identity: Identity | None = None) -> tuple[Emulation, str]:
+        """The settings, fully resolved, and a sentence about the scheduler. identity: this process's, under a launcher.
+
+        Raises InputError, before any rank is started, for what could not run.
+        """
+        self.refuse_under(identity, "give each run a file of its own with -o")
+        product = self.tp * self.ep * self.pp * self.dp
+        world = identity.world_size if identity else product if self.ranks is None else self.ranks
+        if world != product:
+            spelt = f"tp·ep·pp·dp = {self.tp}·{self.ep}·{self.pp}·{self.dp} = {product}"
+            raise InputError(f"{spelt} but {world} ranks {'started' if identity else f'asked for with -n {world}'}")
+        chosen, why = scheduler_class(self.scheduler, self.backend)
+        found: dict[str, Any] = {
+            field.name: getattr(self, field.name) for field in fields(self) if field.name in Emulation.model_fields
+        }
+        found |= {"model": str(self.model), "world_size": world, "scheduler": chosen}
+        found["launches"] = self.launches_under(identity)
+        found["micro_batches"] = self._micro_batches() if self.micro_batches is None else self.micro_batches
+        if self.steps is not None:
+            found["stop"] = _stop(self.steps)
+        try:
+            emulation = Emulation.model_validate(found)
+        except ValidationError as error:
+            raise InputError(first_error(error)) from None
+        emulation.check()
+        emulation.check_memory(int(os.environ.get("LOCAL_WORLD_SIZE", world)), available_memory(), RANK_BYTES)
+        return emulation, f"scheduler {chosen}: {why}"
+
+    def _micro_batches(self) -> int:
+        """As many as there are stages, where a replica's batch divides so."""
+        replica = self.batch // max(self.dp, 1)
+        shares = self.ep if self.attention == "data" else 1
+        return self.pp if self.pp > 0 and replica % (self.pp * max(shares, 1)) == 0 else 1
+
+
+def _stop(steps: int) -> Any:
+    """When a phase has enough steps, of which there are at most so many."""
+    if steps < 6:
+        raise InputError(f"--steps {steps}: the interval of a median needs at least 6")
+    stop = Emulation.model_fields["stop"].default
+    return stop.model_copy(update={"max_iterations": steps, "min_iterations": min(stop.min_iterations, steps)})

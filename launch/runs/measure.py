@@ -1,0 +1,267 @@
+"""A whole measurement: launch after launch on local ranks, or one launch as a rank that torchrun or mpiexec started."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TextIO
+
+from inferometer.emulator.errors import InputError, RunFailed
+from inferometer.emulator.measure.collectives import collectives
+from inferometer.emulator.measure.method import Method
+from inferometer.emulator.report.progress import Display
+from inferometer.emulator.report.table import bandwidths
+from inferometer.emulator.samples.samples import cell_table, read_header
+from inferometer.launch.ranks.events import Event, Listener
+from inferometer.launch.ranks.identity import Identity, identity_from
+from inferometer.launch.ranks.job import Job
+from inferometer.launch.ranks.local import Outcome, mpiexec, run_ranks
+from inferometer.launch.ranks.logs import redirect_output
+from inferometer.launch.ranks.worker import take_part
+from inferometer.launch.runs.measure_settings import MeasureSettings
+from inferometer.launch.runs.outputs import keep_apart, output_path
+from inferometer.launch.runs.samples_file import HeldLaunch, held_in, lacks_cells, logs_of, note_failure, open_samples
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Mode = Literal["new", "append", "resume"]
+RunRanks = Callable[[Job], Outcome]
+
+
+class ProgressView(Protocol):
+    """Whoever shows how far the launches are."""
+
+    def launch(self, number: int, of: int, deadline: float | None) -> None: ...
+
+    def say(self, text: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a measurement left: the samples file, and whether every result that was checked was right."""
+
+    samples: Path
+    right: bool
+
+    def table(self) -> pd.DataFrame:
+        """A row for each cell, all launches together, with alg_bw and bus_bw in GB/s as nccl-tests has them."""
+        table = cell_table(self.samples).drop(columns="iterations_us")
+        known = collectives()
+        found = [
+            bandwidths(size, us, known[name].bus_factor(ranks))
+            for size, us, name, ranks in zip(table["bytes"], table["us"], table["collective"], table["ranks"])
+        ]
+        return table.assign(alg_bw=[alg for alg, _ in found], bus_bw=[bus for _, bus in found])
+
+    def summary(self) -> dict[str, Any]:
+        """What `measure --json` writes: schema inferometer/measurement-summary/1, in nccl-tests' words."""
+        cells = self.table().to_dict("records")
+        with_data = [cell["bus_bw"] for cell in cells if cell["bytes"]]
+        return {
+            "schema": "inferometer/measurement-summary/1",
+            "samples": str(self.samples),
+            "method": read_header(self.samples)["method"],
+            "out_of_bounds": sum(cell["wrong"] or 0 for cell in cells),
+            "average_bus_bandwidth": sum(with_data) / len(with_data) if with_data else None,
+            "cells": cells,
+        }
+
+
+def measure(
+    settings: MeasureSettings | None = None,
+    output: str | Path = "measurement.samples.jsonl",
+    *,
+    mode: Mode = "new",
+    out: TextIO | None = None,
+) -> Measured | None:
+    """Time collectives and compute on real ranks; write every clock reading to a samples file.
+
+    A plain script starts local ranks, several launches of them; under torchrun or mpiexec every process calls this, takes
+    part in one launch as its rank, and gets None on ranks other than 0. output: an older file is kept under another name
+    (mode new), gets further launches (append) or is completed (resume). out: where a table goes as it is measured, None for
+    nowhere; progress goes to stderr.
+
+    Raises InputError, before any rank starts, for what cannot be measured; RunFailed where a rank fails, and
+    KeyboardInterrupt, both with what the file holds.
+    """
+    asked, identity, path = settings or MeasureSettings(), identity_from(os.environ), output_path(str(output))
+    keep_apart([asked.sweep], [path])
+    method, words = asked.method(identity)
+    right = take_samples(method, path, mode, identity, out, words)
+    return None if right is None else Measured(path, right)
+
+
+def take_samples(
+    method: Method, path: Path, mode: Mode, identity: Identity | None, out: TextIO | None, words: str
+) -> bool | None:
+    """Take the samples in the way this process was started. True if all data were right; None on ranks other than 0.
+
+    words: about the scheduler, for the first line. Raises as `measure` does.
+    """
+    with _table_stream(out) as stream:
+        if identity is None:
+            right: bool | None = _on_local_ranks(method, path, mode, stream, words)
+        else:
+            right = _as_rank(method, path, mode, identity, stream, words)
+    if right is False:
+        print("inferometer: wrong data: some results differ from what they must be (column #wrong)", file=sys.stderr)
+    return right
+
+
+@contextmanager
+def _table_stream(out: TextIO | None) -> Iterator[TextIO]:
+    if out is not None:
+        yield out
+        return
+    with Path(os.devnull).open("w") as nowhere:
+        yield nowhere
+
+
+def _on_local_ranks(method: Method, path: Path, mode: Mode, out: TextIO, words: str) -> bool:
+    """Start local ranks, launch after launch, until the file is complete. True if all data were right."""
+    if method.backend == "mpi":
+        require_mpi()
+    held, kept = open_samples(path, method, mode)
+    first = max(held, default=-1) + 1 if mode == "append" else 0
+    of = max(first + method.launches, 1) if mode == "append" else method.launches
+    display = Display(out, sys.stderr)
+    if kept:
+        display.say(f"the older {path} is kept as {kept}")
+    budget = "no time budget" if method.budget_s is None else f"at most {method.budget_s:g} s"
+    launches = "1 launch" if of - first == 1 else f"{of - first} launches"
+    display.say(f"measuring {method.backend} on {method.world_size} ranks, {launches}, {budget}; {words}")
+    display.open()
+    try:
+        return run_launches(path, method, held, lambda job: run_ranks(job, display), display, first, of)
+    except KeyboardInterrupt:
+        count = sum(len(launch.done) for launch in held.values())
+        raise KeyboardInterrupt(f"{count} cells kept in {path}, --resume goes on") from None
+    finally:
+        display.close()
+
+
+def run_launches(
+    path: Path, method: Method, held: dict[int, HeldLaunch], run_ranks: RunRanks, view: ProgressView, first: int, of: int
+) -> bool:
+    """Run launches ``first`` to ``of`` − 1 as far as the file does not hold them; True if all data were right.
+
+    Raises ``RunFailed`` where a launch fails and ``KeyboardInterrupt`` where it was interrupted; either way everything
+    measured so far is in the file.
+    """
+    began = time.monotonic()
+    right = True
+    for number in range(first, of):
+        launch = held.setdefault(number, HeldLaunch())
+        # The first launch decides by its budget what is visited; the others visit the same, so that launches compare.
+        plan = held[0] if number > 0 and 0 in held and held[0].done else None
+        if not lacks_cells(launch, plan):
+            continue
+        deadline = None
+        if method.budget_s is not None:
+            left_s = method.budget_s - (time.monotonic() - began)
+            deadline = time.monotonic() + left_s / (of - number)
+        view.launch(number, of, deadline)
+        job = Job(
+            method=method, samples=path.resolve(), launch=number, cells=plan.done if plan else None, skip=launch.done,
+            deadline=deadline, logs=logs_of(path.resolve()) / f"launch-{number}",
+        )  # fmt: skip
+        outcome = run_ranks(job)
+        held.update(held_in(path))
+        right = right and outcome.reason != "wrong_data"
+        if outcome.reason == "failed":
+            count = sum(len(launch.done) for launch in held.values())
+            note_failure(path, number, outcome.text)
+            raise RunFailed(f"{outcome.text}; {count} cells kept in {path}, measure --resume goes on")
+        if outcome.reason == "interrupted":
+            raise KeyboardInterrupt
+    return right
+
+
+def _as_rank(method: Method, path: Path, mode: Mode, identity: Identity, out: TextIO, words: str) -> bool | None:
+    """Be one rank of one launch. On rank 0 True if all data were right; None on the others."""
+    check_launcher(method.backend, identity)
+    job = Job(
+        method=method, samples=path.resolve(), launch=0, cells=None, deadline=None, logs=logs_of(path.resolve()) / "ranks"
+    )
+    if method.budget_s is not None:
+        job = job.model_copy(update={"deadline": time.monotonic() + method.budget_s})
+    if identity.rank != 0:
+        follow(job, identity)
+        return None
+    with declining(identity):
+        held, kept = open_samples(path, method, mode)
+    if mode == "append":
+        number = max(held, default=-1) + 1
+    else:
+        number = next((n for n, launch in held.items() if launch.reason not in ("complete", "budget")), 0)
+    plan = held[0].done if number > 0 and 0 in held else None
+    skip = held[number].done if number in held else []
+    job = job.model_copy(update={"launch": number, "cells": plan, "skip": skip})
+    display = Display(out, sys.stderr)
+    if kept:
+        display.say(f"the older {path} is kept as {kept}")
+    display.say(f"measuring {method.backend} on {method.world_size} ranks started by {identity.launcher}; {words}")
+    display.open()
+    display.launch(number, number + 1, job.deadline)
+    faults = faults_to(sys.stderr)
+
+    def listener(event: Event) -> None:
+        display(event)
+        faults(event)
+
+    status = take_part(job, identity, lambda: listener)
+    display.close()
+    return status == 0
+
+
+def check_launcher(backend: str, identity: Identity) -> None:
+    """Raise ``InputError`` where ranks of this backend cannot have been started so."""
+    if backend == "mpi" and not identity.by_mpiexec:
+        raise InputError(f"--backend mpi: start the ranks with mpiexec, not {identity.launcher}")
+
+
+def follow(job: Job, identity: Identity) -> None:
+    """Be a rank other than 0: what it prints goes to its log, a failure that it reports to the terminal."""
+    terminal = os.fdopen(os.dup(2), "w")
+    redirect_output(job.log_of(identity.rank))
+    take_part(job, identity, lambda: faults_to(terminal))
+
+
+@contextmanager
+def declining(identity: Identity) -> Iterator[None]:
+    """Rank 0 opens its files: where that fails, the ranks that wait for it go home as well."""
+    try:
+        yield
+    except InputError:
+        from inferometer.launch.ranks.rendezvous import decline  # torch
+
+        decline(identity)
+        raise
+
+
+def faults_to(terminal: TextIO) -> Listener:
+    """A listener that shows why a launch has failed."""
+
+    def listen(event: Event) -> None:
+        if event["event"] == "fault":
+            print(f"inferometer: {event['text']}", file=terminal, flush=True)
+
+    return listen
+
+
+def require_mpi() -> None:
+    """Raise ``InputError`` where mpi4py, its MPI library or mpiexec is missing."""
+    mpiexec()
+    try:
+        from mpi4py import rc
+
+        rc.initialize = False  # this process is no rank; it only asks whether the library is there
+        from mpi4py import MPI  # noqa: F401
+    except (ImportError, RuntimeError) as error:
+        raise InputError(f"--backend mpi: {error}; pip install mpi4py mpich") from None

@@ -1,0 +1,179 @@
+"""What a measurement visits and how, as it is asked for; settled for this machine it is the `Method` all ranks agree on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+from pydantic import ValidationError
+
+from inferometer.emulator.checked import first_error
+from inferometer.emulator.errors import InputError
+from inferometer.emulator.measure.collectives import collectives, elements_for
+from inferometer.emulator.measure.doctor import default_ranks
+from inferometer.emulator.measure.method import (
+    DTYPE_ALIASES,
+    ITEMSIZE,
+    Method,
+    Sweep,
+    Tier,
+    Timing,
+    load_sweep,
+    sizes_between,
+)
+from inferometer.emulator.measure.plan import buffer_bytes
+from inferometer.emulator.measure.probes import kept_bytes, probes_of
+from inferometer.emulator.samples.environment import available_memory, usable_cores
+from inferometer.launch.ranks.identity import Identity
+from inferometer.launch.runs.rank_settings import RANK_BYTES, RankSettings, auto_backend, scheduler_class
+
+FACTOR = 4
+"""Between sizes, by default."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasureSettings(RankSettings):
+    """The flags of `inferometer measure`, whose names errors mention.
+
+    sweep: a built-in name or a TOML file. collectives, timings: only these, None for all of the sweep. Sizes go from
+    min_bytes to max_bytes by a factor (None: 4) or by step_bytes. dtypes: float32, bfloat16, float16 or their short names.
+    warmup: untimed calls before each cell. check: calls whose result is compared first. iterations: most of a cell, None for
+    the sweep's. budget_s: of all launches together, None for no limit; what does not fit is left out, least important first.
+    seed: of the order of the cells.
+    """
+
+    backend: str = "auto"
+    sweep: str | Path = "default"
+    collectives: Sequence[str] | None = None
+    timings: Sequence[str] | None = None
+    min_bytes: int = 64
+    max_bytes: int = 16 << 20
+    factor: int | None = None
+    step_bytes: int | None = None
+    dtypes: Sequence[str] = ("float32",)
+    warmup: int = 3
+    check: int = 1
+    iterations: int | None = None
+    budget_s: float | None = 300.0
+    seed: int = 0
+
+    def method(self, identity: Identity | None = None) -> tuple[Method, str]:
+        """The settings, fully resolved, and a sentence about the scheduler. identity: this process's, under a launcher.
+
+        Raises ``InputError``, before any rank is started, for what cannot be measured.
+        """
+        self.refuse_under(identity, "add others with measure --append")
+        world = identity.world_size if identity else default_ranks() if self.ranks is None else self.ranks
+        if world < 2:
+            raise InputError(f"{'-n ' if identity is None else ''}{world} rank: a collective needs at least 2 ranks")
+        backend = self.backend if self.backend != "auto" else auto_backend(world)
+        sweep = narrowed(load_sweep(str(self.sweep)), self.collectives, self.timings, self.iterations)
+        dtypes = [DTYPE_ALIASES.get(name, name) for name in self.dtypes]
+        for name in dtypes:
+            if name not in ITEMSIZE:
+                raise InputError(f"-d {name}: unknown dtype; known are {', '.join(ITEMSIZE)}")
+        chosen, why = scheduler_class(self.scheduler, backend)
+        if self.factor is not None and self.step_bytes is not None:
+            raise InputError(f"-f {self.factor} and -i {self.step_bytes} exclude each other")
+        factor = FACTOR if self.factor is None else self.factor
+        fields = {
+            "backend": backend,
+            "world_size": world,
+            "dtypes": dtypes,
+            "sizes_bytes": sizes_between(self.min_bytes, self.max_bytes, factor, self.step_bytes),
+            "sweep": sweep,
+            "warmup": self.warmup,
+            "check": self.check,
+            "seed": self.seed,
+            "scheduler": chosen,
+            "threads": self.threads,
+            "launches": self.launches_under(identity),
+            "budget_s": self.budget_s,
+            "timeout_s": self.timeout_s,
+        }
+        try:
+            method = Method.model_validate(fields)
+        except ValidationError as error:
+            raise InputError(first_error(error)) from None
+        check_sizes(method)
+        check_memory(method)
+        return method, f"scheduler {chosen}: {why}"
+
+
+def narrowed(sweep: Sweep, names: Sequence[str] | None, timings: Sequence[str] | None, iterations: int | None) -> Sweep:
+    """The sweep with only these collectives and timings, and at most so many iterations of a cell.
+
+    A collective or timing that no tier holds becomes a tier of its own. Raises ``InputError`` for an unknown one.
+    """
+    known = collectives()
+    for name in names or []:
+        if name not in known:
+            raise InputError(f"--collectives {name}: unknown; known are {', '.join(known)}")
+    for timing in timings or []:
+        if timing not in get_args(Timing):
+            raise InputError(f"--timings {timing}: unknown; known are {', '.join(get_args(Timing))}")
+    tiers = []
+    for tier in sweep.tier:
+        kept = [name for name in tier.collectives if names is None or name in names]
+        when = [timing for timing in tier.timings if timings is None or timing in timings]
+        if kept and when:
+            tiers.append(tier.model_copy(update={"collectives": kept, "timings": when}))
+    for timing in timings or (["isolated"] if names else []):
+        held = {name for tier in tiers if timing in tier.timings for name in tier.collectives}
+        missing = [name for name in names or [] if name not in held]
+        if missing:
+            tiers.append(Tier(collectives=missing, timings=[timing], why="asked for by name"))
+    if not tiers:
+        raise InputError(f"--timings {','.join(timings or [])}: the sweep {sweep.name} has nothing of the kind")
+    stop = sweep.stop
+    if iterations is not None:
+        if iterations < 6:
+            raise InputError(f"--iters {iterations}: the interval of a median needs at least 6")
+        least = min(stop.min_iterations, iterations)
+        stop = stop.model_copy(update={"max_iterations": iterations, "min_iterations": least})
+    compute = sweep.compute if names is None and timings is None else None  # whoever names collectives wants these alone
+    return sweep.model_copy(update={"tier": tiers, "stop": stop, "compute": compute})
+
+
+def check_sizes(method: Method) -> None:
+    """Raise ``InputError`` where every size is too small for every collective, before ranks start for nothing."""
+    records = collectives()
+    names = sorted({name for tier in method.sweep.tier for name in tier.collectives})
+    widest = max(method.sizes_bytes)
+    fits = [elements_for(records[name], widest, ITEMSIZE[dtype], 2) > 0 for name in names for dtype in method.dtypes]
+    if not any(fits):
+        each = " or ".join(f"{ITEMSIZE[dtype]} bytes of {dtype}" for dtype in method.dtypes)
+        raise InputError(f"-e {widest}: no size holds one element ({each}) for each of 2 ranks in {', '.join(names)}")
+
+
+def check_memory(method: Method) -> None:
+    """Raise ``InputError`` where the largest cell's buffers, on all local ranks together, exceed what is free."""
+    if method.backend == "nccl":
+        return  # device memory is each rank's own; its allocator reports what it lacks
+    free = available_memory()
+    if free is None:
+        return
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", method.world_size))
+    compute = method.sweep.compute
+    probes = probes_of(method, [local], usable_cores())
+    standing = RANK_BYTES + (2 * compute.working_set_bytes if compute else 0)  # matmuls' matrices, a model's steps
+    models, concurrent_ranks = kept_bytes(probes), max((probe.concurrent_ranks for probe in probes), default=0)
+    if local * standing + concurrent_ranks * models > free:
+        probed = f" + {models / 2**20:.0f} MiB of probed models × {concurrent_ranks} at once" if probes else ""
+        raise InputError(
+            f"-n {local}: {standing / 2**20:.0f} MiB for each process × {local} ranks{probed} = "
+            f"{(local * standing + concurrent_ranks * models) / 2**30:.1f} GiB, but {free / 2**30:.1f} GiB are free"
+        )
+    records = collectives()
+    names = {name for tier in method.sweep.tier for name in tier.collectives}
+    for dtype in method.dtypes:
+        largest = max(method.sizes_bytes)
+        each, name = max((buffer_bytes(records[name], largest, dtype, method.world_size), name) for name in names)
+        if each * local > free:
+            raise InputError(
+                f"-e {largest}: {name} needs {each / 2**30:.1f} GiB a rank with its checks, "
+                f"× {local} ranks = {each * local / 2**30:.1f} GiB, but {free / 2**30:.1f} GiB are free"
+            )

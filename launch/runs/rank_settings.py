@@ -1,0 +1,66 @@
+"""How the ranks of a run are started: what was asked for, settled for this machine before any rank starts."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from inferometer.emulator.errors import InputError
+from inferometer.emulator.measure import scheduler
+from inferometer.emulator.measure.method import Backend, Scheduler
+from inferometer.emulator.samples.environment import environment
+from inferometer.launch.ranks.identity import Identity
+
+RANK_BYTES = 100 << 20
+"""What a process with torch loaded takes for itself; libraries that all ranks share not counted."""
+LAUNCHES = 3
+"""By default: as many as intervals need."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankSettings:
+    """ranks: local ranks, None for as many as the run takes by default; under torchrun or mpiexec it must be None.
+
+    backend: auto, gloo, nccl or mpi. scheduler: class of the ranks, auto (the least noisy that is permitted), rr, batch or
+    other. threads: of OpenMP and torch, per rank. launches: starts of the ranks, None for the run's default; one under
+    torchrun or mpiexec. timeout_s: limit of every wait for other ranks.
+    """
+
+    ranks: int | None = None
+    backend: str = "gloo"
+    scheduler: str = "auto"
+    threads: int = 1
+    launches: int | None = None
+    timeout_s: float = 60.0
+
+    def refuse_under(self, identity: Identity | None, another: str) -> None:
+        """Raise ``InputError`` for what a launcher has settled. another: how launches are added, in words."""
+        if identity and self.ranks is not None:
+            raise InputError(
+                f"-n {self.ranks}: {identity.launcher} has already started {identity.world_size} ranks; leave -n out"
+            )
+        if identity and self.launches is not None:
+            raise InputError(f"--launches {self.launches}: one {identity.launcher} run is one launch; {another}")
+
+    def launches_under(self, identity: Identity | None, default: int = LAUNCHES) -> int:
+        """How often the ranks are started."""
+        return 1 if identity else default if self.launches is None else self.launches
+
+
+def scheduler_class(asked: str, backend: str) -> tuple[Scheduler, str]:
+    """The class of the ranks and why. Raises ``InputError`` for one that this user may not use."""
+    if asked == "auto":
+        return scheduler.choose(backend)
+    if not scheduler.permitted(asked):
+        raise InputError(f"--scheduler {asked}: this user may not use that class (root, or a limit on rtprio)")
+    chosen: Any = asked
+    return chosen, "as asked"
+
+
+def auto_backend(world: int) -> Backend:
+    """nccl where every local rank gets a GPU and torch can use it, else gloo. Reads no more than package metadata."""
+    here = environment(os.environ)
+    torch_version = here["software"]["torch"] or ""
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", world))
+    return "nccl" if len(here["hardware"]["gpus"]) >= local and "+cpu" not in torch_version else "gloo"
