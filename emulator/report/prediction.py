@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from inferometer.emulator.economics.serving.prediction import Prediction, hidden
 
 GB = 1e9
+TERM_WORDS = {"in_step_s": "in-step overhead"}
 
 
 def prediction_lines(p: Prediction) -> list[str]:
@@ -45,7 +46,7 @@ def _latency(p: Prediction) -> Iterator[str]:
     yield f"time per token      {milliseconds(p.token_latency_s):>11}{speculated}{interval}"
     behind = hidden(p.terms)
     for name in p.terms:
-        words = name.removesuffix("_s").replace("_", " ")
+        words = TERM_WORDS.get(name) or name.removesuffix("_s").replace("_", " ")
         mark = f"(hidden behind {behind[name].removesuffix('_s')})" if name in behind else ""
         mark = "<- binds" if name.removesuffix("_s") == p.binds else mark
         yield f"  {words:<18}{milliseconds(p.terms[name]):>11}  {mark}".rstrip()

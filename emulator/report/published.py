@@ -15,9 +15,9 @@ WIDTH = 125
 EXACT = 1e-6
 """A tolerance below this is one for rounding in our own arithmetic."""
 LEGEND = (
-    "# printed, ours, the difference and how much of it the printed digits excuse, the settings of our call\n"
-    "# ok: agrees; wrong: the source errs; stale: the source's own final code disagrees; timed: measured, ours predicts;\n"
-    "# FAIL: differs and should not"
+    "# columns: printed number, ours, relative difference, tolerance of the printed digits, settings of our call\n"
+    "# ok: agrees; wrong: the source errs; stale: the source's own final code disagrees; timed: the authors measured it and\n"
+    "# ours predicts it; FAIL: differs and should not"
 )
 
 
@@ -44,7 +44,7 @@ def settings_words(settings: dict[str, Any]) -> str:
 
 
 def _place(where: str, rows: list[Comparison]) -> Iterator[str]:
-    """The rows of one place; settings that all of them share, or a reason that several do, are said once, above."""
+    """The rows of one place; settings or a reason that several of them share are printed once, above."""
     published = [row.published for row in rows]
     shared = _shared_settings(published)
     width = max(len(p.what) for p in published)
