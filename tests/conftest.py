@@ -1,22 +1,96 @@
-"""Fixtures for the whole suite: forked ranks, the command line as a user runs it, the shared data where they are."""
+"""What all tests share: marks by folder, a process that no launcher started, a method, cells, ranks, commands, data."""
 
 from __future__ import annotations
 
+import json
 import os
-import pickle
-import select
-import signal
 import subprocess
 import sys
-import time
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
+from tests.forked_ranks import run_forked
 from tests.places import ROOT, SHARED_DATA
+
+settings.register_profile("unit", deadline=None, max_examples=60, derandomize=True)
+settings.load_profile("unit")
+
+MARKS = {"unit": "unit", "verify": "verify", "gpu": "gpu"}
+"""The mark of the tests of a folder; those of other folders start ranks."""
+LAUNCHER_VARIABLES = [
+    "RANK",
+    "WORLD_SIZE",
+    "LOCAL_RANK",
+    "LOCAL_WORLD_SIZE",
+    "PMI_RANK",
+    "OMPI_COMM_WORLD_RANK",
+    "SLURM_PROCID",
+]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        folder = item.path.relative_to(ROOT / "tests").parts[0]
+        item.add_marker(MARKS.get(folder, "ranks"))
+
+
+@pytest.fixture(autouse=True)
+def _no_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests see a process that no launcher started, whatever started this one."""
+    for name in LAUNCHER_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def method() -> Callable[..., Any]:
+    """``method(**changes)``: a small gloo method on four ranks."""
+    from inferometer.emulator.measure.method import Method, Sweep
+
+    def make(**changes: Any) -> Any:
+        sweep = {"name": "small", "tier": [{"collectives": ["all_reduce", "send_recv", "barrier"]}]}
+        fields = {"backend": "gloo", "world_size": 4, "sizes_bytes": [64, 1024], "sweep": Sweep.model_validate(sweep)}
+        return Method(**(fields | changes))
+
+    return make
+
+
+@pytest.fixture
+def cell() -> Callable[..., dict[str, Any]]:
+    """``cell(**changes)``: a cell record of two ranks and three iterations, whose times are 2, 4 and 9 us."""
+
+    def make(**changes: Any) -> dict[str, Any]:
+        record = {
+            "record": "cell", "launch": 0, "cell": "all_reduce/float32/1024/2x1/alone/isolated",
+            "collective": "all_reduce", "implementation": "gloo (torch)", "backend": "gloo", "launch_mode": "host",
+            "timing": "isolated", "dtype": "float32", "concurrent_groups": 1, "groups": 1, "scheduler": "other",
+            "requested_bytes": 1024, "bytes": 1024, "count": 256, "ranks": 2, "nodes": 1, "ranks_per_node": 2,
+            "participants": [0, 1], "groups_ranks": [[0, 1]], "operations": 1, "warmup": 3, "checked": 1, "wrong": 0,
+            "time_definition": "last_stop_minus_last_start", "stop_reason": "max_iterations", "bus_factor": 1.0,
+            "flags": [], "clock": "CLOCK_MONOTONIC", "origin_ns": 5_000_000,
+            # last start 1000, 20000, 40500; last stop 3000, 24000, 49500
+            "start_ns": [[0, 20_000, 40_000], [1_000, 19_000, 40_500]],
+            "stop_ns": [[3_000, 23_000, 49_500], [2_500, 24_000, 49_000]],
+        }  # fmt: skip
+        return record | changes
+
+    return make
+
+
+@pytest.fixture
+def write_samples(tmp_path: Path) -> Callable[..., Path]:
+    """``write_samples(*records, name=…, header=…)``: a samples file with a header and these records."""
+
+    def write(*records: dict[str, Any], name: str = "x.samples.jsonl", header: dict[str, Any] | None = None) -> Path:
+        first = {"record": "header", "schema": "inferometer/samples/1", **(header or {})}
+        path = tmp_path / name
+        path.write_text("".join(json.dumps(record) + "\n" for record in (first, *records)))
+        return path
+
+    return write
 
 
 @pytest.fixture(scope="session")
@@ -30,105 +104,14 @@ def shared() -> Path:
 
 @pytest.fixture
 def ranks(tmp_path: Path) -> Callable[..., list[Any]]:
-    """``ranks(n, function, *args)``: run ``function(world, control, *args)`` on n gloo ranks, results in rank order.
-
-    The ranks are forked from this process, which has imported torch already: 0.2 s instead of 4 s. Any rank's exception
-    fails the test with its traceback; a rank that does not answer within ``limit_s`` is named.
-    """
+    """``ranks(n, function, *args)``: run ``function(world, control, *args)`` on n gloo ranks, results in rank order."""
 
     def run(
         size: int, function: Callable[..., Any], *args: Any, timeout_s: float = 20.0, limit_s: float = 60.0
     ) -> list[Any]:
-        import torch  # noqa: F401 (before forking)
-
-        meeting = tmp_path / f"port-{time.monotonic_ns()}"
-        pipes = []
-        for rank in range(size):
-            reading, writing = os.pipe()
-            pid = os.fork()
-            if pid == 0:
-                os.close(reading)
-                _child(rank, size, meeting, writing, timeout_s, function, args)
-            os.close(writing)
-            pipes.append((pid, reading))
-        return _collect(pipes, limit_s)
+        return run_forked(tmp_path, size, function, args, timeout_s, limit_s)
 
     return run
-
-
-def _child(
-    rank: int, size: int, meeting: Path, writing: int, timeout_s: float, function: Callable[..., Any], args: tuple
-) -> None:
-    import torch
-
-    from inferometer.emulator.measure import scheduler
-    from inferometer.parallel.torch_communicator import TorchCommunicator
-
-    status = 1
-    try:
-        scheduler.set_class("rr" if scheduler.permitted("rr") else "other")
-        torch.set_num_threads(1)
-        store, control = _meet(rank, size, meeting, timeout_s)
-        world = TorchCommunicator.world("gloo", store, rank, size, torch.device("cpu"), timeout_s)
-        answer: tuple[str, Any] = ("result", function(world, control, *args))
-        control.leave()
-        status = 0
-    except BaseException:
-        answer = ("error", traceback.format_exc())
-    data = pickle.dumps(answer)
-    while data:
-        data = data[os.write(writing, data) :]
-    os._exit(status)
-
-
-def _meet(rank: int, size: int, meeting: Path, timeout_s: float) -> Any:
-    from datetime import timedelta
-
-    import torch.distributed as dist
-
-    from inferometer.parallel.control import Control
-
-    limit = timedelta(seconds=timeout_s)
-    if rank == 0:
-        store = dist.TCPStore("127.0.0.1", 0, is_master=True, timeout=limit, wait_for_workers=False)
-        meeting.with_suffix(".tmp").write_text(str(store.port))
-        meeting.with_suffix(".tmp").rename(meeting)
-        port = store.port
-    else:
-        while not meeting.exists():
-            time.sleep(0.005)
-        port = int(meeting.read_text())
-        store = dist.TCPStore("127.0.0.1", port, is_master=False, timeout=limit, wait_for_workers=False)
-
-    def connect() -> Any:
-        again = dist.TCPStore("127.0.0.1", port, is_master=False, timeout=limit, wait_for_workers=False)
-        return dist.PrefixStore("control", again)
-
-    return dist.PrefixStore("c10d", store), Control(dist.PrefixStore("control", store), rank, size, timeout_s, connect)
-
-
-def _collect(pipes: list[tuple[int, int]], limit_s: float) -> list[Any]:
-    deadline = time.monotonic() + limit_s
-    received = {reading: b"" for _, reading in pipes}
-    open_pipes = set(received)
-    while open_pipes and time.monotonic() < deadline:
-        ready, _, _ = select.select(list(open_pipes), [], [], 0.5)
-        for reading in ready:
-            chunk = os.read(reading, 1 << 16)
-            received[reading] += chunk
-            if not chunk:
-                open_pipes.remove(reading)
-    for pid, reading in pipes:
-        if reading in open_pipes:
-            os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-        os.close(reading)
-    answers: list[tuple[str, Any]] = [
-        pickle.loads(data) if data else ("error", "the rank died or hung") for data in received.values()
-    ]
-    errors = [f"rank {rank}:\n{text}" for rank, (kind, text) in enumerate(answers) if kind == "error"]
-    assert not errors, "\n".join(errors)
-    return [value for _, value in answers]
 
 
 @pytest.fixture

@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from inferometer.emulator.errors import InputError
 from inferometer.launch.runs.measure import require_mpi
+from tests.places import ROOT
 
 RANKS = """
 import json, sys, torch
 sys.path.insert(0, sys.argv[1])
-from sharded_runs import DENSE, MIXED, layouts, reference_answers, run_many
+from tests.studies.sharded_runs import DENSE, MIXED, layouts, reference_answers, run_many
 from inferometer.parallel.mpi_communicator import MpiCommunicator
 torch.set_num_threads(1)
 world = MpiCommunicator.world()
@@ -34,8 +34,7 @@ def test_every_layout_of_two_ranks_on_mpi():
         require_mpi()
     except InputError as reason:
         pytest.skip(str(reason))
-    helpers = str(Path(__file__).parents[1] / "ranks")
-    command = [mpiexec(), "-n", "2", sys.executable, "-c", RANKS, helpers]
+    command = [mpiexec(), "-n", "2", sys.executable, "-c", RANKS, str(ROOT)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=110)
     assert done.returncode == 0, done.stderr
     results = json.loads(done.stdout.splitlines()[-1])

@@ -1,82 +1,53 @@
-"""What the unit tests share: a method, a cell as a launch writes it, a whole samples file. No ranks, no torch."""
+"""What unit tests may do, held while they are imported and run; and the calibrations that several of them read."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+import sys
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
 
-settings.register_profile("unit", deadline=None, max_examples=60, derandomize=True)
-settings.load_profile("unit")
-
-LAUNCHER_VARIABLES = [
-    "RANK",
-    "WORLD_SIZE",
-    "LOCAL_RANK",
-    "LOCAL_WORLD_SIZE",
-    "PMI_RANK",
-    "OMPI_COMM_WORLD_RANK",
-    "SLURM_PROCID",
-]
+STARTS = ("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system")
+"""The interpreter's audit events of a process that is being started."""
+LIBRARIES = ("torch", "mpi4py")
 
 
-@pytest.fixture(autouse=True)
-def _no_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests see a process that no launcher started, whatever started this one."""
-    for name in LAUNCHER_VARIABLES:
-        monkeypatch.delenv(name, raising=False)
+class Guard:
+    """A unit test that starts a process or imports a library of the ranks fails, whatever calls it makes for that."""
+
+    def __init__(self) -> None:
+        self.on = False
+        sys.addaudithook(self.look)
+
+    def look(self, event: str, args: tuple[Any, ...]) -> None:
+        if not self.on:
+            return
+        if event == "import" and args[0].partition(".")[0] in LIBRARIES:
+            pytest.fail(f"a unit test imports {args[0]}: it belongs into tests/ranks")
+        if event in STARTS and "fc-list" not in str(args):  # matplotlib looks for fonts the first time it is used
+            pytest.fail(f"a unit test starts a process ({event} {args}): it belongs into tests/ranks")
+
+    def watch(self, node: pytest.Item | pytest.Collector) -> Generator[None, Any, Any]:
+        self.on = Path(__file__).parent in node.path.parents
+        try:
+            return (yield)
+        finally:
+            self.on = False
 
 
-@pytest.fixture
-def method() -> Callable[..., Any]:
-    """``method(**changes)``: a small gloo method on four ranks."""
-    from inferometer.emulator.measure.method import Method, Sweep
-
-    def make(**changes: Any) -> Any:
-        sweep = {"name": "small", "tier": [{"collectives": ["all_reduce", "send_recv", "barrier"]}]}
-        fields = {"backend": "gloo", "world_size": 4, "sizes_bytes": [64, 1024], "sweep": Sweep.model_validate(sweep)}
-        return Method(**(fields | changes))
-
-    return make
+GUARD = Guard()
 
 
-@pytest.fixture
-def cell() -> Callable[..., dict[str, Any]]:
-    """``cell(**changes)``: a cell record of two ranks and three iterations, whose times are 2, 4 and 9 us."""
-
-    def make(**changes: Any) -> dict[str, Any]:
-        record = {
-            "record": "cell", "launch": 0, "cell": "all_reduce/float32/1024/2x1/alone/isolated",
-            "collective": "all_reduce", "implementation": "gloo (torch)", "backend": "gloo", "launch_mode": "host",
-            "timing": "isolated", "dtype": "float32", "concurrent_groups": 1, "groups": 1, "scheduler": "other",
-            "requested_bytes": 1024, "bytes": 1024, "count": 256, "ranks": 2, "nodes": 1, "ranks_per_node": 2,
-            "participants": [0, 1], "groups_ranks": [[0, 1]], "operations": 1, "warmup": 3, "checked": 1, "wrong": 0,
-            "time_definition": "last_stop_minus_last_start", "stop_reason": "max_iterations", "bus_factor": 1.0,
-            "flags": [], "clock": "CLOCK_MONOTONIC", "origin_ns": 5_000_000,
-            # last start 1000, 20000, 40500; last stop 3000, 24000, 49500
-            "start_ns": [[0, 20_000, 40_000], [1_000, 19_000, 40_500]],
-            "stop_ns": [[3_000, 23_000, 49_500], [2_500, 24_000, 49_000]],
-        }  # fmt: skip
-        return record | changes
-
-    return make
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, Any, Any]:
+    return (yield from GUARD.watch(collector))
 
 
-@pytest.fixture
-def write_samples(tmp_path: Path) -> Callable[..., Path]:
-    """``write_samples(*records, name=…, header=…)``: a samples file with a header and these records."""
-
-    def write(*records: dict[str, Any], name: str = "x.samples.jsonl", header: dict[str, Any] | None = None) -> Path:
-        first = {"record": "header", "schema": "inferometer/samples/1", **(header or {})}
-        path = tmp_path / name
-        path.write_text("".join(json.dumps(record) + "\n" for record in (first, *records)))
-        return path
-
-    return write
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
+    return (yield from GUARD.watch(item))
 
 
 @pytest.fixture(scope="session")

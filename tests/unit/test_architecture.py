@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ast
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from functools import cache
@@ -171,21 +169,3 @@ def complaints(path: Path) -> Iterator[str]:
             yield f"line {node.lineno}: a statement at import"
         if isinstance(node, ast.Expr) and not isinstance(node.value, ast.Constant):
             yield f"line {node.lineno}: a call at import"
-
-
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "from inferometer import load_calibration",
-        "import inferometer.emulator.calibrate.fit.from_samples",
-        "import inferometer.emulator.importers.imports",
-        "from inferometer.emulator.measure import collectives, scheduler, plan",
-        "import inferometer.emulator.report.summary, inferometer.emulator.report.figure",
-        "from inferometer.launch.cli import COMMANDS, build_parser; [build_parser(name) for name in COMMANDS]",
-    ],
-)
-def test_what_a_laptop_needs_imports_without_torch(statement):
-    """In a process in which importing torch or mpi4py is an error."""
-    code = f"import sys; sys.modules['torch'] = sys.modules['mpi4py'] = None\n{statement}"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr

@@ -1,13 +1,10 @@
 """Asking a calibration for times."""
 
-import subprocess
-import sys
 import warnings
 
 import numpy as np
 import pytest
 
-from inferometer.emulator.calibrate.evaluate.file import write_calibration
 from inferometer.emulator.calibrate.evaluate.predict import ExtrapolationWarning, NotIdentifiedWarning
 from inferometer.emulator.calibrate.laws.linear import affine, affine_bandwidth_per_ranks
 from inferometer.emulator.calibrate.laws.prior import paper_parameters
@@ -140,20 +137,6 @@ def test_the_papers_law_does_not_speak_for_nodes_nobody_measured(make):
     assert model.params["b"].value == pytest.approx(1.2 * model.params["scale"].value, rel=1e-6)
     with pytest.warns(NotIdentifiedWarning):
         assert np.isnan(made.time_s("all_reduce", 4096, 8, 2))
-
-
-def test_predicting_needs_neither_torch_nor_scipy_nor_pandas(calibration, tmp_path):
-    write_calibration(calibration, tmp_path / "cal.json")
-    code = (
-        "import sys; from inferometer.emulator.calibrate.evaluate.file import load_calibration\n"
-        "time = load_calibration(sys.argv[1]).time_s('all_reduce', 4096, 4)\n"
-        "assert 1e-5 < time < 1e-2, time\n"
-        "print([name for name in ('torch', 'scipy', 'pandas', 'matplotlib') if name in sys.modules])"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "cal.json")], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize("query", [("x", 8), (1024, "eight"), ([1, 2, 3], [2, 4]), (np.nan, 2), (np.inf, 2)])

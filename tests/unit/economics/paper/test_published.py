@@ -1,8 +1,6 @@
 """The printed numbers: our files have them all, as printed, and our functions give them."""
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from decimal import ROUND_HALF_UP, Decimal
 
@@ -167,11 +165,3 @@ def test_rows_of_a_table_are_as_long_as_its_columns():
     column = {"name": "gpus", "what": "GPUs", "unit": "", "decimals": 0, "field": "gpus"}
     with pytest.raises(ValueError, match=r"t\.a: 2 numbers for 1 columns"):
         books.Table(id="t", where="", call="f", columns=[column], row=[{"name": "a", "printed": [1, 2]}])
-
-
-def test_no_torch_is_needed():
-    """In a process in which importing torch or mpi4py is an error."""
-    code = "import sys; sys.modules['torch'] = sys.modules['mpi4py'] = None\n"
-    code += "from inferometer import reproduce; assert len(reproduce(['baseten', 'llm-analysis'])) == 117"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr

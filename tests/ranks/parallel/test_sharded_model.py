@@ -8,12 +8,12 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sharded_runs import DENSE, LATENT, MIXED, SHAPES, layouts, reference_answers, relative_error, run_many
 
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.workload.layout import Layout
 from inferometer.emulator.workload.shape import Experts, Heads, Latent, uniform
 from inferometer.emulator.workload.stages import check_layout
+from tests.studies.sharded_runs import DENSE, LATENT, MIXED, SHAPES, layouts, reference_answers, relative_error, run_many
 
 MAIN = (DENSE, MIXED, LATENT)
 

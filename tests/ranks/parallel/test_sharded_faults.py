@@ -7,7 +7,6 @@ from contextlib import nullcontext
 
 import pytest
 import torch
-from sharded_runs import DENSE, MIXED, SEED
 
 from inferometer.emulator.engine.agreement import check
 from inferometer.emulator.engine.engine import Engine
@@ -16,6 +15,7 @@ from inferometer.emulator.workload.layout import Layout
 from inferometer.emulator.workload.precision import Precision
 from inferometer.parallel.control import Disagreement
 from inferometer.parallel.tape import OffTape
+from tests.studies.sharded_runs import DENSE, MIXED, SEED
 
 PROMPTS = torch.arange(8).view(2, 4)
 

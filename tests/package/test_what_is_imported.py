@@ -1,0 +1,72 @@
+"""Imports of fresh processes: no torch on a laptop; a command imports itself and the libraries it uses."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from inferometer.launch import cli
+
+
+def modules_after(*arguments):
+    """What is imported in a fresh process that was called with these arguments."""
+    code = (
+        "import atexit, sys\n"
+        "atexit.register(lambda: print('MODULES', *sys.modules, file=sys.stderr))\n"
+        "from inferometer.launch.cli import main\n"
+        f"sys.exit(main({list(arguments)!r}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return set(done.stderr.splitlines()[-1].split()[1:])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "unused"),
+    [
+        (["--help"], "numpy pandas scipy torch pydantic rich matplotlib importlib.metadata"),
+        (["doctor", "--help"], "pandas scipy torch rich matplotlib"),
+        (["predict", "--help"], "pandas scipy torch rich matplotlib"),
+        (["paper", "predict", "--help"], "pandas scipy torch rich matplotlib"),
+    ],
+)
+def test_a_command_imports_no_other_and_no_library_it_does_not_use(arguments, unused):
+    loaded = modules_after(*arguments)
+    assert not loaded & set(unused.split())
+    commands = {name.rpartition(".")[2] for name in loaded if name.startswith("inferometer.launch.commands.")}
+    asked = {name for name in cli.COMMANDS if name == arguments[0]}
+    assert commands & set(cli.COMMANDS) == asked
+
+
+WITHOUT_TORCH = """
+import sys
+sys.modules["torch"] = sys.modules["mpi4py"] = None  # importing either is an error from here on
+from inferometer import load_calibration, reproduce
+import inferometer.emulator.calibrate.fit.from_samples
+import inferometer.emulator.importers.imports
+import inferometer.emulator.report.figure, inferometer.emulator.report.summary
+from inferometer.emulator.measure import collectives, plan, scheduler
+from inferometer.launch.cli import COMMANDS, build_parser, main
+for name in COMMANDS:
+    build_parser(name)
+assert len(reproduce(["baseten", "llm-analysis"])) == 117
+sys.exit(main("predict llama-3-8b --accelerator h100-sxm --tp 2 --batch 8".split()))
+"""
+
+
+def test_a_laptop_needs_no_torch():
+    done = subprocess.run([sys.executable, "-c", WITHOUT_TORCH], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_asking_a_calibration_needs_neither_torch_nor_scipy_nor_pandas():
+    code = (
+        "import sys; from inferometer.emulator.calibrate.evaluate.file import load_calibration\n"
+        "time = load_calibration('h100-nccl').time_s('all_reduce', 4096, 4)\n"
+        "assert 1e-6 < time < 1e-3, time\n"
+        "print([name for name in ('torch', 'scipy', 'pandas', 'matplotlib') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr
