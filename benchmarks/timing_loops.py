@@ -59,7 +59,6 @@ def rank_main(scheduler_class: str, answer: str) -> None:
     import torch
     import torch.distributed as dist
 
-    from inferometer.emulator.measure.collectives import collectives
     from inferometer.emulator.measure.plan import Cell
     from inferometer.emulator.measure.timing import HostTimer
     from inferometer.emulator.measure.work import Work
@@ -75,7 +74,7 @@ def rank_main(scheduler_class: str, answer: str) -> None:
     ratios = {}
     for size in SIZES:
         cell = Cell("all_reduce", "float32", size, "isolated", "alone", 0, world.size, 1, 0)
-        work = Work(cell, collectives()["all_reduce"], world, solo)
+        work = Work(cell, world, solo)
         work.warm_up(10, 1)
         bare = torch.zeros(size // 4)
         loops = {

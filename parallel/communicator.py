@@ -52,6 +52,15 @@ class Communicator(Protocol):
     def broadcast(self, tensor: torch.Tensor, root: int) -> None:
         """Copy ``tensor`` of group rank ``root`` to every rank."""
 
+    def reduce(self, tensor: torch.Tensor, root: int) -> None:
+        """Sum ``tensor`` over the group, in place on group rank ``root``; on other ranks it is undefined afterwards."""
+
+    def gather(self, output: torch.Tensor, shard: torch.Tensor, root: int) -> None:
+        """Concatenate every rank's ``shard`` [n] into ``output`` [size·n] of group rank ``root``; others' are not used."""
+
+    def scatter(self, shard: torch.Tensor, tensor: torch.Tensor, root: int) -> None:
+        """Hand block j of ``tensor`` [size·n] of group rank ``root`` to rank j's ``shard`` [n]; others' are not used."""
+
     def send(self, tensor: torch.Tensor, to: int) -> None: ...
 
     def start_send(self, tensor: torch.Tensor, to: int) -> Callable[[], None]:

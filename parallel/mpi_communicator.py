@@ -70,6 +70,18 @@ class MpiCommunicator:
     def broadcast(self, tensor: torch.Tensor, root: int) -> None:
         self._comm.Bcast(_bytes(tensor), root=root)
 
+    def reduce(self, tensor: torch.Tensor, root: int) -> None:
+        from mpi4py import MPI
+
+        given, result = (MPI.IN_PLACE, _summable(tensor)) if self.rank == root else (_summable(tensor), None)
+        self._comm.Reduce(given, result, root=root)
+
+    def gather(self, output: torch.Tensor, shard: torch.Tensor, root: int) -> None:
+        self._comm.Gather(_bytes(shard), _bytes(output) if self.rank == root else None, root=root)
+
+    def scatter(self, shard: torch.Tensor, tensor: torch.Tensor, root: int) -> None:
+        self._comm.Scatter(_bytes(tensor) if self.rank == root else None, _bytes(shard), root=root)
+
     def send(self, tensor: torch.Tensor, to: int) -> None:
         self._comm.Send(_bytes(tensor), dest=to)
 

@@ -73,6 +73,17 @@ class TorchCommunicator:
     def broadcast(self, tensor: torch.Tensor, root: int) -> None:
         dist.broadcast(tensor, self.ranks[root], group=self.group)
 
+    def reduce(self, tensor: torch.Tensor, root: int) -> None:
+        dist.reduce(tensor, self.ranks[root], group=self.group)
+
+    def gather(self, output: torch.Tensor, shard: torch.Tensor, root: int) -> None:
+        shards = list(output.chunk(self.size)) if self.rank == root else None
+        dist.gather(shard, shards, self.ranks[root], group=self.group)
+
+    def scatter(self, shard: torch.Tensor, tensor: torch.Tensor, root: int) -> None:
+        shards = list(tensor.chunk(self.size)) if self.rank == root else None
+        dist.scatter(shard, shards, self.ranks[root], group=self.group)
+
     def send(self, tensor: torch.Tensor, to: int) -> None:
         dist.send(tensor, self.ranks[to], group=self.group)
 

@@ -20,18 +20,14 @@ from inferometer.emulator.errors import InputError
 from inferometer.emulator.exporters.loss import Carried, Made, Times
 from inferometer.emulator.exporters.query import Query, software
 from inferometer.emulator.exporters.table import Table, table_of
+from inferometer.parallel.collectives import COLLECTIVES
 
 Array = NDArray[np.float64]
 COLUMNS = (
     "framework", "version", "device", "op_name", "kernel_source", "nccl_dtype", "num_gpus", "message_size", "latency"
 )  # fmt: skip
 #: Ours → op_name.
-OPERATIONS = {
-    "all_reduce": "all_reduce",
-    "all_gather": "all_gather",
-    "all_to_all": "alltoall",
-    "reduce_scatter": "reduce_scatter",
-}
+OPERATIONS = {name: record.tools.aiconfigurator for name, record in COLLECTIVES.items() if record.tools.aiconfigurator}
 #: nccl_dtype is half or int8, nothing else; bytes count, so others of 2 bytes and more go as half.
 INT8 = ("int8", 1)
 HALF = ("half", 2)

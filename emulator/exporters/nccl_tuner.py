@@ -14,15 +14,10 @@ from inferometer.emulator.calibrate.schema.records import NetworkLaw
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.exporters.loss import Carried, Made
 from inferometer.emulator.exporters.query import Layout, Query, law_us, layouts_of
+from inferometer.parallel.collectives import COLLECTIVES
 
 Array = NDArray[np.float64]
-NAMES = {
-    "all_reduce": "allreduce",
-    "all_gather": "allgather",
-    "reduce_scatter": "reducescatter",
-    "broadcast": "broadcast",
-    "reduce": "reduce",
-}
+NAMES = {name: record.tools.nccl_tuner for name, record in COLLECTIVES.items() if record.tools.nccl_tuner}
 ALGORITHMS = ("tree", "ring", "collnet_direct", "collnet_chain", "nvls", "nvls_tree", "pat")
 PROTOCOLS = ("ll", "ll128", "simple")
 PER_OCTAVE = 8

@@ -11,7 +11,7 @@ import json
 import numpy as np
 from numpy.typing import NDArray
 
-from inferometer.emulator.calibrate.laws.bus_factors import RING_PASSES, bus_factors
+from inferometer.emulator.calibrate.laws.bus_factors import bus_factors, passes_of
 from inferometer.emulator.calibrate.schema.records import NetworkLaw
 from inferometer.emulator.exporters.loss import Carried, Made, Times, unplaced
 from inferometer.emulator.exporters.query import Query
@@ -29,7 +29,7 @@ def write(query: Query, suffix: str) -> Made:
     model = query.law(query.key.get("collective", "all_reduce"))
     projection, collective = model.paper_projection, model.target.collective
     latency = projection.t_reduce_us.model_dump()
-    passes = RING_PASSES.get(collective, 1)
+    passes = passes_of(collective)
     slopes = {name: latency[name] for name in ("per_local_rank", "per_log2_node")}
     document = {
         "t_reduce_us": latency,

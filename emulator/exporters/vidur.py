@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from inferometer.emulator.exporters.loss import Carried, Made, Times
 from inferometer.emulator.exporters.query import Query
 from inferometer.emulator.exporters.table import Table, table_of
+from inferometer.parallel.collectives import COLLECTIVES
 
 Array = NDArray[np.float64]
-COLLECTIVES = ("all_reduce", "send_recv")
+FILES = {name: record.tools.vidur for name, record in COLLECTIVES.items() if record.tools.vidur}
 STATISTICS = ("min", "max", "mean", "median", "std")
 PLACE = ("rank", "num_workers", "size", "collective", "devices_per_node", "max_devices_per_node")
 ITEM_BYTES = 2
@@ -27,7 +28,7 @@ PER_OCTAVE = 8
 
 def write(query: Query, suffix: str) -> Made:
     """One collective, all_reduce unless the key says send_recv: Vidur keeps each in a file of its own."""
-    collective = query.collectives(COLLECTIVES)[0]
+    collective = query.collectives(list(FILES))[0]
     model = query.law(collective)
     table = table_of(query, model, PER_OCTAVE, ITEM_BYTES)
     most = int(max(model.domain.ranks_per_node))

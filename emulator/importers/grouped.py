@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
 from inferometer.emulator.errors import InputError
-from inferometer.emulator.importers.run import COLLECTIVES, Row, Run
+from inferometer.emulator.importers.run import TOOL_COLLECTIVES, Row, Run
 from inferometer.emulator.importers.source import MAX_ROWS, Source
 
 
@@ -52,7 +52,7 @@ def _run(reading: Reading, statistic: str) -> Run:
     run = Run([], statistic=reading.statistic or statistic)
     for name in ("tool_collective", "ranks", "nodes", "implementation", "backend", "launch_mode", "timing"):
         setattr(run, name, getattr(reading, name))
-    run.collective = COLLECTIVES[reading.tool_collective] if reading.tool_collective else None
+    run.collective = TOOL_COLLECTIVES[reading.tool_collective] if reading.tool_collective else None
     run.device, run.backend_version = reading.device, reading.backend_version
     return run
 

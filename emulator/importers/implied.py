@@ -11,8 +11,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
-#: m of busbw/algbw = m(n−1)/n; 0 where it is 1 whatever n is.
-PASSES = {"all_reduce": 2, "all_gather": 1, "reduce_scatter": 1, "alltoall": 1, "alltoallv": 1, "gather": 1, "scatter": 1}
+from inferometer.parallel.collectives import COLLECTIVES
+
+#: nccl-tests' names → m of busbw/algbw = m(n−1)/n; 0 where it is 1 whatever n is.
+PASSES = {
+    **{
+        record.tools.tests: record.traffic.passes if record.traffic.sharded else 0
+        for record in COLLECTIVES.values()
+        if record.tools.tests
+    },
+    "alltoallv": 1,
+}
 TINY = 1e-9
 
 

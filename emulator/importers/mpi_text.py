@@ -11,19 +11,12 @@ from collections.abc import Iterator
 
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.importers.grouped import check
-from inferometer.emulator.importers.run import COLLECTIVES, Row, Run, tool_name
+from inferometer.emulator.importers.run import TOOL_COLLECTIVES, Row, Run, tool_name
 from inferometer.emulator.importers.settings import Settings
 from inferometer.emulator.importers.source import MAX_ROWS, Source
+from inferometer.parallel.collectives import COLLECTIVES
 
 MAX_RUNS = 1000
-PER_RANK = ("all_gather", "alltoall")
-"""Total bytes = printed size × ranks. A reduce_scatter's size is the whole vector in both suites."""
-NAMES = {
-    "allreduce": "all_reduce",
-    "allgather": "all_gather",
-    "reducescatter": "reduce_scatter",
-    "reducescatterblock": "reduce_scatter",
-}
 SUITES = {"MPI": "mpi", "NCCL": "nccl", "RCCL": "rccl"}
 
 _OSU = re.compile(r"#\s*OSU\s+(MPI|NCCL|RCCL)\S*\s+([A-Za-z_-]+)\s+Latency\s+Test(?:\s+v?(\S+))?")
@@ -58,7 +51,7 @@ def read(source: Source, settings: Settings) -> list[Run]:
             run.ranks = settings.ranks
             if settings.ranks:
                 run.flag("ranks_given", f"{settings.ranks}, given by --set")
-        if run.tool_collective in PER_RANK:
+        if run.collective and COLLECTIVES[run.collective].tools.mpi_counts_shards:
             for row in run.rows:
                 row.extra["printed_bytes"] = row.bytes
                 if run.ranks is None:
@@ -120,19 +113,19 @@ def _osu(found: re.Match[str]) -> Run:
 def _imb(name: str, dtype: str | None) -> Run:
     run = Run([], implementation="mpi", backend="mpi", launch_mode="host", timing="pipelined")
     _name(run, name)
-    if run.tool_collective in ("all_reduce", "reduce", "reduce_scatter"):
+    if run.collective and COLLECTIVES[run.collective].sums:
         run.facts["dtype_printed"] = dtype
     return run
 
 
 def _name(run: Run, printed: str) -> None:
     plain = "".join(c for c in printed.lower() if c.isalpha())
-    run.tool_collective = NAMES.get(plain) or tool_name(plain)
+    run.tool_collective = tool_name(plain)
     run.facts["benchmark"] = printed
     if run.tool_collective is None:
         run.flag("collective_unknown", f"{printed} is no collective known here")
     else:
-        run.collective = COLLECTIVES[run.tool_collective]
+        run.collective = TOOL_COLLECTIVES[run.tool_collective]
 
 
 def _about(run: Run, line: str) -> list[str]:

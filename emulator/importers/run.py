@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from inferometer.emulator.errors import InputError
+from inferometer.parallel.collectives import COLLECTIVES
 
 
 @dataclass(slots=True)
@@ -67,22 +68,15 @@ class Run:
 DTYPES = {"float": "float32", "half": "float16", "double": "float64", "char": "int8"}
 """nccl-tests' names that samples write otherwise."""
 
-COLLECTIVES = {
-    "all_reduce": "all_reduce",
-    "all_gather": "all_gather",
-    "reduce_scatter": "reduce_scatter",
-    "alltoall": "all_to_all",
-    "broadcast": "broadcast",
-    "reduce": "reduce",
-    "sendrecv": "send_recv_ring",
-    "send_recv": "send_recv",
-    "gather": None,
-    "scatter": None,
-    "alltoallv": None,
+TOOL_COLLECTIVES: dict[str, str | None] = {
+    **{record.tools.tests: name for name, record in COLLECTIVES.items() if record.tools.tests},
+    "alltoallv": None,  # its splits are drawn at random
     "hypercube": None,
 }
-"""The sources' names (nccl-tests') → those of samples; None where no law is known."""
+"""nccl-tests' names → those of samples; None where no law is known."""
 
+
+PAIR = "send_recv"
 
 KNOWN_WORDS = {
     "timing": ("isolated", "pipelined", "kernel"),
@@ -101,9 +95,12 @@ def known_word(key: str, value: str, where: str) -> str:
 
 
 def tool_name(text: str) -> str | None:
-    """Any spelling of a collective (``AllReduce``, ``all-to-all``, ``alltoall_perf``) as a key of `COLLECTIVES`."""
+    """Any spelling of a collective (``AllReduce``, ``all-to-all``, ``alltoall_perf``) as a key of `TOOL_COLLECTIVES`."""
+    if text.strip().lower() == PAIR:  # nccl-tests' sendrecv is a ring
+        return PAIR
     plain = "".join(c for c in text.lower() if c.isalnum() and c.isascii()).removesuffix("perf").removesuffix("mpi")
-    plain = {"bcast": "broadcast", "all2all": "alltoall", "sendrecvring": "sendrecv"}.get(plain, plain)
-    if text.strip().lower() in ("send_recv",):  # a pair, not nccl-tests' ring
-        return "send_recv"
-    return next((name for name in COLLECTIVES if name.replace("_", "") == plain and name != "send_recv"), None)
+    for name, ours in TOOL_COLLECTIVES.items():
+        spellings = COLLECTIVES[ours].tools.spellings if ours else ()
+        if name != PAIR and plain in (name.replace("_", ""), *spellings):
+            return name
+    return None

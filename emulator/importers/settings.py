@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from inferometer.emulator.errors import InputError
-from inferometer.emulator.importers.run import COLLECTIVES, Run, known_word, tool_name
+from inferometer.emulator.importers.run import TOOL_COLLECTIVES, Run, known_word, tool_name
 
 WORDS = ("collective", "implementation", "backend", "launch_mode", "timing", "dtype")
 COUNTS = ("ranks", "nodes")
@@ -16,7 +16,7 @@ class Settings:
     ranks: int | None = None
     nodes: int | None = None
     words: dict[str, str] = field(default_factory=dict)
-    """collective (a key of `COLLECTIVES`) and the other `WORDS`."""
+    """collective (a key of `TOOL_COLLECTIVES`) and the other `WORDS`."""
 
 
 def parse_settings(text: str | None) -> Settings:
@@ -36,7 +36,7 @@ def parse_settings(text: str | None) -> Settings:
         elif key == "collective":
             name = tool_name(value)
             if name is None:
-                raise InputError(f"--set {part}: unknown collective, known are {', '.join(COLLECTIVES)}")
+                raise InputError(f"--set {part}: unknown collective, known are {', '.join(TOOL_COLLECTIVES)}")
             words[key] = name
         else:
             words[key] = known_word(key, value, f"--set {part}")
@@ -58,7 +58,7 @@ def apply(settings: Settings, run: Run, where: str) -> None:
                 row.dtype = value
         elif key == "collective":
             _fill(run, "tool_collective", value, where)
-            run.collective = COLLECTIVES[value]
+            run.collective = TOOL_COLLECTIVES[value]
         else:
             _fill(run, key, value, where)
 

@@ -8,7 +8,7 @@ from typing import Any
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.importers.grouped import Reading, runs_from
 from inferometer.emulator.importers.nccl.collective import from_name
-from inferometer.emulator.importers.run import COLLECTIVES, DTYPES, Row, Run, known_word, tool_name
+from inferometer.emulator.importers.run import DTYPES, PAIR, TOOL_COLLECTIVES, Row, Run, known_word, tool_name
 from inferometer.emulator.importers.settings import Settings
 from inferometer.emulator.importers.source import Source
 from inferometer.emulator.importers.sweeps import flag_cold, flag_noise
@@ -36,7 +36,7 @@ def read(source: Source, settings: Settings) -> list[Run]:
         if used[name] is None:
             raise InputError(f"{source}: no column {' or '.join(ALIASES[name])}")
     runs = runs_from(source, _readings(source, columns, used), statistic="mean")
-    named = None if "collective" in columns else from_name(source.path.stem, set(COLLECTIVES) - {"send_recv"})
+    named = None if "collective" in columns else from_name(source.path.stem, set(TOOL_COLLECTIVES) - {PAIR})
     read_by_name = {*PLACE, *WORDS, *used.values()}
     unknown = [column for column in columns if column not in read_by_name]
     for run in runs:
@@ -47,7 +47,7 @@ def read(source: Source, settings: Settings) -> list[Run]:
             flag_cold(run)
             flag_noise(run)
         if run.tool_collective is None and named and "collective" not in settings.words:
-            run.tool_collective, run.collective = named, COLLECTIVES[named]
+            run.tool_collective, run.collective = named, TOOL_COLLECTIVES[named]
             run.flag("collective_from_file_name", f"{named} by the file's name; the table has no column collective")
     return runs
 
@@ -72,7 +72,7 @@ def _readings(source: Source, columns: list[str], used: dict[str, str | None]) -
         name = record.get("collective")
         collective = tool_name(name) if name else None
         if name and collective is None:
-            raise InputError(f"{where}: collective {name[:40]!r} is unknown, known are {', '.join(COLLECTIVES)}")
+            raise InputError(f"{where}: collective {name[:40]!r} is unknown, known are {', '.join(TOOL_COLLECTIVES)}")
         dtype = value(record, "dtype")
         wrong = number(value(record, "wrong"), where, "wrong", optional=True)
         row = Row(

@@ -11,13 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError,
 
 from inferometer.emulator.checked import first_error
 from inferometer.emulator.errors import InputError
-from inferometer.emulator.measure.collectives import collectives
 from inferometer.emulator.regular import check_regular
 from inferometer.emulator.workload.catalogue import load_shape
 from inferometer.emulator.workload.layout import Layout
 from inferometer.emulator.workload.scaled import scaled
 from inferometer.emulator.workload.shape import Shape
 from inferometer.emulator.workload.stages import check_layout
+from inferometer.parallel.collectives import COLLECTIVES
 
 Timing = Literal["isolated", "pipelined", "in_step"]
 Groups = Literal["alone", "all"]
@@ -71,10 +71,9 @@ class Tier(Strict):
 
     @model_validator(mode="after")
     def _known(self) -> Tier:
-        known = collectives()
         for name in self.collectives:
-            if name not in known:
-                raise ValueError(f"unknown collective {name!r}: known are {', '.join(known)}")
+            if name not in COLLECTIVES:
+                raise ValueError(f"unknown collective {name!r}: known are {', '.join(COLLECTIVES)}")
         return self
 
 

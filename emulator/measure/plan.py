@@ -6,8 +6,9 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from inferometer.emulator.measure.collectives import Call, Collective, collectives, elements_for
 from inferometer.emulator.measure.method import ITEMSIZE, Method, Tier
+from inferometer.parallel.collective_record import Call, Collective
+from inferometer.parallel.collectives import COLLECTIVES
 from inferometer.parallel.mesh import RankMesh
 
 
@@ -26,6 +27,15 @@ class Cell:
     tier: int
     compute_gap_us: float = 0.0
     """Of ``in_step``: about how long the ranks compute between two calls."""
+
+    @property
+    def record(self) -> Collective:
+        return COLLECTIVES[self.collective]
+
+    @property
+    def elements(self) -> int:
+        """Nominal elements of a call; 0 where not even one per shard fits."""
+        return self.record.elements(self.requested_bytes, ITEMSIZE[self.dtype], self.ranks)
 
     @property
     def id(self) -> str:
@@ -67,26 +77,26 @@ def _within(method: Method, sizes: Iterable[int]) -> list[int]:
 
 
 def _cells_of(method: Method, index: int, size: int, dtype: str, meshes: Sequence[GroupMesh]) -> list[Cell]:
-    records, tier = collectives(), method.sweep.tier[index]
-    ways = [(timing, compute_gap_us) for timing in tier.timings for compute_gap_us in _times_apart(method, timing)]
+    tier = method.sweep.tier[index]
+    timings = [(timing, compute_gap_us) for timing in tier.timings for compute_gap_us in _compute_gaps_us(method, timing)]
     cells = []
     for number, group_mesh in enumerate(meshes):
         ranks = group_mesh.mesh.degree("member")
         for name in tier.collectives:
-            record = records[name]
-            if (record.pair and ranks != 2) or elements_for(record, size, ITEMSIZE[dtype], ranks) == 0:
+            record = COLLECTIVES[name]
+            if (record.pair and ranks != 2) or record.elements(size, ITEMSIZE[dtype], ranks) == 0:
                 continue
             for groups in tier.groups:
                 if groups == "all" and group_mesh.mesh.degree("block") == 1:
                     continue  # one group is the whole mesh: the same cell as alone
-                for timing, compute_gap_us in ways:
+                for timing, compute_gap_us in timings:
                     bytes_ = size if record.sized else 0
                     place = (groups, number, ranks, group_mesh.nodes, index)
                     cells.append(Cell(name, dtype, bytes_, timing, *place, compute_gap_us))
     return cells
 
 
-def _times_apart(method: Method, timing: str) -> list[float]:
+def _compute_gaps_us(method: Method, timing: str) -> list[float]:
     return method.sweep.in_step.compute_gap_us if timing == "in_step" else [0.0]
 
 
@@ -119,9 +129,9 @@ def shuffled(cells: Sequence[Cell], seed: int, launch: int, by_tier: bool) -> li
 
 
 def buffer_bytes(record: Collective, size_bytes: int, dtype: str, ranks: int) -> int:
-    """Memory that the buffers of a cell take on the rank that holds most: see `runner.Work` for what they are."""
+    """Memory that the buffers of a cell take on the rank that holds most: see `work.Work` for what they are."""
     width = ITEMSIZE[dtype]
-    call = Call(elements_for(record, size_bytes, width, ranks), ranks, 0)
+    call = Call(record.elements(size_bytes, width, ranks), ranks, 0)
     sent = call.elements if record.sized else 1
     held = max(record.accounted_elements(call), record.output_elements(call), 1)
     patterns = 2 * (sent + held)  # int16, while the tensors are made from them

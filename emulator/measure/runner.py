@@ -14,9 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from inferometer.emulator.measure.collectives import collectives, elements_for
 from inferometer.emulator.measure.filler import Filler
-from inferometer.emulator.measure.method import ITEMSIZE, Method
+from inferometer.emulator.measure.method import Method
 from inferometer.emulator.measure.plan import Cell, GroupMesh
 from inferometer.emulator.measure.rests import Rests
 from inferometer.emulator.measure.timing import CudaTimer, HostTimer, Run, Timer
@@ -128,9 +127,7 @@ class Launch:
 
     def _signature(self, cell: Cell) -> list[Any]:
         """What must be the same on all ranks before the first call: gloo aborts or returns nonsense when it differs."""
-        record = collectives()[cell.collective]
-        elements = elements_for(record, cell.requested_bytes, ITEMSIZE[cell.dtype], cell.ranks)
-        return [cell.collective, cell.dtype, elements, cell.timing, cell.groups, cell.mesh, cell.compute_gap_us]
+        return [cell.collective, cell.dtype, cell.elements, cell.timing, cell.groups, cell.mesh, cell.compute_gap_us]
 
     def _measure(self, index: int, cell: Cell, stop_asked: Callable[[], bool]) -> dict[str, Any] | None:
         """The cell's record on rank 0; None on the others."""
@@ -143,7 +140,7 @@ class Launch:
         assert everyone is not None and self.solo is not None
         self.doing = f"in {describe(cell)}"
         self.busy_since = time.monotonic()
-        work = Work(cell, collectives()[cell.collective], seat.group, self.solo)
+        work = Work(cell, seat.group, self.solo)
         try:
             wrong, estimate_s = work.warm_up(self.method.warmup, self.method.check)
             matmul_us = self.filler.matmul_us() if cell.timing == "in_step" else 1.0

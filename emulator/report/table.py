@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from inferometer.emulator.units import format_us
+from inferometer.parallel.collectives import COLLECTIVES
 
 NCCL_TYPE = {"float32": "float", "float16": "half", "bfloat16": "bfloat16"}
 
@@ -29,14 +30,13 @@ def row(cell: dict[str, Any]) -> str:
         where += f", {cell['requested_compute_gap_us']:g} µs compute gap"
     if "unmeasured" in cell:
         return f"# {where.strip()} {cell['requested_bytes']} B {cell['dtype']}: not measured: {cell['unmeasured']}"
-    sums = cell["collective"] in ("all_reduce", "reduce_scatter")
-    root = 0 if cell["collective"] == "broadcast" else -1
+    record = COLLECTIVES[cell["collective"]]
     algbw, busbw = bandwidths(cell["bytes"], cell["median"], cell["bus_factor"])
     wrong = "N/A" if cell["wrong"] is None else str(cell["wrong"])
     interval = cell["ci95"]
     half = f"{(interval[1] - interval[0]) / 2 / cell['median']:.1%}" if interval else "–"
     nccl = (
-        f"{cell['bytes']:>12} {cell['count']:>13} {NCCL_TYPE[cell['dtype']]:>9} {'sum' if sums else 'none':>7} {root:>7}"
+        f"{cell['bytes']:>12} {cell['count']:>13} {NCCL_TYPE[cell['dtype']]:>9} {record.nccl_redop:>7} {record.nccl_root:>7}"
         f" {format_us(cell['mean']):>8} {algbw:>7.3f} {busbw:>7.3f} {wrong:>7}"
     )
     extra = f" {format_us(cell['median']):>8} {format_us(cell['p95']):>8} {half:>6} {cell['n']:>5}"

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TextIO
 
 from inferometer.emulator.errors import InputError, RunFailed
-from inferometer.emulator.measure.collectives import collectives
 from inferometer.emulator.measure.method import Method
 from inferometer.emulator.report.progress import Display
 from inferometer.emulator.report.table import bandwidths
@@ -26,6 +25,7 @@ from inferometer.launch.ranks.worker import take_part
 from inferometer.launch.runs.measure_settings import MeasureSettings
 from inferometer.launch.runs.outputs import keep_apart, output_path
 from inferometer.launch.runs.samples_file import HeldLaunch, held_in, lacks_cells, logs_of, note_failure, open_samples
+from inferometer.parallel.collectives import COLLECTIVES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,9 +52,8 @@ class Measured:
     def table(self) -> pd.DataFrame:
         """A row for each cell, all launches together, with alg_bw and bus_bw in GB/s as nccl-tests has them."""
         table = cell_table(self.samples).drop(columns="iterations_us")
-        known = collectives()
         found = [
-            bandwidths(size, us, known[name].bus_factor(ranks))
+            bandwidths(size, us, COLLECTIVES[name].bus_factor(ranks))
             for size, us, name, ranks in zip(table["bytes"], table["us"], table["collective"], table["ranks"])
         ]
         return table.assign(alg_bw=[alg for alg, _ in found], bus_bw=[bus for _, bus in found])

@@ -12,7 +12,6 @@ from pydantic import ValidationError
 
 from inferometer.emulator.checked import first_error
 from inferometer.emulator.errors import InputError
-from inferometer.emulator.measure.collectives import collectives, elements_for
 from inferometer.emulator.measure.doctor import default_ranks
 from inferometer.emulator.measure.method import (
     DTYPE_ALIASES,
@@ -29,6 +28,7 @@ from inferometer.emulator.measure.probes import kept_bytes, probes_of
 from inferometer.emulator.samples.environment import available_memory, usable_cores
 from inferometer.launch.ranks.identity import Identity
 from inferometer.launch.runs.rank_settings import RANK_BYTES, RankSettings, auto_backend, scheduler_class
+from inferometer.parallel.collectives import COLLECTIVES
 
 FACTOR = 4
 """Between sizes, by default."""
@@ -108,10 +108,9 @@ def narrowed(sweep: Sweep, names: Sequence[str] | None, timings: Sequence[str] |
 
     A collective or timing that no tier holds becomes a tier of its own. Raises ``InputError`` for an unknown one.
     """
-    known = collectives()
     for name in names or []:
-        if name not in known:
-            raise InputError(f"--collectives {name}: unknown; known are {', '.join(known)}")
+        if name not in COLLECTIVES:
+            raise InputError(f"--collectives {name}: unknown; known are {', '.join(COLLECTIVES)}")
     for timing in timings or []:
         if timing not in get_args(Timing):
             raise InputError(f"--timings {timing}: unknown; known are {', '.join(get_args(Timing))}")
@@ -140,10 +139,9 @@ def narrowed(sweep: Sweep, names: Sequence[str] | None, timings: Sequence[str] |
 
 def check_sizes(method: Method) -> None:
     """Raise ``InputError`` where every size is too small for every collective, before ranks start for nothing."""
-    records = collectives()
     names = sorted({name for tier in method.sweep.tier for name in tier.collectives})
     widest = max(method.sizes_bytes)
-    fits = [elements_for(records[name], widest, ITEMSIZE[dtype], 2) > 0 for name in names for dtype in method.dtypes]
+    fits = [COLLECTIVES[name].elements(widest, ITEMSIZE[dtype], 2) > 0 for name in names for dtype in method.dtypes]
     if not any(fits):
         each = " or ".join(f"{ITEMSIZE[dtype]} bytes of {dtype}" for dtype in method.dtypes)
         raise InputError(f"-e {widest}: no size holds one element ({each}) for each of 2 ranks in {', '.join(names)}")
@@ -167,11 +165,10 @@ def check_memory(method: Method) -> None:
             f"-n {local}: {standing / 2**20:.0f} MiB for each process × {local} ranks{probed} = "
             f"{(local * standing + concurrent_ranks * models) / 2**30:.1f} GiB, but {free / 2**30:.1f} GiB are free"
         )
-    records = collectives()
     names = {name for tier in method.sweep.tier for name in tier.collectives}
     for dtype in method.dtypes:
         largest = max(method.sizes_bytes)
-        each, name = max((buffer_bytes(records[name], largest, dtype, method.world_size), name) for name in names)
+        each, name = max((buffer_bytes(COLLECTIVES[name], largest, dtype, method.world_size), name) for name in names)
         if each * local > free:
             raise InputError(
                 f"-e {largest}: {name} needs {each / 2**30:.1f} GiB a rank with its checks, "

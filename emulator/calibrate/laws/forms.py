@@ -9,7 +9,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from inferometer.emulator.calibrate.laws.bus_factors import ALL_TO_ALL, NO_BYTES, bus_factors
+from inferometer.emulator.calibrate.laws.bus_factors import bus_factors, collective_record, passes_of
 from inferometer.emulator.calibrate.laws.curved import CurvedLaw, Shape
 from inferometer.emulator.calibrate.laws.linear import PER_RANKS, Law, LinearLaw, linear, paper, scaled
 from inferometer.emulator.calibrate.laws.terms import FLAT_RING, LATENCIES, PAPER_LATENCY, Latency
@@ -30,7 +30,6 @@ SHAPES = (
     Shape("two_protocols", protocols=2),
     Shape("three_protocols", protocols=3),
 )
-STEPPED = ALL_TO_ALL | {"send_recv", "send_recv_ring"}
 
 
 def law(
@@ -75,7 +74,7 @@ def paper_protocols(collective: str) -> Law:
     Bytes inside a node and between nodes overlap, and those of every collective move as a ring's would: an all_reduce's,
     or with half the passes an all_gather's.
     """
-    base = linear(collective, bytes_as="all_reduce" if collective == "all_reduce" else "all_gather")
+    base = linear(collective, bytes_as="all_reduce" if passes_of(collective) == 2 else "all_gather")
     shape = Shape("three_protocols", protocols=3, overlap=True, common=frozenset())
     words = _equation(base, shape).replace("b*", "b_p*").replace("c*", "c_p*")
     return CurvedLaw(base, shape, "paper_protocols", words)
@@ -83,14 +82,14 @@ def paper_protocols(collective: str) -> Law:
 
 def shapes_for(collective: str) -> list[Shape]:
     """The shapes a collective may have, simplest first."""
-    if collective in NO_BYTES:
+    if not collective_record(collective).sized:
         return [AFFINE]
-    return [shape for shape in SHAPES if not shape.step or collective in STEPPED]
+    return [shape for shape in SHAPES if not shape.step or collective_record(collective).point_to_point]
 
 
 def latencies_for(collective: str, N: Array) -> list[Latency]:
     """The latencies that cells on N nodes may show. Two ranks of a send_recv show but one."""
-    if collective == "send_recv":
+    if collective_record(collective).pair:
         return [PAPER_LATENCY]
     several = len(np.unique(N)) > 1
     return [latency for latency in LATENCIES if several or latency.nodes in ("log2", None)]

@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from inferometer.emulator.calibrate.laws.query import query_arrays
 from inferometer.emulator.errors import InputError
+from inferometer.parallel.collectives import COLLECTIVES
 
 FOLDER = "inferometer.configs.calibrations"
 #: NCCL's own model gives a time for each case instead of a law to keep in a file (module `nccl_tuner`). A generation of GPUs
@@ -30,9 +31,9 @@ Array = NDArray[np.float64]
 Constants = dict[str, Any]
 
 PROTOCOLS = ("LL", "LL128", "Simple")
-RING_STEPS = {"all_reduce": 2.0, "all_gather": 1.0, "reduce_scatter": 1.0}
-ONE_WAY = ("broadcast", "reduce")
-COLLECTIVES = (*RING_STEPS, *ONE_WAY)
+#: Those of NCCL's table, and the passes of those that go round a ring.
+TUNED = tuple(name for name, record in COLLECTIVES.items() if record.tools.nccl_tuner)
+RING_STEPS = {name: float(COLLECTIVES[name].traffic.passes) for name in TUNED if COLLECTIVES[name].traffic.pattern == "ring"}
 #: More heads than this NVLS has only for an all_reduce.
 MAX_NVLS_HEADS = 32
 #: Channels of at least this bandwidth are split in two.
@@ -148,8 +149,8 @@ class NcclTuner:
     def table(self, collective: str, bytes: Array, ranks: Array, nodes: Array) -> dict[str, tuple[Array, Array]]:
         """What NCCL prints with NCCL_DEBUG_SUBSYS=TUNING, corrected for [m] sizes: latency in µs and algorithm bandwidth in
         GB/s, 0 where disabled, of each algorithm and protocol. Raises as `estimate` does; one rank counts as two."""
-        if collective not in COLLECTIVES:
-            raise InputError(f"{TUNER}: NCCL's tuner has no model of {collective}: it knows {', '.join(COLLECTIVES)}")
+        if collective not in TUNED:
+            raise InputError(f"{TUNER}: NCCL's tuner has no model of {collective}: it knows {', '.join(TUNED)}")
         if self.nic_gbps is None and np.any(nodes > 1):
             raise InputError(f"{TUNER}: the speed of the link between nodes is not known")
         case = Case(collective, bytes, np.maximum(ranks, 2.0), nodes)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
+from inferometer.emulator.calibrate.laws.bus_factors import passes_of
+
 #: Latency of NCCL's tree with the LL protocol: a base, then per further rank of a node and per doubling of the nodes,
 #: once for each pass over the data (an all_reduce makes two).
 BASE_US = 6.8
@@ -33,7 +35,7 @@ def paper_parameters(collective: str) -> dict[str, float]:
 
     a = 6.8, b = 0.6 m, c = 5 m with m = 2 passes for an all_reduce and 1 for any other, as the paper's code has it.
     """
-    passes = 2.0 if collective == "all_reduce" else 1.0
+    passes = float(passes_of(collective))
     return {
         "a": BASE_US,
         "b": PER_LOCAL_RANK_US * passes,

@@ -31,8 +31,3 @@ PAPER_PROTOCOLS = (
     Protocol("LL128", 14e-6, 1.25e-6, 8.5e-6, 0.95),
     Protocol("Simple", 0.0, 28e-6, 28e-6, 1.0),
 )
-
-
-def passes_of(collective: str) -> int:
-    """Times a collective goes through its ring or tree: an all_reduce twice."""
-    return 2 if collective == "all_reduce" else 1

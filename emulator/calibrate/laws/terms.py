@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from inferometer.emulator.calibrate.laws.bus_factors import NO_BYTES, bus_factors
+from inferometer.emulator.calibrate.laws.bus_factors import bus_factors, collective_record
 
 Array = NDArray[np.float64]
 Column = Callable[[Array, Array, Array], Array]
@@ -48,7 +48,7 @@ class Latency:
         found: list[Term] = [Term("a", "us", lambda n, r, N: np.ones_like(n))]
         if self.sigma == "ring":
             found.append(Term("b", "us", lambda n, r, N: r - 1))
-        elif self.sigma == "chain" and collective != "send_recv":  # always two ranks: nothing varies with ρ
+        elif self.sigma == "chain" and not collective_record(collective).pair:  # always two ranks: nothing varies with ρ
             found.append(Term("b", "us", lambda n, r, N: r / N - 1))
         if self.nodes == "log2":
             found.append(Term("c", "us", lambda n, r, N: np.asarray(np.log2(N))))
@@ -98,7 +98,7 @@ def inter(collective: str) -> Term:
 
 def bandwidth_terms(collective: str, rank_counts: Sequence[int] = ()) -> tuple[Term, ...]:
     """The bandwidth terms of a collective, with one B_intra for each of the rank counts if any are given."""
-    if collective in NO_BYTES:
+    if not collective_record(collective).sized:
         return ()
     inside = [intra(collective, count) for count in sorted(rank_counts)] or [intra(collective)]
     return (*inside, inter(collective))

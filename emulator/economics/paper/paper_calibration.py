@@ -7,10 +7,11 @@ from typing import Any
 from inferometer.emulator.calibrate.evaluate.calibration import Calibration
 from inferometer.emulator.calibrate.fit.build import validated, version_here
 from inferometer.emulator.calibrate.fit.projection import NAMES
+from inferometer.emulator.calibrate.laws.bus_factors import passes_of
 from inferometer.emulator.calibrate.laws.forms import paper_protocols
 from inferometer.emulator.calibrate.laws.linear import Law, paper
 from inferometer.emulator.calibrate.laws.prior import INTER_GBS, INTRA_GBS, LL_EFFICIENCY, SOURCES, paper_parameters
-from inferometer.emulator.calibrate.laws.protocols import PAPER_PROTOCOLS, passes_of
+from inferometer.emulator.calibrate.laws.protocols import PAPER_PROTOCOLS
 from inferometer.emulator.calibrate.schema.keys import KEY_FIELDS
 from inferometer.emulator.calibrate.schema.records import SCHEMA
 

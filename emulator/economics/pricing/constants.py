@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from inferometer.emulator.calibrate.laws.bus_factors import bus_factors
-from inferometer.emulator.calibrate.laws.protocols import PAPER_PROTOCOLS, Protocol, passes_of
+from inferometer.emulator.calibrate.laws.bus_factors import bus_factors, passes_of
+from inferometer.emulator.calibrate.laws.protocols import PAPER_PROTOCOLS, Protocol
 from inferometer.emulator.economics.pricing.accelerator import Accelerator
 from inferometer.emulator.economics.pricing.network import Array, CollectiveTime
 from inferometer.emulator.errors import InputError

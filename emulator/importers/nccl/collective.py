@@ -6,26 +6,25 @@ import re
 
 from inferometer.emulator.importers.implied import PASSES, Ratio
 from inferometer.emulator.importers.nccl.table import NcclRun
+from inferometer.parallel.collectives import COLLECTIVES
 
-REDUCING = {"all_reduce", "reduce_scatter", "reduce", "sendrecv"}
-"""Tables that print a reduction (sendrecv prints the default one)."""
-MOVING = {"all_gather", "alltoall", "broadcast", "gather", "scatter"}
-ROOTED = {"reduce", "broadcast", "gather", "scatter"}
-UNCHECKED_IN_PLACE = {"alltoall", "sendrecv"}
-"""Their in-place results are never checked: #wrong is N/A there."""
+TESTS = {record.tools.tests: record for record in COLLECTIVES.values() if record.tools.tests and not record.pair}
+"""The tables that nccl-tests print, by the names of its programs."""
 
 
 def candidates(run: NcclRun, ratio: Ratio, ranks: int | None) -> set[str]:
     """The collectives that the columns and the bandwidths of a table allow."""
     possible: set[str] = set()
     for row in run.rows[:64]:
-        kinds = MOVING if row.redop in (None, "none") else REDUCING
+        reducing = row.redop not in (None, "none")
         rooted = row.root is not None and row.root >= 0
-        possible |= {name for name in kinds if (name in ROOTED) == rooted}
+        possible |= {
+            name for name, test in TESTS.items() if (test.tools.tests_print_redop, test.rooted) == (reducing, rooted)
+        }
     checked = [(row.out_of_place.wrong, row.in_place.wrong) for row in run.rows if row.out_of_place and row.in_place]
     if any(out is not None for out, _ in checked):
         in_place = any(inside is not None for _, inside in checked)
-        possible = {name for name in possible if (name in UNCHECKED_IN_PLACE) != in_place}
+        possible = {name for name in possible if TESTS[name].tools.tests_check_in_place == in_place}
     if ranks is not None and ranks > 1:
         return {name for name in possible if ratio.allows(name, ranks)}
     fits = {name: ratio.ranks(name) for name in possible}

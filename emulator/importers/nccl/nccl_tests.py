@@ -10,7 +10,7 @@ from inferometer.emulator.importers.nccl.layout import listed_ranks, ratio_cells
 from inferometer.emulator.importers.nccl.rows import examine, rows_of
 from inferometer.emulator.importers.nccl.table import NcclRun
 from inferometer.emulator.importers.nccl.text import runs_of
-from inferometer.emulator.importers.run import COLLECTIVES, Run
+from inferometer.emulator.importers.run import TOOL_COLLECTIVES, Run
 from inferometer.emulator.importers.settings import Settings
 from inferometer.emulator.importers.source import Source
 
@@ -68,7 +68,7 @@ def _name(table: NcclRun, run: Run, settings: Settings, source: Source, possible
     elif "collective" in settings.words:
         run.tool_collective = settings.words["collective"]
         run.flag("collective_given", f"{run.tool_collective}, given by --set")
-    elif table.mentioned and (table.mentioned in possible or table.mentioned not in COLLECTIVES):
+    elif table.mentioned and (table.mentioned in possible or table.mentioned not in TOOL_COLLECTIVES):
         run.tool_collective = table.mentioned
     elif len(possible) == 1:
         (run.tool_collective,) = possible
@@ -81,7 +81,7 @@ def _name(table: NcclRun, run: Run, settings: Settings, source: Source, possible
         fits = f"could be {', '.join(sorted(possible))}" if possible else "none fits its columns and bandwidths"
         run.flag("collective_unknown", fits)
     else:
-        run.collective = COLLECTIVES[run.tool_collective]
+        run.collective = TOOL_COLLECTIVES[run.tool_collective]
 
 
 def _of_one_kind(source: Source, runs: list[Run]) -> None:

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch.distributed as dist
 
-from inferometer.emulator.measure.collectives import Call, collectives
 from inferometer.emulator.measure.method import Stop, Sweep
 from inferometer.emulator.measure.plan import Cell
 from inferometer.emulator.measure.runner import Launch, describe
+from inferometer.parallel.collective_record import Call
+from inferometer.parallel.collectives import COLLECTIVES
 from inferometer.parallel.control import Control
 from inferometer.parallel.placement import Placement
 
@@ -78,7 +79,7 @@ def test_when_a_cell_has_enough(launch, times, elapsed, asked, reason):
 
 def flags(launch, ranks, elements=1000, name="all_reduce", drift=0.0):
     cell = Cell(name, "float32", 64, "isolated", "alone", 0, len(ranks), 1, 0)
-    work = types.SimpleNamespace(record=collectives()[name], call=Call(elements, len(ranks), 0))
+    work = types.SimpleNamespace(record=COLLECTIVES[name], call=Call(elements, len(ranks), 0))
     return launch._flags(cell, work, ranks, {"drift": drift})
 
 

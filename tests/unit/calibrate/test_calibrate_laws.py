@@ -16,7 +16,7 @@ from inferometer.emulator.calibrate.laws.linear import (
 )
 from inferometer.emulator.calibrate.laws.prior import paper_parameters
 from inferometer.emulator.errors import InputError
-from inferometer.emulator.measure.collectives import collectives
+from inferometer.parallel.collectives import COLLECTIVES
 from tests.studies.synthetic import NO_NOISE, synthetic_cells
 
 
@@ -49,7 +49,7 @@ def test_bus_factors_broadcast_over_ranks_and_nodes():
 
 def test_on_one_node_the_intra_factor_is_that_of_nccl_tests():
     """The records of the measured collectives carry nccl-tests' factors, by which busbw is printed."""
-    for name, record in collectives().items():
+    for name, record in COLLECTIVES.items():
         for ranks in (2, 3, 8, 64):
             wanted = record.bus_factor(ranks) if record.sized else 0.0
             assert float(bus_factors(name, ranks, 1)[0]) == pytest.approx(wanted), name

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferometer.emulator.calibrate.laws.nccl_tuner import COLLECTIVES, PROTOCOLS, NcclTuner, generation_of, load_constants
+from inferometer.emulator.calibrate.laws.nccl_tuner import PROTOCOLS, TUNED, NcclTuner, generation_of, load_constants
 from inferometer.emulator.economics.pricing.accelerators import load_accelerator
 from inferometer.emulator.economics.pricing.tuned import TunerNetwork
 from inferometer.emulator.economics.serving.predict import predict
@@ -86,7 +86,7 @@ def test_an_amd_host_is_slower_over_nodes():
 
 @given(
     st.sampled_from(sorted(BY_GENERATION)),
-    st.sampled_from(COLLECTIVES),
+    st.sampled_from(TUNED),
     st.integers(0, 1 << 34),
     st.integers(1, 8),
     st.integers(1, 512),

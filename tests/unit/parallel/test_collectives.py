@@ -5,6 +5,7 @@ The reference knows each rank's input (``data``) and nothing else of the records
 
 from __future__ import annotations
 
+import dataclasses
 from itertools import pairwise
 
 import numpy as np
@@ -12,9 +13,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inferometer.emulator.measure.collectives import Call, collectives, elements_for
+from inferometer.emulator.calibrate.laws.bus_factors import bus_factors
+from inferometer.emulator.importers.run import TOOL_COLLECTIVES, tool_name
+from inferometer.emulator.report.table import row
+from inferometer.parallel.collective_record import Call, Collective, ToolNames, by_name
+from inferometer.parallel.collectives import COLLECTIVES
+from inferometer.parallel.traffic import Traffic
 
-RECORDS = collectives()
+RECORDS = COLLECTIVES
+ROOT = 0
 GROUPS = [(name, size) for name in RECORDS for size in range(1, 9) if size == 2 or not RECORDS[name].pair]
 UNEVEN = ("all_to_all_v_uniform", "all_to_all_v_skewed")
 
@@ -33,7 +40,12 @@ def textbook(name, inputs, sends):
         blocks = [np.split(sent, np.cumsum(counts)[:-1]) for sent, counts in zip(inputs, sends)]
         return [np.concatenate([row[rank] for row in blocks]) for rank in range(size)]
     if name == "broadcast":
-        return [inputs[0]] * size
+        return [inputs[ROOT]] * size
+    if name in ("reduce", "gather"):
+        whole = np.sum(inputs, axis=0) if name == "reduce" else np.concatenate(inputs)
+        return [whole if rank == ROOT else whole[:0] for rank in range(size)]
+    if name == "scatter":
+        return np.split(inputs[ROOT], size)
     if name == "send_recv":
         return [inputs[1], inputs[0]]
     if name == "send_recv_ring":
@@ -43,7 +55,7 @@ def textbook(name, inputs, sends):
 
 def calls_of(name, size, bytes_):
     record = RECORDS[name]
-    elements = elements_for(record, bytes_, 4, size)
+    elements = record.elements(bytes_, 4, size)
     if record.solo:
         return [Call(elements, 1, 0)] * size
     return [Call(elements, size, rank) for rank in range(size)]
@@ -61,7 +73,8 @@ def test_expected_is_what_the_definition_gives(name, size, elements):
         expected = record.expected(call)
         np.testing.assert_array_equal(expected, reference)
         assert len(sent) == record.input_elements(call)
-        assert len(expected) == (len(sent) if record.in_place else record.output_elements(call))
+        undefined = name == "reduce" and call.rank != ROOT
+        assert len(expected) == (0 if undefined else len(sent) if record.in_place else record.output_elements(call))
         assert sent.dtype == expected.dtype == np.int16
 
 
@@ -115,20 +128,21 @@ def test_no_partial_sum_is_the_sum():
 @pytest.mark.parametrize("ranks", range(2, 17))
 def test_bus_factors_are_those_of_nccl_tests(ranks):
     """Reference: nccl-tests doc/PERFORMANCE.md."""
-    shard = {"all_gather", "reduce_scatter", "all_to_all", *UNEVEN}
+    shard = {"all_gather", "reduce_scatter", "all_to_all", "gather", "scatter", *UNEVEN}
     for name, record in RECORDS.items():
         wanted = 2 * (ranks - 1) / ranks if name == "all_reduce" else (ranks - 1) / ranks if name in shard else 1.0
+        wanted = wanted if record.sized else 0.0
         assert record.bus_factor(ranks) == pytest.approx(wanted, rel=1e-12), name
 
 
 @given(st.sampled_from(sorted(RECORDS)), st.integers(1, 8), st.integers(0, 1 << 20), st.sampled_from([2, 4]))
 def test_elements_are_what_fits_in_whole_shards(name, size, bytes_, itemsize):
     record = RECORDS[name]
-    elements = elements_for(record, bytes_, itemsize, size)
+    elements = record.elements(bytes_, itemsize, size)
     if not record.sized:
         assert elements == 1
         return
-    shards = size if name in ("all_gather", "reduce_scatter", "all_to_all") else 1
+    shards = size if name in ("all_gather", "reduce_scatter", "all_to_all", "gather", "scatter") else 1
     assert elements % shards == 0
     assert elements * itemsize <= bytes_ < (elements + shards) * itemsize
 
@@ -142,9 +156,9 @@ def test_accounted_bytes_are_nccl_tests_convention(name, size):
     assert len(accounted) == 1
     sent = [len(record.data(call)) for call in calls]
     received = [len(record.expected(call)) for call in calls]
-    if name == "all_gather":
+    if name in ("all_gather", "gather"):
         assert accounted == {sum(sent)}
-    elif name == "reduce_scatter":
+    elif name in ("reduce_scatter", "scatter"):
         assert accounted == {sum(received)}
     elif name in UNEVEN:
         assert accounted == {max(*sent, *received)}
@@ -169,13 +183,62 @@ def test_a_rank_that_receives_nothing_still_has_an_output_of_its_own():
     assert not record.in_place
 
 
+def test_every_collective_can_be_fitted_shown_and_imported():
+    """Each has a bus factor, a row of the table and a name in other tools, but for what no other tool has."""
+    nowhere_else = {"all_to_all_v_uniform", "all_to_all_v_skewed", "barrier", "null"}
+    for name, record in RECORDS.items():
+        inside, between = bus_factors(name, [2, 8], [1, 2])
+        assert (inside + between > 0).all() == record.sized and inside[0] == record.bus_factor(2)
+        shown = row(cell_shown(name)).split()
+        assert (shown[3] == "sum", int(shown[4]) == 0) == (record.sums, record.rooted)
+        spellings = [record.tools.tests, *record.tools.spellings]
+        imported = {TOOL_COLLECTIVES[tool_name(word)] for word in spellings if word}
+        assert imported == (set() if name in nowhere_else else {name})
+
+
+def cell_shown(name):
+    cell = {"collective": name, "ranks": 2, "nodes": 1, "groups": "alone", "timing": "isolated", "dtype": "float32"}
+    cell |= {"bytes": 64, "count": 16, "mean": 2.0, "median": 2.0, "p95": 2.0, "ci95": None, "n": 6, "wrong": 0}
+    return cell | {"bus_factor": RECORDS[name].bus_factor(2)}
+
+
+FIELDS = {field.name: getattr(RECORDS["gather"], field.name) for field in dataclasses.fields(Collective)}
+ESSENTIAL = [field.name for field in dataclasses.fields(Collective) if field.default is dataclasses.MISSING]
+
+
+@pytest.mark.parametrize("lacking", ESSENTIAL)
+def test_a_record_that_lacks_something_is_refused_when_it_is_made(lacking):
+    assert {"name", "bytes_are", "data", "expected", "run", "traffic", "tools"} <= set(ESSENTIAL)
+    assert Collective(**FIELDS) == RECORDS["gather"]
+    with pytest.raises(TypeError, match=lacking):
+        Collective(**{name: value for name, value in FIELDS.items() if name != lacking})
+    with pytest.raises(ValueError, match=f"lacks {lacking}"):
+        Collective(**FIELDS | {lacking: None})
+
+
+def test_records_that_contradict_themselves_or_each_other_are_refused():
+    with pytest.raises(ValueError, match="gather: sized = True, but its traffic is 'nothing'"):
+        Collective(**FIELDS | {"traffic": Traffic(pattern="nothing", passes=1)})
+    with pytest.raises(ValueError, match="two collectives are called gather"):
+        by_name([RECORDS["gather"], RECORDS["gather"]])
+    with pytest.raises(ValueError, match="mine and gather are both called gather"):
+        by_name([RECORDS["gather"], Collective(**FIELDS | {"name": "mine"})])
+    for wrong in ({"pattern": "star", "passes": 1}, {"pattern": "ring", "passes": 0}):
+        with pytest.raises(ValueError, match=r"pattern 'star' is none of|passes = 0"):
+            Traffic(**wrong)
+    with pytest.raises(TypeError, match="vidur"):
+        ToolNames(tests="gather", aiconfigurator=None, nccl_tuner=None)
+
+
 def test_what_the_records_claim_of_themselves():
-    assert {name for name, record in RECORDS.items() if record.sums} == {"all_reduce", "reduce_scatter"}
+    assert {name for name, record in RECORDS.items() if record.sums} == {"all_reduce", "reduce_scatter", "reduce"}
+    assert {name for name, record in RECORDS.items() if record.rooted} == {"broadcast", "reduce", "gather", "scatter"}
     assert {name for name, record in RECORDS.items() if not record.sized} == {"barrier", "null"}
     assert {name for name, record in RECORDS.items() if record.pair} == {"send_recv"}
     assert {name for name, record in RECORDS.items() if record.solo} == {"null"}
     assert {name: r.operations for name, r in RECORDS.items() if r.operations != 1} == {"send_recv": 2}
-    assert {n for n, record in RECORDS.items() if record.in_place} == {"all_reduce", "broadcast", "barrier", "null"}
+    in_place = {name for name, record in RECORDS.items() if record.in_place}
+    assert in_place == {"all_reduce", "broadcast", "reduce", "barrier", "null"}
     assert all(name == record.name for name, record in RECORDS.items())
 
 
@@ -204,6 +267,9 @@ RUNS = {
     "send_recv": ping_pong,
     "send_recv_ring": lambda rank, size: [("exchange", "in", (rank + 1) % size, "out", (rank - 1) % size)],
     "broadcast": lambda rank, size: [("broadcast", "in", 0)],
+    "reduce": lambda rank, size: [("reduce", "in", 0)],
+    "gather": lambda rank, size: [("gather", "out", "in", 0)],
+    "scatter": lambda rank, size: [("scatter", "out", "in", 0)],
     "barrier": lambda rank, size: [("barrier",)],
     "null": lambda rank, size: [("all_reduce", "in")],
 }

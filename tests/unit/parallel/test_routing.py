@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferometer.emulator.measure.routing import MAX_TOKENS, split_matrix
+from inferometer.parallel.routing import MAX_TOKENS, split_matrix
 
 KINDS = st.sampled_from(["uniform", "skewed"])
 
