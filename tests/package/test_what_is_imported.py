@@ -47,7 +47,7 @@ from inferometer import load_calibration, reproduce
 import inferometer.emulator.calibrate.fit.from_samples
 import inferometer.emulator.importers.imports
 import inferometer.emulator.report.figure, inferometer.emulator.report.summary
-from inferometer.emulator.measure import collectives, plan, scheduler
+from inferometer.emulator.measure import plan, scheduler
 from inferometer.launch.cli import COMMANDS, build_parser, main
 for name in COMMANDS:
     build_parser(name)
