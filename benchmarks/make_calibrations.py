@@ -14,8 +14,8 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from inferometer.emulator.aliases import Document
 from inferometer.emulator.calibrate.evaluate.calibration import Calibration
 from inferometer.emulator.calibrate.evaluate.file import SCHEMA, load_calibration
 from inferometer.emulator.calibrate.fit.build import validated
@@ -33,8 +33,6 @@ TARGET = ROOT / "configs" / "calibrations"
 MADE = "2026-11-21T00:00:00+00:00"
 #: What a table of sizes and times alone does not say, as it was measured by nccl-tests' default method.
 NCCL_TESTS = "implementation=nccl,backend=nccl,launch_mode=stream,timing=pipelined"
-
-Document = dict[str, Any]
 
 
 @dataclass(frozen=True)

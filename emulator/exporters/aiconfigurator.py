@@ -13,8 +13,8 @@ import json
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from inferometer.emulator.aliases import Array
 from inferometer.emulator.calibrate.schema.records import NetworkLaw
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.exporters.loss import Carried, Made, Times
@@ -22,7 +22,6 @@ from inferometer.emulator.exporters.query import Query, software
 from inferometer.emulator.exporters.table import Table, table_of
 from inferometer.parallel.collectives import COLLECTIVES
 
-Array = NDArray[np.float64]
 COLUMNS = (
     "framework", "version", "device", "op_name", "kernel_source", "nccl_dtype", "num_gpus", "message_size", "latency"
 )  # fmt: skip

@@ -10,15 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from inferometer.emulator.aliases import Array
 from inferometer.emulator.calibrate.schema.records import NetworkLaw
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.exporters.ends import ends_of, one_layout
 from inferometer.emulator.exporters.loss import Carried, Made, unplaced
 from inferometer.emulator.exporters.query import Layout, Query, place
 
-Array = NDArray[np.float64]
 COLLECTIVE = "all_reduce"
 LINKS = 2  # of a message through a switch
 GIB = 2**30 / 1e9

@@ -8,14 +8,13 @@ from __future__ import annotations
 import json
 
 import numpy as np
-from numpy.typing import NDArray
 
+from inferometer.emulator.aliases import Array
 from inferometer.emulator.calibrate.laws.bus_factors import bus_factors
 from inferometer.emulator.exporters.ends import ends_of, one_layout
 from inferometer.emulator.exporters.loss import Carried, Made, unplaced
 from inferometer.emulator.exporters.query import Query, software
 
-Array = NDArray[np.float64]
 COLLECTIVE = "all_reduce"
 #: Needed by the tool, unknown to a calibration of the network.
 DATASHEET = ("mem_per_GPU_in_GB", "hbm_bandwidth_in_GB_per_sec", "peak_fp16_TFLOPS", "peak_i8_TFLOPS", "peak_i4_TFLOPS")

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from inferometer.emulator.aliases import Array, Document
 from inferometer.emulator.calibrate.schema.records import NetworkLaw
 from inferometer.emulator.exporters.query import Layout, grid, law_us, layouts_of, place
 from inferometer.emulator.units import format_bytes
 
-Array = NDArray[np.float64]
-Document = dict[str, Any]
 #: µs for n bytes [sizes] on r ranks of N nodes; NaN where there is no time.
 Times = Callable[[Array, int, int], Array]
 

@@ -8,15 +8,14 @@ imported with implementation=nccl/ALGORITHM/PROTOCOL; other times say nothing of
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from inferometer.emulator.aliases import Array
 from inferometer.emulator.calibrate.schema.records import NetworkLaw
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.exporters.loss import Carried, Made
 from inferometer.emulator.exporters.query import Layout, Query, law_us, layouts_of
 from inferometer.parallel.collectives import COLLECTIVES
 
-Array = NDArray[np.float64]
 NAMES = {name: record.tools.nccl_tuner for name, record in COLLECTIVES.items() if record.tools.nccl_tuner}
 ALGORITHMS = ("tree", "ring", "collnet_direct", "collnet_chain", "nvls", "nvls_tree", "pat")
 PROTOCOLS = ("ll", "ll128", "simple")

@@ -9,14 +9,13 @@ from __future__ import annotations
 import json
 
 import numpy as np
-from numpy.typing import NDArray
 
+from inferometer.emulator.aliases import Array
 from inferometer.emulator.calibrate.laws.bus_factors import bus_factors, passes_of
 from inferometer.emulator.calibrate.schema.records import NetworkLaw
 from inferometer.emulator.exporters.loss import Carried, Made, Times, unplaced
 from inferometer.emulator.exporters.query import Query
 
-Array = NDArray[np.float64]
 FORMULA = (
     "t_us = base + per_local_rank*(ranks/nodes - 1) + per_log2_node*log2(nodes)"
     " + 1e-3*bytes*(k_intra/intra_bw_GBs + k_inter/inter_bw_GBs)"

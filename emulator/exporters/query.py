@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from inferometer.emulator.aliases import Array
 from inferometer.emulator.calibrate.evaluate.calibration import Calibration
 from inferometer.emulator.calibrate.evaluate.predict import predict_us
 from inferometer.emulator.calibrate.schema.records import NetworkLaw
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.measure.method import sizes_between
 
-Array = NDArray[np.float64]
 #: No machine sends more in one call.
 MOST_BYTES = 2**60
 #: Ranks and nodes they are spread over evenly.

@@ -6,13 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from inferometer.emulator.aliases import Array
 from inferometer.emulator.calibrate.schema.records import NetworkLaw
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.exporters.query import Layout, Query, law_us, place
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,13 @@ import csv
 import io
 
 import numpy as np
-from numpy.typing import NDArray
 
+from inferometer.emulator.aliases import Array
 from inferometer.emulator.exporters.loss import Carried, Made, Times
 from inferometer.emulator.exporters.query import Query
 from inferometer.emulator.exporters.table import Table, table_of
 from inferometer.parallel.collectives import COLLECTIVES
 
-Array = NDArray[np.float64]
 FILES = {name: record.tools.vidur for name, record in COLLECTIVES.items() if record.tools.vidur}
 STATISTICS = ("min", "max", "mean", "median", "std")
 PLACE = ("rank", "num_workers", "size", "collective", "devices_per_node", "max_devices_per_node")

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any
 
+from inferometer.emulator.aliases import Document
 from inferometer.emulator.importers.run import Row, Run
-
-Document = dict[str, Any]
 
 
 def settle_unknown(run: Run) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from inferometer.emulator.aliases import Document
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.importers import aiconfigurator, mpi_text, table, vidur
 from inferometer.emulator.importers.cells import cell_records, entry, header, settle_unknown
@@ -15,8 +15,6 @@ from inferometer.emulator.importers.run import Run
 from inferometer.emulator.importers.settings import Settings, apply
 from inferometer.emulator.importers.source import Source
 from inferometer.emulator.samples.samples import SamplesFile
-
-Document = dict[str, Any]
 
 FORMATS: dict[str, Callable[[Source, Settings], list[Run]]] = {
     "nccl-tests": nccl_tests.read,

@@ -11,14 +11,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from inferometer.emulator.aliases import Array
 from inferometer.emulator.samples.statistics import median_interval
 from inferometer.emulator.validate.records import Trace
 from inferometer.parallel.line import Line
 
 COMPUTE = ("matmul", "attention", "stream")
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -70,8 +69,8 @@ class Account:
 
 def account(phase: str, launches: list[tuple[bool, list[Trace]]]) -> Account:
     """launches: as records.traces has them, at least one."""
-    times: dict[tuple[str, str], list[Floats]] = {}
-    waits: dict[tuple[str, str], list[Floats]] = {}
+    times: dict[tuple[str, str], list[Array]] = {}
+    waits: dict[tuple[str, str], list[Array]] = {}
     lines: dict[tuple[str, str], Line] = {}
     counts: dict[tuple[str, str], float] = {}
     executed: dict[tuple[str, str], dict[int, list[float]]] = {}
@@ -80,8 +79,8 @@ def account(phase: str, launches: list[tuple[bool, list[Trace]]]) -> Account:
         kept = ~ranks[0].lead[ranks[0].instrumented]
         step = np.mean([(t.end - t.begin)[t.instrumented][kept] for t in ranks], axis=0) / 1e3
         spans.append(step)
-        sums: dict[tuple[str, str], Floats] = {}
-        waited: dict[tuple[str, str], Floats] = {}
+        sums: dict[tuple[str, str], Array] = {}
+        waited: dict[tuple[str, str], Array] = {}
         counts.clear()  # the same in every launch
         for rank, trace in enumerate(ranks):
             each = (trace.stamps[..., 1] - trace.stamps[..., 0]) / 1e3
@@ -133,7 +132,7 @@ def _size(line: Line, size: tuple[float, ...]) -> float | None:
     return float(size[0]) if size else None
 
 
-def _waiting(trace: Trace, ranks: list[Trace]) -> Floats:
+def _waiting(trace: Trace, ranks: list[Trace]) -> Array:
     """[steps, micro-batches, lines] in ns: how long each operation waited for others. NaN: not known (a lead's first)."""
     starts, stops = trace.stamps[..., 0], trace.stamps[..., 1]
     ready = starts.astype(float)
@@ -146,7 +145,7 @@ def _waiting(trace: Trace, ranks: list[Trace]) -> Floats:
     return np.clip(ready - starts, 0, stops - starts)
 
 
-def _sent(trace: Trace, line: Line, ranks: list[Trace]) -> Floats:
+def _sent(trace: Trace, line: Line, ranks: list[Trace]) -> Array:
     """[steps, micro-batches] in ns: when the sender began to send what the line receives."""
     stages = trace.groups["pp"]
     sender = ranks[stages[trace.stage - 1]]
@@ -170,7 +169,7 @@ def _worst_sum(trace: Trace) -> float:
     return float(np.max(np.abs(parts.sum(axis=1) / (end - begin) - 1), initial=0.0))
 
 
-def _overhead(launches: list[tuple[bool, list[Trace]]]) -> tuple[Floats, Floats]:
+def _overhead(launches: list[tuple[bool, list[Trace]]]) -> tuple[Array, Array]:
     """Instrumented over plain step for each pair of neighbouring blocks; the times of the plain steps, us."""
     ratios, plain = [], []
     for _, ranks in launches:

@@ -19,7 +19,7 @@ MODULES = sorted(path for part in (*PARTS, "inferometer") for path in (ROOT / pa
 #: that do not import each other.
 ROOMS = (
     "configs",
-    "emulator/errors emulator/names emulator/units",
+    "emulator/aliases emulator/errors emulator/names emulator/units",
     "emulator/checked emulator/regular",
     "parallel",
     "emulator/workload",

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Array = NDArray[np.float64]
+from inferometer.emulator.aliases import Array
+
 Kernel = tuple[float, tuple[float, ...]]
 """A standard deviation of ln, and over which length of each feature it is alike."""
 

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from inferometer.emulator.aliases import Array
 from inferometer.emulator.calibrate.evaluate.predict import ExtrapolationWarning, NotIdentifiedWarning
 from inferometer.emulator.calibrate.laws.query import query_arrays
 from inferometer.emulator.calibrate.schema.in_step_records import UNITS, InStepLaw
 from inferometer.emulator.errors import InputError
-
-Array = NDArray[np.float64]
 
 
 def in_step_us(

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from inferometer.emulator.calibrate.evaluate.departure import Array, Departure, Kernel, features
+from inferometer.emulator.aliases import Array
+from inferometer.emulator.calibrate.evaluate.departure import Departure, Kernel, features
 from inferometer.emulator.calibrate.schema.in_step_records import InStepResidual
 from inferometer.emulator.calibrate.schema.keys import Key
 

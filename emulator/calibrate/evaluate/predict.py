@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from inferometer.emulator.aliases import Array
 from inferometer.emulator.calibrate.laws.design import Design
 from inferometer.emulator.calibrate.laws.forms import law_of
 from inferometer.emulator.calibrate.laws.linear import Law
 from inferometer.emulator.calibrate.schema.records import Domain, NetworkLaw
 from inferometer.emulator.errors import InputError
-
-Array = NDArray[np.float64]
 
 
 class NotIdentifiedWarning(UserWarning):

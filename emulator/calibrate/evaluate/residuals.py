@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from inferometer.emulator.calibrate.evaluate.departure import Array, Departure, Kernel, features
+from inferometer.emulator.aliases import Array
+from inferometer.emulator.calibrate.evaluate.departure import Departure, Kernel, features
 from inferometer.emulator.calibrate.schema.compute_records import RESIDUAL_SIZES, ComputeLaw, MatmulResidual, SizesResidual
 
 #: Over ln rows, ln inner, ln outer, from one matrix to several (experts, heads), from a whole model to a sharded one: one

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from inferometer.emulator.aliases import Array
 from inferometer.emulator.calibrate.evaluate.predict import estimates, law_of_record
 from inferometer.emulator.calibrate.schema.records import Domain, NetworkLaw
-
-Array = NDArray[np.float64]
 
 STEP = 1e-4
 #: Where no rank or node count could be left out, nobody knows how the law extrapolates over it: twice the known error.

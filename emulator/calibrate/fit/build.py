@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from inferometer.emulator.aliases import Document
 from inferometer.emulator.calibrate.evaluate.calibration import Calibration
 from inferometer.emulator.calibrate.evaluate.file import canonical, content_id
 from inferometer.emulator.calibrate.fit.cell_summary import summarise_cells
@@ -35,7 +36,6 @@ from inferometer.emulator.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-Document = dict[str, Any]
 
 NOT_MEASURED = {
     "compute": "computing was not probed, or too little of it to price a step",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from inferometer.emulator.aliases import Array
 from inferometer.emulator.calibrate.fit.intervals import CONFIDENCE, MIN_LAUNCHES
 from inferometer.emulator.calibrate.schema.keys import KEY_FIELDS, Key, flags_of, plain
 from inferometer.emulator.samples.statistics import effective_count, summary
@@ -14,7 +14,6 @@ from inferometer.emulator.samples.statistics import effective_count, summary
 if TYPE_CHECKING:
     import pandas as pd
 
-Array = NDArray[np.float64]
 
 DISTRIBUTION = ("min", "p5", "p25", "p75", "p95", "p99", "mean", "mad")
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from inferometer.emulator.aliases import Document
 from inferometer.emulator.calibrate.fit.lines import operation_line
 from inferometer.emulator.calibrate.fit.surface import fit_surface
 from inferometer.emulator.calibrate.schema.compute_records import ComputeTarget
@@ -12,7 +13,6 @@ from inferometer.emulator.calibrate.schema.compute_records import ComputeTarget
 if TYPE_CHECKING:
     import pandas as pd
 
-Document = dict[str, Any]
 
 #: What the time of each kind of operation grows with, the surest first (a matmul's is a surface in rows and elements).
 GROWS_WITH = {

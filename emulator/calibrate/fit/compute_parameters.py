@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
+from inferometer.emulator.aliases import Array, Document
 from inferometer.emulator.calibrate.fit.intervals import MIN_LAUNCHES, jackknife_interval
-
-Array = NDArray[np.float64]
-Document = dict[str, Any]
 
 
 def intervals_of(values: Array, others: Array | None) -> tuple[list[tuple[float, float] | None], str | None]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from inferometer.emulator.aliases import Array
 from inferometer.emulator.calibrate.fit.held_out import HeldOut, hold_out, rank_folds, size_folds
 from inferometer.emulator.calibrate.fit.points import Points, without_launch_effect
 from inferometer.emulator.calibrate.fit.robust import Fit, fit_law
@@ -15,7 +16,6 @@ from inferometer.emulator.calibrate.laws.curved import CurvedLaw
 from inferometer.emulator.calibrate.laws.forms import Parts, bears, parts_of
 from inferometer.emulator.calibrate.laws.linear import Law, LinearLaw
 
-Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 DEFAULT = "affine"

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from inferometer.emulator.aliases import Document
 from inferometer.emulator.calibrate.fit.build import calibrate
 from inferometer.emulator.calibrate.fit.choose import AUTO
 from inferometer.emulator.errors import InputError
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     import pandas
 
     from inferometer.emulator.calibrate.evaluate.calibration import Calibration
-
-Document = dict[str, Any]
 
 
 def fit(paths: Sequence[str | Path], seed: int = 0, law: str = AUTO) -> Calibration:

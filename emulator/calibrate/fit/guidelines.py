@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from inferometer.emulator.aliases import Document
 from inferometer.emulator.calibrate.laws.bus_factors import bus_factors
-
-Document = dict[str, Any]
 
 #: A rule is broken where it is missed by more than this share: less is noise of well measured medians.
 TOLERANCE = 0.05

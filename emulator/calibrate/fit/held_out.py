@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from inferometer.emulator.aliases import Array
 from inferometer.emulator.calibrate.fit.points import Points
 from inferometer.emulator.calibrate.fit.robust import Fit, fit_law
 from inferometer.emulator.calibrate.laws.forms import bears
 from inferometer.emulator.calibrate.laws.linear import Law
 
-Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 SIZE_FOLDS = 3

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from inferometer.emulator.aliases import Array, Document
 from inferometer.emulator.calibrate.evaluate.in_step_residuals import departure_of, in_models, place_of
 from inferometer.emulator.calibrate.evaluate.predict import predict_us
 from inferometer.emulator.calibrate.fit.cell_summary import summarise_cells
@@ -20,9 +21,7 @@ from inferometer.emulator.calibrate.schema.records import NetworkLaw
 if TYPE_CHECKING:
     import pandas as pd
 
-Array = NDArray[np.float64]
 Index = NDArray[np.int64]
-Document = dict[str, Any]
 
 IN_STEP = "in_step"
 #: Residuals beyond this count less and less. Wider than for isolated laws: launches of a step differ by 10 to 20 %, and a

@@ -8,11 +8,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from inferometer.emulator.aliases import Array
 from inferometer.emulator.calibrate.fit.points import Points, weights_of, without_launch_effect
 from inferometer.emulator.calibrate.fit.robust import Fit, fit_law, fit_times
 from inferometer.emulator.calibrate.laws.forms import bears
-
-Array = NDArray[np.float64]
 
 MIN_LAUNCHES = 3
 CONFIDENCE = 0.95

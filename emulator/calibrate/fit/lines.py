@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from inferometer.emulator.aliases import Array, Document
 from inferometer.emulator.calibrate.evaluate.residuals import SizesInModel
 from inferometer.emulator.calibrate.fit.compute_parameters import intervals_of, parameter, relative_errors
 from inferometer.emulator.calibrate.laws.compute import with_streamed
@@ -22,8 +22,6 @@ from inferometer.emulator.measure.method import LEAST_PROBES
 if TYPE_CHECKING:
     import pandas as pd
 
-Array = NDArray[np.float64]
-Document = dict[str, Any]
 
 #: Residuals of a line, on ln t, beyond this count linearly.
 F_SCALE = 0.1

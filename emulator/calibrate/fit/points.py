@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from inferometer.emulator.aliases import Array
+
 if TYPE_CHECKING:
     import pandas as pd
 
-Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
 MIN_REPLICATES = 3

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
+from inferometer.emulator.aliases import Array, Document
 from inferometer.emulator.calibrate.fit.choose import Candidate, Choice
 from inferometer.emulator.calibrate.fit.explain import combination_expression, not_identified_reason
 from inferometer.emulator.calibrate.fit.held_out import HeldOut, hold_out, hold_out_launches, node_folds, relative_errors
@@ -16,9 +14,6 @@ from inferometer.emulator.calibrate.fit.robust import F_SCALE, LOSS, RESIDUAL, F
 from inferometer.emulator.calibrate.laws.curved_problem import MAX_Q, MIN_Q
 from inferometer.emulator.calibrate.laws.linear import parameter_source
 from inferometer.emulator.calibrate.laws.terms import Term
-
-Array = NDArray[np.float64]
-Document = dict[str, Any]
 
 
 def parameter_records(fit: Fit, points: Points, over: Spread, within: Spread) -> dict[str, Document]:

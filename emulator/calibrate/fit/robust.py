@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from inferometer.emulator.aliases import Array
 from inferometer.emulator.calibrate.fit.points import Points, weights_of, without_launch_effect
 from inferometer.emulator.calibrate.laws.design import Design
 from inferometer.emulator.calibrate.laws.linear import Law
 from inferometer.emulator.calibrate.laws.problem import Problem
-
-Array = NDArray[np.float64]
 
 RESIDUAL = "log"
 LOSS = "soft_l1"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from inferometer.emulator.aliases import Array, Document
 from inferometer.emulator.calibrate.evaluate.residuals import MatmulInModel
 from inferometer.emulator.calibrate.fit.compute_parameters import intervals_of, parameter, relative_errors
 from inferometer.emulator.calibrate.laws.compute import matmul_us, several_share
@@ -17,8 +17,6 @@ from inferometer.emulator.calibrate.schema.compute_records import SURFACE, Compu
 if TYPE_CHECKING:
     import pandas as pd
 
-Array = NDArray[np.float64]
-Document = dict[str, Any]
 
 AXES = ("rows", "inner", "outer")
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from inferometer.emulator.aliases import Array
 from inferometer.emulator.errors import InputError
 from inferometer.parallel.collective_record import Collective
 from inferometer.parallel.collectives import COLLECTIVES
-
-Array = NDArray[np.float64]
 
 
 def collective_record(name: str) -> Collective:

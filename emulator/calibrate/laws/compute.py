@@ -8,10 +8,8 @@ from itertools import product
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from inferometer.emulator.aliases import Array
 from inferometer.emulator.calibrate.schema.compute_records import LINE_UNITS, STREAMED_BYTES, ComputeLaw, knot
-
-Array = NDArray[np.float64]
-
 
 #: Mean rows of a routed matrix from which on it does not matter that some have more, others fewer.
 MANY_ROWS = 8

@@ -17,12 +17,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from inferometer.emulator.aliases import Array
 from inferometer.emulator.calibrate.laws.curved_problem import LOG_OF_ZERO, Branches, CurvedProblem
 from inferometer.emulator.calibrate.laws.design import Design
 from inferometer.emulator.calibrate.laws.linear import LinearLaw, theta_of
 from inferometer.emulator.calibrate.laws.terms import Term
-
-Array = NDArray[np.float64]
 
 #: A protocol's latency differs by its base alone: slopes by protocol are hardly determined by any design.
 COMMON = frozenset({"b", "c"})

@@ -8,7 +8,7 @@ from itertools import combinations, pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from inferometer.emulator.aliases import Array
 
 #: Free parameters are logarithms; at or below this the parameter is 0.
 LOG_OF_ZERO = -50.0

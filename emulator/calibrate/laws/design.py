@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from inferometer.emulator.aliases import Array
 
 #: Singular values below this fraction of the largest count as zero. Columns are scaled to 1, so that what is left to
 #: round-off is about 1e-15; a real design's smallest is above 1e-7 (two sizes in 64 MiB that differ by 64 bytes).

@@ -7,15 +7,13 @@ from functools import lru_cache
 from itertools import product
 
 import numpy as np
-from numpy.typing import NDArray
 
+from inferometer.emulator.aliases import Array
 from inferometer.emulator.calibrate.laws.bus_factors import bus_factors, collective_record, passes_of
 from inferometer.emulator.calibrate.laws.curved import CurvedLaw, Shape
 from inferometer.emulator.calibrate.laws.linear import PER_RANKS, Law, LinearLaw, linear, paper, scaled
 from inferometer.emulator.calibrate.laws.terms import FLAT_RING, LATENCIES, PAPER_LATENCY, Latency
 from inferometer.emulator.errors import InputError
-
-Array = NDArray[np.float64]
 
 #: Shape, latency, whether transfers overlap, whether each rank count has its own B_intra.
 Parts = tuple[Shape, Latency, bool, bool]

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from inferometer.emulator.aliases import Array
 from inferometer.emulator.calibrate.laws.design import Design, identify
 from inferometer.emulator.calibrate.laws.prior import SOURCES, paper_parameters
 from inferometer.emulator.calibrate.laws.problem import FixedProblem, LinearProblem, Problem
 from inferometer.emulator.calibrate.laws.terms import FLAT_RING, PAPER_LATENCY, Column, Latency, Term, bandwidth_terms, intra
-
-Array = NDArray[np.float64]
 
 
 class Law(Protocol):

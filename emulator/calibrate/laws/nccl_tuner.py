@@ -18,6 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from inferometer.emulator.aliases import Array
 from inferometer.emulator.calibrate.laws.query import query_arrays
 from inferometer.emulator.errors import InputError
 from inferometer.parallel.collectives import COLLECTIVES
@@ -27,7 +28,6 @@ FOLDER = "inferometer.configs.calibrations"
 #: may follow, as in nccl-2.30-hopper.
 TUNER = "nccl-2.30"
 
-Array = NDArray[np.float64]
 Constants = dict[str, Any]
 
 PROTOCOLS = ("LL", "LL128", "Simple")

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from inferometer.emulator.aliases import Array
 
 #: A parameter whose term is below this share of the time in every cell sits at its bound, 0.
 AT_BOUND_SHARE = 1e-6

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from inferometer.emulator.aliases import Array
 from inferometer.emulator.errors import InputError
-
-Array = NDArray[np.float64]
 
 
 def query_arrays(bytes: ArrayLike, ranks: ArrayLike, nodes: ArrayLike) -> tuple[Array, Array, Array]:

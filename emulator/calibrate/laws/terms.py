@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from inferometer.emulator.aliases import Array
 from inferometer.emulator.calibrate.laws.bus_factors import bus_factors, collective_record
 
-Array = NDArray[np.float64]
 Column = Callable[[Array, Array, Array], Array]
 Unit = Literal["us", "GB/s", "1", "bytes"]
 

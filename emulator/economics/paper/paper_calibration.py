@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from inferometer.emulator.aliases import Document
 from inferometer.emulator.calibrate.evaluate.calibration import Calibration
 from inferometer.emulator.calibrate.fit.build import validated, version_here
 from inferometer.emulator.calibrate.fit.projection import NAMES
@@ -14,8 +13,6 @@ from inferometer.emulator.calibrate.laws.prior import INTER_GBS, INTRA_GBS, LL_E
 from inferometer.emulator.calibrate.laws.protocols import PAPER_PROTOCOLS
 from inferometer.emulator.calibrate.schema.keys import KEY_FIELDS
 from inferometer.emulator.calibrate.schema.records import SCHEMA
-
-Document = dict[str, Any]
 
 #: What a decoding step uses; the paper prices them all with one form.
 COLLECTIVES = ("all_reduce", "all_gather", "reduce_scatter", "all_to_all", "send_recv")

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from inferometer.emulator.aliases import Array
 from inferometer.emulator.calibrate.laws.bus_factors import bus_factors, passes_of
 from inferometer.emulator.calibrate.laws.protocols import PAPER_PROTOCOLS, Protocol
 from inferometer.emulator.economics.pricing.accelerator import Accelerator
-from inferometer.emulator.economics.pricing.network import Array, CollectiveTime
+from inferometer.emulator.economics.pricing.network import CollectiveTime
 from inferometer.emulator.errors import InputError
 
 #: The collectives of the convention, and two that only layouts to be started need: m = 1, as for any but an all_reduce.

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from inferometer.emulator.aliases import Array
 from inferometer.emulator.economics.pricing.accelerator import Accelerator
 from inferometer.emulator.economics.pricing.network import Network
 from inferometer.emulator.economics.pricing.price import InStepOverhead, Terms, price
@@ -21,8 +22,6 @@ from inferometer.emulator.workload.precision import Precision
 from inferometer.emulator.workload.program import Program, Size
 from inferometer.emulator.workload.shape import Shape
 from inferometer.emulator.workload.step import Step
-
-Array = NDArray[np.float64]
 
 #: Share of the memory kept for activations, workspaces, fragmentation: what vLLM's gpu-memory-utilization 0.9 leaves.
 MEMORY_RESERVE = 0.1

@@ -8,11 +8,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from inferometer.emulator.aliases import Array
 from inferometer.emulator.economics.paper.epoch import memory, reductions
 from inferometer.emulator.economics.paper.epoch.arithmetic import Flop, flop
 from inferometer.emulator.economics.paper.epoch.model import PaperModel
 from inferometer.emulator.economics.paper.epoch.reductions import Exchange
-from inferometer.emulator.economics.paper.epoch.stage import Array, Stage, rejected, scale_down, stage
+from inferometer.emulator.economics.paper.epoch.stage import Stage, rejected, scale_down, stage
 from inferometer.emulator.economics.pricing.accelerator import Accelerator
 from inferometer.emulator.economics.pricing.network import CollectiveTime, Network
 from inferometer.emulator.economics.pricing.processor import flop_per_s

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from inferometer.emulator.aliases import Array
 from inferometer.emulator.economics.paper.epoch.grid import paper_grid
 from inferometer.emulator.economics.paper.epoch.model import PaperModel
 from inferometer.emulator.economics.paper.epoch.predict import mfu, usd_per_mtok
 from inferometer.emulator.economics.paper.epoch.question import Question, ask
 from inferometer.emulator.economics.paper.epoch.speculation import Decoding, decode
-from inferometer.emulator.economics.paper.epoch.stage import Array, degrees
+from inferometer.emulator.economics.paper.epoch.stage import degrees
 from inferometer.emulator.economics.pricing.accelerator import Accelerator
 from inferometer.emulator.economics.pricing.network import Network
 from inferometer.emulator.errors import InputError

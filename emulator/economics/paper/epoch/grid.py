@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from inferometer.emulator.aliases import Array
 from inferometer.emulator.economics.paper.epoch.model import PaperModel
 from inferometer.emulator.economics.paper.epoch.question import ask
 from inferometer.emulator.economics.paper.epoch.speculation import decode
-from inferometer.emulator.economics.paper.epoch.stage import Array
 from inferometer.emulator.economics.pricing.accelerator import Accelerator
 from inferometer.emulator.economics.pricing.network import Network
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from inferometer.emulator.aliases import Array
 from inferometer.emulator.economics.paper.epoch.model import PaperModel
-from inferometer.emulator.economics.paper.epoch.stage import Array, Stage
+from inferometer.emulator.economics.paper.epoch.stage import Stage
 
 
 def activation_passes(m: float, k: float, gpus: Array) -> Array:

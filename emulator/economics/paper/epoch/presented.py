@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from inferometer.emulator.aliases import Array
 from inferometer.emulator.economics.paper.epoch import memory
 from inferometer.emulator.economics.paper.epoch.collectives import network_of
 from inferometer.emulator.economics.paper.epoch.forward import ForwardPass
 from inferometer.emulator.economics.paper.epoch.model import PaperModel
 from inferometer.emulator.economics.paper.epoch.reductions import group
-from inferometer.emulator.economics.paper.epoch.stage import Array
 from inferometer.emulator.economics.pricing.accelerator import Accelerator
 from inferometer.emulator.economics.pricing.price import Terms
 

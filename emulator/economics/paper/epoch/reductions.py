@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from inferometer.emulator.aliases import Array
 from inferometer.emulator.economics.paper.epoch.model import PaperModel
-from inferometer.emulator.economics.paper.epoch.stage import Array, Stage
+from inferometer.emulator.economics.paper.epoch.stage import Stage
 
 
 @dataclass(frozen=True)

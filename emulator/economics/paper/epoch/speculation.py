@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from inferometer.emulator.aliases import Array
 from inferometer.emulator.economics.paper.epoch.forward import ForwardPass
 from inferometer.emulator.economics.paper.epoch.model import PaperModel
 from inferometer.emulator.economics.paper.epoch.search import fastest
-from inferometer.emulator.economics.paper.epoch.stage import Array
 from inferometer.emulator.errors import InputError
 
 

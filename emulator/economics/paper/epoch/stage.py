@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from inferometer.emulator.aliases import Array
 from inferometer.emulator.economics.paper.epoch.model import PaperModel
 
-Array = NDArray[np.float64]
 #: Rows and columns of a part of a grid.
 Box = tuple[slice, slice]
 
