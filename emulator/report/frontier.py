@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from inferometer.emulator.report.columns import aligned
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -53,9 +55,7 @@ def _rows(rows: pd.DataFrame, chosen: list[int]) -> list[str]:
                 str(row.get("point", "")),
             ]
         )
-    widths = [max(map(len, column)) for column in zip(*cells)]
-    signs = [">"] * (len(head) - 2) + ["<"] * 2  # numbers to the right, words to the left
-    return ["  " + "  ".join(f"{t:{s}{w}}" for t, s, w in zip(line, signs, widths)).rstrip() for line in cells]
+    return [f"  {line}" for line in aligned(cells, right=range(len(head) - 2))]
 
 
 def draw_frontiers(table: pd.DataFrame, path: str | Path) -> None:
