@@ -16,7 +16,7 @@ EXACT = 1e-6
 """A tolerance below this is one for rounding in our own arithmetic."""
 LEGEND = (
     "# columns: printed number, ours, relative difference, tolerance of the printed digits, settings of our call\n"
-    "# ok: agrees; wrong: the source errs; stale: the source's own final code disagrees; timed: the authors measured it and\n"
+    "# ok: agrees; wrong: the source errs; stale: the source's own final code disagrees; timed: the authors measured it,\n"
     "# ours predicts it; FAIL: differs and should not"
 )
 
