@@ -42,7 +42,7 @@ def entry(file: str, sha256: str, run: Run) -> Document:
         "reasons": run.flags,
         "excluded": run.excluded(),
         "dtype": run.dtypes(),
-        "implementation": run.implementation,
+        "implementation": implementation(run),
         "launch_mode": run.launch_mode,
         "device": run.device,
         "backend_version": run.backend_version,
@@ -52,8 +52,13 @@ def entry(file: str, sha256: str, run: Run) -> Document:
     }
 
 
+def implementation(run: Run) -> str | None:
+    """With what makes the operation another one than the plain: nccl/max, mpi/nonblocking."""
+    return "/".join(part for part in (run.implementation, run.variant) if part) or None
+
+
 def cell_records(runs: Iterable[tuple[str, Run]]) -> list[Document]:
-    """A record for each row a fit may see; the same cell seen again is another launch. runs: (file, run)."""
+    """A record for each row a fit may see; the same cell again, of another run, is another launch. runs: (file, run)."""
     seen: Counter[str] = Counter()
     records = []
     for file, run in runs:
@@ -68,7 +73,7 @@ def cell_records(runs: Iterable[tuple[str, Run]]) -> list[Document]:
 def _record(file: str, run: Run, row: Row) -> Document:
     key = {
         "collective": run.collective,
-        "implementation": run.implementation,
+        "implementation": implementation(run),
         "backend": run.backend,
         "launch_mode": run.launch_mode,
         "timing": run.timing,
@@ -78,7 +83,7 @@ def _record(file: str, run: Run, row: Row) -> Document:
         "ranks": run.ranks,
         "nodes": run.nodes,
     }
-    return {
+    record = {
         "record": "cell",
         "cell": "/".join("unknown" if value is None else str(value) for value in key.values()),
         "launch": 0,
@@ -95,6 +100,20 @@ def _record(file: str, run: Run, row: Row) -> Document:
         "source": file,
         **row.extra,
     }
+    if row.iterations_us and run.ranks is not None and run.nodes is not None:
+        record |= _readings(row.iterations_us)
+    return record
+
+
+def _readings(iterations_us: list[float]) -> Document:
+    """Iterations of known duration as readings of one clock, one after the other: an interval within the launch."""
+    start, stop, now = [], [], 0
+    for us in iterations_us:
+        start.append(now)
+        now += max(1, round(us * 1000))
+        stop.append(now)
+    readings = {"start_ns": [start], "stop_ns": [stop], "participants": [0], "groups_ranks": [[0]]}
+    return readings | {"n": len(start), "operations": 1, "time_definition": "longest_duration"}
 
 
 def header(format_name: str, files: list[Document], runs: list[Run]) -> Document:

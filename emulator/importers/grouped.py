@@ -60,11 +60,11 @@ def _run(reading: Reading, statistic: str) -> Run:
 def check(run: Run) -> None:
     """Flag and exclude what no fit may see, as for a log."""
     for row in run.rows:
-        if row.bytes == 0:
+        if row.bytes == 0 and run.collective != "barrier":
             row.excluded = row.excluded or "size_zero"
         elif row.us is None or row.us <= 0:
             row.excluded = row.excluded or "no_time"
-    if zero := sum(row.bytes == 0 for row in run.rows):
+    if zero := sum(row.excluded == "size_zero" for row in run.rows):
         run.flag("size_zero_rows", f"{zero} rows move no bytes")
     if bad := sum(bool(row.wrong) for row in run.rows):
         run.flag("wrong_data", f"{bad} rows with wrong results")

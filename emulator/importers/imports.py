@@ -8,8 +8,10 @@ from pathlib import Path
 
 from inferometer.emulator.aliases import Document
 from inferometer.emulator.errors import InputError
-from inferometer.emulator.importers import aiconfigurator, mpi_text, table, vidur
+from inferometer.emulator.importers import aiconfigurator, table, vidur
 from inferometer.emulator.importers.cells import cell_records, entry, header, settle_unknown
+from inferometer.emulator.importers.launches import flag_far
+from inferometer.emulator.importers.mpi import text as mpi_text
 from inferometer.emulator.importers.nccl import nccl_tests, rccl_tests
 from inferometer.emulator.importers.run import Run
 from inferometer.emulator.importers.settings import Settings, apply
@@ -57,7 +59,7 @@ def import_files(format_name: str, paths: Sequence[str | Path], settings: Settin
     if format_name not in FORMATS:
         raise InputError(f"format {format_name!r}: known are {', '.join(FORMATS)}")
     given = settings or Settings()
-    files: list[Document] = []
+    hashes: list[str] = []
     sources: list[Document] = []
     runs: list[tuple[str, Run]] = []
     seen: dict[str, str] = {}
@@ -71,6 +73,8 @@ def import_files(format_name: str, paths: Sequence[str | Path], settings: Settin
         for run in read:
             apply(given, run, str(source))
             settle_unknown(run)
-            files.append(entry(str(source), source.sha256, run))
             runs.append((str(source), run))
+            hashes.append(source.sha256)
+    flag_far(runs)
+    files = [entry(file, sha256, run) for (file, run), sha256 in zip(runs, hashes)]
     return Imported(files, header(format_name, sources, [run for _, run in runs]), cell_records(runs))

@@ -20,6 +20,8 @@ class Row:
     wrong: int | None = None
     extra: dict[str, Any] = field(default_factory=dict)
     excluded: str | None = None
+    iterations_us: list[float] | None = None
+    """The single iterations where the source gives them, of the slowest rank, in their order."""
 
 
 @dataclass
@@ -40,6 +42,8 @@ class Run:
     launch_mode: str | None = None
     timing: str | None = None
     concurrent_groups: int | str = 1
+    variant: str = ""
+    """What makes it another operation than the plain one (max, agg4, nonblocking): part of the law's implementation."""
     statistic: str = "mean"
     iterations: int | None = None
     device: str | None = None
@@ -49,6 +53,11 @@ class Run:
 
     def flag(self, name: str, why: str) -> None:
         self.flags.setdefault(name, why)
+
+    def call(self, tool_collective: str | None) -> None:
+        """Set the collective by the tool's name for it; one that no law knows is named all the same."""
+        self.tool_collective = tool_collective
+        self.collective = TOOL_COLLECTIVES.get(tool_collective) if tool_collective else None
 
     def exclude_all(self, reason: str) -> None:
         for row in self.rows:
@@ -65,12 +74,21 @@ class Run:
         return sorted({row.dtype for row in self.rows if row.dtype is not None})
 
 
-DTYPES = {"float": "float32", "half": "float16", "double": "float64", "char": "int8"}
+DTYPES = {
+    "float": "float32", "half": "float16", "double": "float64", "char": "int8", "int": "int32", "fp32": "float32",
+    "fp16": "float16", "bf16": "bfloat16", "f8e4m3": "float8_e4m3fn", "f8e5m2": "float8_e5m2", "fp8_e4m3": "float8_e4m3fn",
+    "fp8_e5m2": "float8_e5m2",
+}  # fmt: skip
 """nccl-tests' names that samples write otherwise."""
 
 TOOL_COLLECTIVES: dict[str, str | None] = {
     **{record.tools.tests: name for name, record in COLLECTIVES.items() if record.tools.tests},
+    "barrier": "barrier",
     "alltoallv": None,  # its splits are drawn at random
+    "alltoallw": None,
+    "allgatherv": None,
+    "gatherv": None,
+    "scatterv": None,
     "hypercube": None,
 }
 """nccl-tests' names → those of samples; None where no law is known."""

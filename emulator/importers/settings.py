@@ -48,7 +48,7 @@ def parse_settings(text: str | None) -> Settings:
 
 def apply(settings: Settings, run: Run, where: str) -> None:
     """Fill in what the run's source does not say. Raises ``InputError`` where it says something else."""
-    for key in COUNTS:
+    for key in () if run.collective == "send_recv" and run.ranks == 2 else COUNTS:  # a pair, whatever runs beside it
         _fill(run, key, getattr(settings, key), where)
     for key, value in settings.words.items():
         if key == "dtype":

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import hashlib
+import io
 import json
+import lzma
 import re
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,20 +20,41 @@ from inferometer.emulator.regular import check_regular
 MAX_LINE_BYTES = 1 << 16
 """Longer lines are no line of any benchmark; they are passed over."""
 MAX_DOCUMENT_BYTES = 64 << 20
+MAX_UNPACKED_BYTES = 4 << 30
+"""Of a compressed file."""
 MAX_ROWS = 200_000
 """Far more than a sweep has; what a file with more of them is, is not known."""
+BLOCK_BYTES = 1 << 18
+HEAD_BYTES = 1 << 13
+"""How much of a file tells what it is."""
+
+POINTER = b"version https://git-lfs.github.com/spec/"
+MAGIC: dict[bytes, Callable[..., Any]] = {b"\xfd7zXZ\x00": lzma.open, b"\x1f\x8b": gzip.open, b"BZh": bz2.open}
+BROKEN = (OSError, EOFError, lzma.LZMAError, zlib.error, ValueError)
+"""What the decompressors raise for a file that is cut or damaged."""
 
 
 class Source:
-    """One input file: its lines, and after they were read to the end, its hash."""
+    """One input file: its lines, and after they were read to the end, its hash. xz, gzip and bzip2 are unpacked."""
 
     def __init__(self, path: str | Path) -> None:
-        """Raises ``InputError`` for a path that is no readable regular file (a fifo would block for ever)."""
+        """Raises ``InputError`` for a path that is no readable regular file (a fifo would block for ever), and for the
+        pointer that Git LFS leaves where a file was not downloaded."""
         self.path = Path(path)
         self._hash = hashlib.sha256()
         self.cut_off = False
         """Whether the last line had no line end."""
         check_regular(self.path)
+        try:
+            with self.path.open("rb") as file:
+                start = file.read(HEAD_BYTES)
+        except OSError as error:
+            raise InputError(f"{self}: cannot be read: {error.strerror}") from None
+        if start.startswith(POINTER):
+            raise InputError(f"{self}: a Git LFS pointer, not the file itself: fetch it with 'git lfs pull'")
+        self._unpack = next((unpack for magic, unpack in MAGIC.items() if start.startswith(magic)), None)
+        self.head = start if self._unpack is None else self._unpacked_head()
+        """The first bytes of the contents."""
 
     def __str__(self) -> str:
         return str(self.path).encode(errors="replace").decode()
@@ -37,39 +63,83 @@ class Source:
     def sha256(self) -> str:
         return self._hash.hexdigest()
 
+    def _unpacked_head(self) -> bytes:
+        assert self._unpack is not None
+        try:
+            with self._unpack(self.path, "rb") as file:
+                return bytes(file.read(HEAD_BYTES))
+        except BROKEN as error:
+            raise InputError(f"{self}: cannot be unpacked: {error}") from None
+
     def chunks(self) -> Iterator[bytes]:
-        """Pieces of at most `MAX_LINE_BYTES`, each ending at a line end where there is one in reach."""
+        """The contents in pieces of `BLOCK_BYTES`. The hash is of the file as it lies there, packed or not."""
         try:
             with self.path.open("rb") as file:
-                yield from self._pieces(file)
+                while piece := file.read(BLOCK_BYTES):
+                    self._hash.update(piece)
+                    if self._unpack is None:
+                        yield piece
         except OSError as error:
             raise InputError(f"{self}: cannot be read: {error.strerror}") from None
+        if self._unpack is not None:
+            yield from self._unpacked()
 
-    def _pieces(self, file: BinaryIO) -> Iterator[bytes]:
-        while piece := file.readline(MAX_LINE_BYTES):
-            self._hash.update(piece)
-            yield piece
+    def _unpacked(self) -> Iterator[bytes]:
+        assert self._unpack is not None
+        try:
+            unpacked = 0
+            with self._unpack(self.path, "rb") as file:
+                while piece := file.read(BLOCK_BYTES):
+                    unpacked += len(piece)
+                    if unpacked > MAX_UNPACKED_BYTES:
+                        raise InputError(f"{self}: unpacks to more than {MAX_UNPACKED_BYTES >> 30} GiB")
+                    yield bytes(piece)
+        except BROKEN as error:
+            raise InputError(f"{self}: cannot be unpacked: {error}") from None
 
-    def lines(self) -> Iterator[tuple[int, str]]:
-        """Line number, line without its end. Raises ``InputError`` for an empty file and for one that is not text."""
-        number, whole = 1, True
-        for piece in self.chunks():
-            if b"\0" in piece:
-                raise InputError(f"{self}: not text: line {number} holds a zero byte")
-            ends = piece.endswith(b"\n")
-            if whole and (ends or len(piece) < MAX_LINE_BYTES):
-                text = piece.decode("utf-8", errors="replace")
-                yield number, text.lstrip("\ufeff").rstrip("\r\n")
-            number, whole, self.cut_off = number + ends, ends, not ends
-        if number == 1 and whole:
+    def blocks(self) -> Iterator[tuple[int, list[bytes]]]:
+        """Number of the first line, lines without their ends; a line longer than `MAX_LINE_BYTES` comes as an empty one.
+
+        Raises ``InputError`` for an empty file and for one that is not text.
+        """
+        number, rest, too_long = 1, b"", False
+        for chunk in self.chunks():
+            if b"\0" in chunk:
+                at = number + chunk.count(b"\n", 0, chunk.index(b"\0"))
+                raise InputError(f"{self}: not text: line {at} holds a zero byte")
+            lines = (rest + chunk).split(b"\n")
+            rest = lines.pop()
+            if lines:
+                if too_long:
+                    lines[0] = b""
+                too_long = False
+                if max(map(len, lines)) > MAX_LINE_BYTES:
+                    lines = [line if len(line) <= MAX_LINE_BYTES else b"" for line in lines]
+                yield number, lines
+                number += len(lines)
+            if len(rest) > MAX_LINE_BYTES:
+                rest, too_long = b"", True
+        self.cut_off = bool(rest) or too_long
+        if rest and not too_long:
+            yield number, [rest]
+        elif number == 1 and not too_long:
             raise InputError(f"{self}: the file is empty")
 
+    def lines(self) -> Iterator[tuple[int, str]]:
+        """Number and text of each line with something in it, without its end. Raises as `blocks`."""
+        for first, lines in self.blocks():
+            for number, line in enumerate(lines, first):
+                if line:
+                    yield number, text_of(line)
+
+    def head_lines(self) -> list[str]:
+        """The first lines, as far as `HEAD_BYTES` go."""
+        return [text_of(line) for line in self.head.split(b"\n")]
+
     def starts_like_json(self) -> bool:
-        """Whether the first line opens a JSON document: an object, or a list of objects."""
-        start = next(Source(self.path).chunks(), b"").lstrip(b"\xef\xbb\xbf \t\r\n")
-        if start.strip() in (b"{", b"["):
-            return True
-        return re.match(rb'\{\s*["}]|\[\s*[\]{]', start) is not None  # [1,0] is a launcher's prefix
+        """Whether the file opens a JSON document: an object, or a list of objects."""
+        start = self.head.lstrip(b"\xef\xbb\xbf \t\r\n")
+        return re.match(rb'\{\s*(?:["}]|$)|\[\s*(?:[\]{]|$)', start) is not None  # [1,0] is a launcher's prefix
 
     def json(self) -> Any:
         """The file as one JSON document. Raises ``InputError`` where it is none, or larger than `MAX_DOCUMENT_BYTES`."""
@@ -83,3 +153,33 @@ class Source:
         except (ValueError, RecursionError) as error:  # no JSON, not text, a number too long, brackets too deep
             what = "brackets too deep" if isinstance(error, RecursionError) else error
             raise InputError(f"{self}: not JSON: {what}") from None
+
+    def json_lines(self) -> Iterator[tuple[int, Any]]:
+        """A JSON value from each line that is not blank; commas at its ends are passed over (fragments of a list)."""
+        for number, line in self.lines():
+            text = line.strip().strip(",")
+            if not text:
+                continue
+            try:
+                yield number, json.loads(text)
+            except (ValueError, RecursionError):
+                raise InputError(f"{self}: line {number} is not JSON") from None
+
+    def open(self) -> BinaryIO:
+        """The contents as a file in memory, for readers that need to seek; refused above `MAX_DOCUMENT_BYTES`."""
+        content = io.BytesIO()
+        for piece in self.chunks():
+            content.write(piece)
+            if content.tell() > MAX_DOCUMENT_BYTES:
+                raise InputError(f"{self}: larger than {MAX_DOCUMENT_BYTES >> 20} MiB")
+        content.seek(0)
+        return content
+
+
+def text_of(line: bytes) -> str:
+    return line.decode("utf-8", errors="replace").lstrip("\ufeff").rstrip("\r\n")
+
+
+def blank_or(lines: Iterable[str]) -> str | None:
+    """The first line that is not blank."""
+    return next((line for line in lines if line.strip()), None)

@@ -10,10 +10,12 @@ from inferometer.parallel.collectives import COLLECTIVES
 
 TESTS = {record.tools.tests: record for record in COLLECTIVES.values() if record.tools.tests and not record.pair}
 """The tables that nccl-tests print, by the names of its programs."""
+SHARDED = frozenset(name for name, test in TESTS.items() if test.in_shards)
+"""Their count is one rank's part of the size; of the others it is the whole."""
 
 
-def candidates(run: NcclRun, ratio: Ratio, ranks: int | None) -> set[str]:
-    """The collectives that the columns and the bandwidths of a table allow."""
+def candidates(run: NcclRun, ratio: Ratio, ranks: int | None, parts: int | None) -> set[str]:
+    """The collectives that a table's columns, counts and bandwidths allow. parts: size / (count × item size)."""
     possible: set[str] = set()
     for row in run.rows[:64]:
         reducing = row.redop not in (None, "none")
@@ -21,10 +23,12 @@ def candidates(run: NcclRun, ratio: Ratio, ranks: int | None) -> set[str]:
         possible |= {
             name for name, test in TESTS.items() if (test.tools.tests_print_redop, test.rooted) == (reducing, rooted)
         }
-    checked = [(row.out_of_place.wrong, row.in_place.wrong) for row in run.rows if row.out_of_place and row.in_place]
-    if any(out is not None for out, _ in checked):
-        in_place = any(inside is not None for _, inside in checked)
-        possible = {name for name in possible if TESTS[name].tools.tests_check_in_place == in_place}
+    if parts is not None and parts > 1:
+        possible &= SHARDED
+    elif parts == 1 and ranks != 1:
+        possible -= SHARDED
+    if not run.errors:
+        possible = _by_check(run, possible)
     if ranks is not None and ranks > 1:
         return {name for name in possible if ratio.allows(name, ranks)}
     fits = {name: ratio.ranks(name) for name in possible}
@@ -34,6 +38,14 @@ def candidates(run: NcclRun, ratio: Ratio, ranks: int | None) -> set[str]:
     if ratio.high < 1 - 1e-6:  # (n−1)/n: a collective whose factor is 1 cannot be it, an all_reduce only on one rank
         return {name for name in wanted if PASSES.get(name) == 1}
     return wanted
+
+
+def _by_check(run: NcclRun, possible: set[str]) -> set[str]:
+    checked = [(row.out_of_place.wrong, row.in_place.wrong) for row in run.rows if row.out_of_place and row.in_place]
+    if any(out is not None for out, _ in checked):
+        in_place = any(inside is not None for _, inside in checked)
+        return {name for name in possible if TESTS[name].tools.tests_check_in_place == in_place} or possible
+    return possible
 
 
 def from_name(stem: str, possible: set[str]) -> str | None:

@@ -136,7 +136,15 @@ def _row(result: Result) -> TableRow:
         root = None if result.root is None else int(result.root)
     except ValueError:
         root = None
-    return TableRow(result.size, result.type, result.redop or None, root, _cell(result.out_of_place), _cell(result.in_place))
+    return TableRow(
+        result.size,
+        result.type,
+        result.redop or None,
+        root,
+        _cell(result.out_of_place),
+        _cell(result.in_place),
+        result.count or None,
+    )
 
 
 def _cell(times: Times | None) -> TableCell | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from inferometer.emulator.importers.implied import Ratio
+from inferometer.emulator.importers.nccl.arithmetic import in_words, parts_of
+from inferometer.emulator.importers.nccl.collective import SHARDED
 from inferometer.emulator.importers.nccl.table import NcclRun
 from inferometer.emulator.importers.run import Run
 
@@ -20,11 +22,20 @@ def listed_ranks(table: NcclRun) -> int | None:
     return sizes.pop() if devices.complete and len(sizes) == 1 else None
 
 
+def ranks_by_count(table: NcclRun, collective: str | None) -> tuple[int | None, str]:
+    """Ranks by size / (count × item size), and the arithmetic; None for a collective whose count is the whole size."""
+    found, row = parts_of(table)
+    if collective not in SHARDED or not found or row is None:
+        return None, ""
+    return found, f"{in_words(row)} ranks"
+
+
 def settle(table: NcclRun, ratio: Ratio, run: Run) -> None:
-    """Set run.ranks and run.nodes; flag and exclude where list and bandwidths contradict each other."""
+    """Set run.ranks and run.nodes; flag and exclude where list, counts and bandwidths contradict each other."""
     devices, collective = table.devices, run.tool_collective
     span = ratio.ranks(collective) if collective and ratio.known else None
-    implied = _only(span, table.per_process)
+    counted, arithmetic = ranks_by_count(table, collective)
+    implied = counted or _only(span, table.per_process)
     listed = listed_ranks(table)
     at_least = devices.highest + 1 if devices.listed and len(devices.groups) == 1 else None
     run.facts |= {"ranks_listed": listed if listed else at_least, "ranks_implied": list(span) if span else None}
@@ -40,8 +51,17 @@ def settle(table: NcclRun, ratio: Ratio, run: Run) -> None:
         run.exclude_all("inconsistent_bandwidths")
         return
     claimed = listed or at_least
+    if counted and collective and ratio.known and not ratio.allows(collective, counted):
+        run.flag("ranks_contradicted", f"size / count tells {arithmetic}, but busbw/algbw fits {_fit(span)}")
+        run.exclude_all("ranks_contradicted")
+        return
+    if counted and claimed and (counted != claimed if listed else counted < claimed):
+        what = f"lists {claimed} ranks" if listed else f"goes up to rank {claimed - 1}"
+        run.flag("ranks_contradicted", f"the log {what}, but size / count tells {arithmetic}")
+        run.exclude_all("ranks_contradicted")
+        return
     if claimed and collective and ratio.known and _contradicts(ratio, collective, claimed, bool(listed)):
-        fit = "no rank count" if span is None else f"{_words(span)} ranks"
+        fit = _fit(span)
         what = "lists" if listed else "goes up to rank"
         run.flag(
             "ranks_contradicted",
@@ -53,7 +73,8 @@ def settle(table: NcclRun, ratio: Ratio, run: Run) -> None:
         run.ranks = listed
     elif implied is not None:
         run.ranks = implied
-        run.flag("inferred", f"{implied} ranks inferred from busbw/algbw; the log does not list them")
+        how = f"size / count ({arithmetic})" if counted else "busbw/algbw"
+        run.flag("inferred", f"{implied} ranks inferred from {how}; the log does not list them")
     elif at_least and devices.highest > 0:
         run.ranks = at_least
         run.flag("inferred", f"{at_least} ranks: the last one listed; busbw/algbw allows it")
@@ -88,6 +109,10 @@ def _contradicts(ratio: Ratio, collective: str, claimed: int, whole: bool) -> bo
     if whole or span is None:
         return not ratio.allows(collective, claimed)
     return span[1] is not None and claimed > span[1]
+
+
+def _fit(span: tuple[int, int | None] | None) -> str:
+    return "no rank count" if span is None else f"{_words(span)} ranks"
 
 
 def _words(span: tuple[int, int | None]) -> str:

@@ -4,18 +4,37 @@ from __future__ import annotations
 
 import math
 
+from inferometer.emulator.importers.nccl.arithmetic import contradicts, in_words, parts, us_per_unit
+from inferometer.emulator.importers.nccl.collective import SHARDED, TESTS
 from inferometer.emulator.importers.nccl.table import NcclRun, TableCell
 from inferometer.emulator.importers.run import DTYPES, Row, Run
 from inferometer.emulator.importers.sweeps import flag_cold, flag_noise
+
+#: The largest relative difference that versions before August 2022 let pass (deltaMaxValue); whole numbers must be equal.
+TOLERANCE = {"float16": 1e-2, "bfloat16": 1e-2, "float32": 1e-5, "float64": 1e-12}
+FAR = 10.0
+"""Tolerances above which an element is wrong whatever the reduction was: those versions scaled theirs with the ranks."""
+UNCHECKABLE_IN_PLACE = ("alltoall",)
+"""Has no form in place: what versions before August 2022 print there fails by design."""
 
 
 def rows_of(table: NcclRun) -> list[Row]:
     """Out-of-place times, as collectors of such tables take them; the in-place ones ride along."""
     rows = []
+    unit = us_per_unit(table) or 1.0
     for row in table.rows:
         out, inside = row.out_of_place, row.in_place
-        cell = Row(row.bytes, _time(out), DTYPES.get(row.dtype, row.dtype), _wrong(out))
-        cell.extra = {"in_place_us": _time(inside), "in_place_wrong": _wrong(inside), "redop": row.redop, "root": row.root}
+        cell = Row(row.bytes, _time(out, unit), DTYPES.get(row.dtype, row.dtype), _wrong(out))
+        cell.extra = {
+            "in_place_us": _time(inside, unit),
+            "in_place_wrong": _wrong(inside),
+            "redop": row.redop,
+            "root": row.root,
+        }
+        if out is not None and out.spread:
+            cell.extra |= dict(zip(("min_us", "max_us", "p99_us", "cv_percent"), out.spread))
+        if out is not None and out.iterations_us:
+            cell.iterations_us = out.iterations_us
         if row.bytes == 0:
             cell.excluded = "size_zero"
         elif cell.us is None:
@@ -39,22 +58,94 @@ def examine(table: NcclRun, run: Run, cut_off: bool) -> None:
     if run.ranks == 1:
         run.flag("one_rank", "one rank: nothing was communicated")
         run.exclude_all("one_rank")
+    _twice(table, run)
     _wrong_data(table, run)
     _order(table, run)
     _whole(table, run, cut_off)
+    _merge_cycles(run)
     flag_cold(run)
     flag_noise(run)
 
 
+def _twice(table: NcclRun, run: Run) -> None:
+    """Rows are held to what they say twice: bytes / time against algbw, count × item size × ranks against size."""
+    unit = us_per_unit(table)
+    if unit == 0.0:
+        run.flag("unit_unknown", "size / time is not algbw in µs, nor in ms: another unit, or edited")
+        run.exclude_all("unit_unknown")
+        return
+    if unit == 1000.0:
+        run.flag("milliseconds", "times are in ms, as versions until March 2019 printed them: size / time against algbw")
+    name = run.tool_collective
+    said: dict[str, list[str]] = {}
+    for row, read in zip(table.rows, run.rows):
+        found = parts(row)
+        wanted = run.ranks if name in SHARDED else 1 if name in TESTS else None
+        if found is not None and wanted is not None and found != wanted and "ranks_given" not in run.flags:
+            said.setdefault("size_contradicted", []).append(f"{in_words(row)}, {name} on {run.ranks} ranks needs {wanted}")
+            read.excluded = read.excluded or "size_contradicted"
+        elif unit and read.excluded is None and (why := contradicts(row, unit, loose=table.errors)):
+            said.setdefault("time_contradicted", []).append(why)
+            read.excluded = "time_contradicted"
+    for flag, why_ in said.items():
+        run.flag(flag, f"{len(why_)} rows contradict themselves: {why_[0]}")
+
+
 def _wrong_data(table: NcclRun, run: Run) -> None:
-    """A run that reports corrupted data is not trusted in any of its rows."""
-    bad = sum(bool(row.wrong or row.extra["in_place_wrong"]) for row in run.rows)
-    if bad or table.out_of_bounds:
+    """A run that reports corrupted data is not trusted in any of its rows.
+
+    Before August 2022 a row shows the largest relative difference, which rounding makes; the count in the footer decides,
+    or, where it was cut off, a difference that no rounding makes. alltoall in place is no operation: it is not looked at.
+    """
+    with_in_place = run.tool_collective not in UNCHECKABLE_IN_PLACE
+    cells = [
+        (row, cell) for row in table.rows for cell in (row.out_of_place, row.in_place if with_in_place else None) if cell
+    ]
+    if table.errors:
+        off = sum(cell.error is not None and cell.error > _limit(row.dtype) for row, cell in cells)
+        said = table.out_of_bounds
+        if (said and with_in_place) or (off and (said is None or said)):
+            counted = f"{said} out of bounds values" if said else f"{off} differences that no rounding makes"
+            run.flag("wrong_data", f"{counted}: the run's own data check failed")
+            run.exclude_all("wrong_data")
+        elif run.rows and all(cell.error is None for _, cell in cells):
+            run.flag("unchecked", "the results were not compared with what they must be")
+        return
+    bad = sum(bool(row.wrong or (with_in_place and row.extra["in_place_wrong"])) for row in run.rows)
+    if bad or (table.out_of_bounds and with_in_place):
         counted = f"{bad} rows" if bad else f"{table.out_of_bounds} out of bounds values"
         run.flag("wrong_data", f"{counted} with #wrong > 0: the run's own data check failed")
         run.exclude_all("wrong_data")
     elif run.rows and all(row.wrong is None for row in run.rows):
         run.flag("unchecked", "the results were not compared with what they must be")
+
+
+def _limit(dtype: str) -> float:
+    return FAR * TOLERANCE.get(DTYPES.get(dtype, dtype), 0.05)
+
+
+def _merge_cycles(run: Run) -> None:
+    """Sweeps that one start of the ranks repeated (-N) are samples of one launch, not launches: the first row gets them."""
+    first: dict[tuple[object, ...], Row] = {}
+    times: dict[int, list[float]] = {}
+    for row in run.rows:
+        if row.excluded is not None or row.us is None:
+            continue
+        key = (row.bytes, row.dtype, row.extra.get("redop"), row.extra.get("root"))
+        held = first.setdefault(key, row)
+        times.setdefault(id(held), []).append(row.us)
+        if held is not row:
+            row.excluded = "further_cycle"
+    cycles = {len(found) for found in times.values() if len(found) > 1}
+    if not cycles:
+        return
+    for row in first.values():
+        found = times[id(row)]
+        if len(found) > 1:
+            row.iterations_us = row.iterations_us or found
+            row.us = sum(found) / len(found)
+            row.extra["cycles"] = len(found)
+    run.flag("repeated_cycles", f"sizes come up to {max(cycles)} times in one run: samples of one launch")
 
 
 def _order(table: NcclRun, run: Run) -> None:
@@ -103,8 +194,8 @@ def _average(table: NcclRun, run: Run) -> None:
         run.flag("average_contradicted", f"the rows average {mean:.4g} GB/s, the log says {printed:.6g}: rows are missing")
 
 
-def _time(cell: TableCell | None) -> float | None:
-    value = float(cell.time) if cell else math.nan
+def _time(cell: TableCell | None, unit: float) -> float | None:
+    value = round(float(cell.time) * unit, 9) if cell else math.nan
     return value if math.isfinite(value) and value > 0 else None
 
 

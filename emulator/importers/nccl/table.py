@@ -13,12 +13,19 @@ MAX_NAMES = 10_000
 
 @dataclass(slots=True)
 class TableCell:
-    """time, algbw, busbw and #wrong of one column group, as printed; wrong is None where it was not checked (N/A)."""
+    """time, algbw, busbw and #wrong of one column group, as printed; wrong is None where it was not checked (N/A).
+
+    error: instead of wrong, the largest relative difference that versions before August 2022 printed there.
+    spread: least, greatest, 99th percentile (µs) and coefficient of variation (%) of the iterations, where -I printed them.
+    """
 
     time: str
     algbw: str
     busbw: str
     wrong: float | None
+    error: float | None = None
+    spread: tuple[float, ...] | None = None
+    iterations_us: list[float] | None = None
 
 
 @dataclass(slots=True)
@@ -29,6 +36,7 @@ class TableRow:
     root: int | None
     out_of_place: TableCell | None
     in_place: TableCell | None
+    count: int | None = None
 
 
 @dataclass
@@ -79,6 +87,10 @@ class NcclRun:
     header: bool = False
     """Whether the table's head was seen."""
     cpu_time: bool = False
+    errors: bool = False
+    """Whether the last column of a group is the largest relative difference, not a number of wrong elements."""
+    milliseconds: bool = False
+    """Whether the head is that of versions until March 2019, whose times are in ms."""
     torn: int = 0
     average: str | None = None
     out_of_bounds: int | None = None
@@ -88,6 +100,8 @@ class NcclRun:
     from_rank: str = ""
     """The process whose output this is, where a launcher labels lines."""
     tool_version: str | None = None
+    registered: int = 0
+    """-R: 1 where user buffers were registered, 2 for symmetric memory."""
     library_version: str | None = None
 
     @property

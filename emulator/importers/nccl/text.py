@@ -9,32 +9,31 @@ import re
 from collections.abc import Iterator
 
 from inferometer.emulator.errors import InputError
+from inferometer.emulator.importers import prefix
+from inferometer.emulator.importers.nccl.lines import TYPES, table_lines
 from inferometer.emulator.importers.nccl.table import NcclRun, TableCell, TableRow, library_version
 from inferometer.emulator.importers.run import tool_name
 from inferometer.emulator.importers.source import MAX_ROWS, Source
 
 MAX_STREAMS = 4096
 MAX_RUNS = 1000
-LONGEST_TABLE_LINE = 2048
-TELLING = ("#", "float", "half", "double", "int", "char", "f8", "fp8", "_perf", "CCL version", "maxBytes")
-"""A line with none of these, and without a number at its start, is other output: most lines of a debug log."""
 
 _INT = r"\d{1,18}"
-_NUMBER = re.compile(r"\d{1,18}(?:\.\d{1,12})?(?:[eE][+-]?\d{1,2})?")
+_NUMBER = re.compile(r"\d{1,18}(?:\.\d{1,12})?(?:[eE][+-]?\d{1,3})?")
 _SIZE = re.compile(rf"(?:^|.*[:>|\])])({_INT})")
-_DTYPE = re.compile(r"u?int(?:8|16|32|64)|char|half|float|double|bfloat16|(?:fp8|f8)_?e\dm\d\w*")
-_RANK_OF_LINE = re.compile(r"\[(\d+,\d+)\]\s?<std(?:out|err)>|^\s*(\d{1,7}):(?=\s|#|$)|^\s*\[(\d{1,7})\]\s")
+_DTYPE = re.compile(TYPES.decode())
 _COMMENT = re.compile(
-    rf"""\#\s*(?:
+    rf"""(?:
       (?P<settings>nThread\s+(?P<nthread>{_INT})\s+nGpus\s+(?P<ngpus>{_INT})\s+minBytes\s+(?P<min_bytes>{_INT})
                    \s+maxBytes\s+(?P<max_bytes>{_INT})(?P<rest>.*))
-    | (?P<device>Rank\s+(?P<rank>\d{{1,7}})\s+(?:Group\s+(?P<group>-?\d{{1,9}})\s+)?Pid\s+\d+\s+on\s+(?P<host>\S+)
-                 \s+device\s+\d+\s+\[[^\]]*\]\s*(?P<name>.*))
-    | (?P<head>size\s+count\s+type\b(?P<columns>.*))
+    | (?P<device>(?:Rank|Device)\s+(?P<rank>\d{{1,7}})\s+(?:->\s*\d+\s*|(?:Group\s+(?P<group>-?\d{{1,9}})\s+)?
+                 (?:Pid\s+\d+\s+)?on\s+(?P<host>\S+)\s+device\s+\d+\s+)\[[^\]]*\]\s*(?P<name>.*))
+    | (?P<head>(?:size\s+count\s+(?:type|time)|(?P<bytes>bytes)\s+N\s+type)\b(?P<columns>.*))
     | Avg\s+bus\s+bandwidth\s*:\s*(?P<average>[\d.eE+-]+)
     | Out\s+of\s+bounds\s+values\s*:\s*(?P<out_of_bounds>{_INT})
     | [nr]ccl-tests\s+version\s+(?P<version>\S+)(?P<libraries>.*)
     | Collective\s+test\s+(?P<phase>starting|concluded):\s*(?P<program>\S+)
+    | (?P<order>in-place\s+out-of-place)
     )""",
     re.VERBOSE,
 )
@@ -46,53 +45,75 @@ _FURTHER = {
     "graph": re.compile(rf"graph:\s*({_INT})"),
     "step": re.compile(rf"step:\s*({_INT})"),
     "step_is_factor": re.compile(r"step:\s*\d+\((factor)\)"),
+    "registered": re.compile(rf"(?:local_)?reg(?:ister|istration)?\s*:\s*({_INT})"),
 }
-_PERF = re.compile(r"([a-z_]+)_perf(?![a-z])")
+_PERF = re.compile(r"([a-z_]+)_(?:perf|test)(?![a-z])")
+_COMMAND = re.compile(r"[a-z_]+_(?:perf|test)(?:_mpi)?\s.*?\s-(?:R|-local_register)\s+(\d)\b")
 _LIBRARY = re.compile(r"[NR]CCL version\s*:?\s*(\d+\.\d+\.\d+)")
 _LIBRARY_CODE = re.compile(r"-library=(\d{4,9})")
+_COMPILED = re.compile(r"compiled with NCCL\s+(\d+\.\d+(?:\.\d+)?)")
 
 
-def runs_of(source: Source) -> Iterator[NcclRun]:
-    """The runs in a log, in the order of their ends. Raises ``InputError`` for what is no text, or no log by its size."""
-    for count, run in enumerate(_runs(source), 1):
-        if count > MAX_RUNS:
-            raise InputError(f"{source}: more than {MAX_RUNS} runs: not one benchmark's log")
-        yield run
+class Log:
+    """The runs in a log; near: the first line that looked like a row of a table and was none, with the test it failed."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.near: str | None = None
+        self.in_place_first: int | None = None
+
+    def runs(self) -> Iterator[NcclRun]:
+        """In the order of their ends. Raises ``InputError`` for what is no text, or no log by its size."""
+        for count, run in enumerate(self._runs(), 1):
+            if count > MAX_RUNS:
+                raise InputError(f"{self.source}: more than {MAX_RUNS} runs: not one benchmark's log")
+            yield run
+
+    def _runs(self) -> Iterator[NcclRun]:
+        streams: dict[str, _Stream] = {}
+        number = rows = 0
+        for number, raw in table_lines(self.source):
+            label, line = ("", raw) if raw[:1] in ("#", " ") and raw[:40].lstrip()[:1] == "#" else prefix.strip(raw)
+            parts = line.split()
+            comment = None if parts and parts[0][0].isdigit() else _COMMENT.search(line)
+            at = None
+            if comment is None:
+                at = _dtype_at(parts)
+                if at is None and not _worth_a_look(line, parts):
+                    continue
+            stream = streams.get(label) or streams.setdefault(label, _Stream(label))
+            if len(streams) > MAX_STREAMS:
+                raise InputError(f"{self.source}: tables of more than {MAX_STREAMS} processes: not one benchmark's log")
+            prefixed = len(line) < len(raw)
+            if comment is not None:
+                if comment["order"]:
+                    self.in_place_first = self.in_place_first or number
+                    continue
+                before = line[: comment.start()].strip().strip("#")
+                yield from stream.comment(comment, number, prefixed=prefixed or bool(before))
+            elif at is not None:
+                yield from stream.row(parts, at, number, prefixed)
+            else:
+                stream.other(line, parts)
+                if self.near is None and len(parts) >= 4 and _fragment(parts):
+                    self.near = f"line {number} looks like a row, but has no size, count and type at its start"
+            rows += at is not None
+            if rows > MAX_ROWS:
+                raise InputError(f"{self.source}: line {number}: more than {MAX_ROWS} rows: not one benchmark's log")
+        for stream in streams.values():
+            yield from stream.close()
 
 
-def _runs(source: Source) -> Iterator[NcclRun]:
-    streams: dict[str, _Stream] = {}
-    number = rows = 0
-    for number, line in source.lines():
-        if len(line) > LONGEST_TABLE_LINE or not (line[:60].strip()[:1].isdigit() or any(word in line for word in TELLING)):
-            continue
-        if "\x1b" in line:
-            line = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", line)
-        comment = _COMMENT.search(line) if "#" in line else None
-        parts = line.split() if comment is None else []
-        at = next((i for i, part in enumerate(parts[2:40], 2) if _DTYPE.fullmatch(part) and parts[i - 1].isdigit()), None)
-        if comment is None and at is None and not _worth_a_look(line, parts):
-            continue
-        found = _RANK_OF_LINE.search(line[:200])
-        rank = next((group for group in found.groups() if group), "") if found else ""
-        stream = streams.get(rank) or streams.setdefault(rank, _Stream(rank))
-        if len(streams) > MAX_STREAMS:
-            raise InputError(f"{source}: tables of more than {MAX_STREAMS} processes: not one benchmark's log")
-        if comment is not None:
-            yield from stream.comment(comment, number, prefixed=bool(line[: comment.start()].strip()))
-        elif at is not None:
-            yield from stream.row(parts, at, number)
-        else:
-            stream.other(line, parts)
-        rows += at is not None
-        if rows > MAX_ROWS:
-            raise InputError(f"{source}: line {number}: more than {MAX_ROWS} rows: not one benchmark's log")
-    for stream in streams.values():
-        yield from stream.close()
+def _dtype_at(parts: list[str]) -> int | None:
+    """Where the type of a row stands: after a number, itself after one."""
+    for i in range(2, min(len(parts), 40)):
+        if not parts[i][0].isdigit() and parts[i - 1].isdigit() and _DTYPE.fullmatch(parts[i]):
+            return i
+    return None
 
 
 def _worth_a_look(line: str, parts: list[str]) -> bool:
-    known = any(words in line for words in ("_perf", "CCL version", "maxBytes to"))
+    known = any(words in line for words in ("_perf", "_test", "CCL version", "maxBytes to", "compiled with"))
     return known or (len(parts) >= 4 and _fragment(parts))
 
 
@@ -109,6 +130,7 @@ class _Stream:
         self.run = NcclRun(from_rank=rank)
         self.mentioned: str | None = None
         self.library: str | None = None
+        self.registered = 0
 
     def close(self) -> Iterator[NcclRun]:
         """Hand over the run read so far, if it has a table, and begin another."""
@@ -116,8 +138,9 @@ class _Stream:
         if not run.empty or run.header:
             run.library_version = run.library_version or self.library
             run.mentioned = run.mentioned or self.mentioned
+            run.registered = int(run.settings.get("registered") or self.registered)
             yield run
-            self.mentioned = None
+            self.mentioned, self.registered = None, 0
         self.run = NcclRun(from_rank=self.rank)
 
     def comment(self, found: re.Match[str], number: int, prefixed: bool) -> Iterator[NcclRun]:
@@ -137,9 +160,12 @@ class _Stream:
                 if value := pattern.search(found["rest"]):
                     run.settings[name] = True if name == "step_is_factor" else int(value[1])
         elif found["device"]:
-            run.devices.add(int(found["rank"]), int(found["group"] or 0), found["host"], found["name"].strip())
+            host = found["host"] or "one process"
+            run.devices.add(int(found["rank"]), int(found["group"] or 0), host, found["name"].strip())
         elif found["head"]:
             run.header, run.cpu_time = True, "cputime" in found["columns"]
+            run.milliseconds = found["bytes"] is not None
+            run.errors = run.milliseconds or "error" in found["columns"]
         elif found["average"] is not None:
             run.average, run.footer = found["average"], True
         elif found["out_of_bounds"] is not None:
@@ -151,7 +177,7 @@ class _Stream:
         elif found["phase"]:
             run.program = run.program or tool_name(re.sub(r"_perf.*", "", found["program"].rsplit("/", 1)[-1]))
 
-    def row(self, parts: list[str], at: int, number: int) -> Iterator[NcclRun]:
+    def row(self, parts: list[str], at: int, number: int, prefixed: bool) -> Iterator[NcclRun]:
         if self.run.footer:
             yield from self.close()
         run = self.run
@@ -161,12 +187,14 @@ class _Stream:
         if row is None:
             run.torn += 1
             return
-        run.prefixed |= at > 2 or not parts[0].isdigit()
+        run.prefixed |= prefixed or at > 2 or not parts[0].isdigit()
         run.rows.append(row)
 
     def other(self, line: str, parts: list[str]) -> None:
-        if version := _LIBRARY.search(line):
+        if version := _LIBRARY.search(line) or _COMPILED.search(line):
             self.library = version[1]
+        if found := _COMMAND.search(line):
+            self.registered = int(found[1])
         if "maxBytes to" in line:
             self.run.reduced_max_bytes = True
         names = {tool_name(name) for name in _PERF.findall(line[:1000])} - {None}
@@ -198,13 +226,24 @@ def table_row(parts: list[str], at: int) -> TableRow | None:
     if size is None or len(rest) not in (4, 8, 16) or not all(part == "N/A" or _NUMBER.fullmatch(part) for part in rest):
         return None
     width = 8 if len(rest) == 16 else 4
-    cells = [_cell(rest[i : i + 4]) for i in range(0, len(rest), width)]
+    cells = [_cell(rest[i : i + width]) for i in range(0, len(rest), width)]
     if None in cells:
         return None
-    return TableRow(int(size[1]), parts[at], redop, root, cells[0], cells[1] if len(cells) > 1 else None)
+    inside = cells[1] if len(cells) > 1 else None
+    return TableRow(int(size[1]), parts[at], redop, root, cells[0], inside, int(parts[at - 1][:18]))
 
 
 def _cell(texts: list[str]) -> TableCell | None:
+    """An exponent in the last column, as in 4e-07 and 0e+00, is a difference; a count has none, or a positive one."""
     if "N/A" in texts[:3]:
         return None
-    return TableCell(texts[0], texts[1], texts[2], None if texts[3] == "N/A" else float(texts[3]))
+    cell = TableCell(texts[0], texts[1], texts[2], None)
+    if texts[3] != "N/A":
+        value = float(texts[3])
+        if "e-" in texts[3].lower() or re.fullmatch(r"0[eE][+-]?0+", texts[3]) or ("." in texts[3] and "e" not in texts[3]):
+            cell.error = value
+        else:
+            cell.wrong = value
+    if len(texts) == 8 and "N/A" not in texts[4:]:
+        cell.spread = tuple(float(text) for text in texts[4:])
+    return cell

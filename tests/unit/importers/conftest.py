@@ -18,6 +18,8 @@ FACTORS: dict[str, Callable[[int], float]] = {
     "sendrecv": lambda n: 1.0,
 }
 REDOP = {"all_reduce": "sum", "reduce_scatter": "sum", "reduce": "sum", "sendrecv": "sum"}
+SHARDED = ("all_gather", "reduce_scatter", "alltoall")
+"""Their count is of one rank's part."""
 ROOTED = ("broadcast", "reduce")
 
 
@@ -56,7 +58,8 @@ class Log:
     def row(self, size: int) -> str:
         redop = REDOP.get(self.collective, "" if self.old else "none")
         root = "0" if self.collective in ROOTED else "" if self.old else "-1"
-        head = f"{size:12d} {size // 4:12d} {'float':>8} {redop:>7} {root:>6}"
+        shards = self.printed_ranks if self.collective in SHARDED else 1
+        head = f"{size:12d} {size // 4 // shards:12d} {'float':>8} {redop:>7} {root:>6}"
         return f"{head} {self.cell(size, False)} {self.cell(size, True)}"
 
     def lines(self) -> list[str]:

@@ -169,10 +169,10 @@ def test_other_output_between_the_lines_is_passed_over(log, entry):
     assert found["flags"] == [] and found["backend_version"] == "2.26.6" and found["rows"] == 21
 
 
-def test_different_runs_in_one_file_are_refused(log, read):
-    text = log(ranks=4).text + log(collective="alltoall", ranks=8).text
-    with pytest.raises(InputError, match=r"2 different runs \(all_reduce on 4 ranks, lines 1.*alltoall on 8 ranks, lines 3"):
-        read("nccl-tests", text)
+def test_different_runs_in_one_file_are_told_apart(log, read):
+    found = read("nccl-tests", log(ranks=4).text + log(collective="alltoall", ranks=8).text)
+    assert [(e["collective"], e["ranks"], e["rows"]) for e in found.files] == [("all_reduce", 4, 21), ("alltoall", 8, 21)]
+    assert {cell["launch"] for cell in found.cells} == {0} and all("several_kinds" in e["flags"] for e in found.files)
 
 
 def test_the_same_run_several_times_in_one_file_is_several_launches(log, read):
@@ -203,9 +203,11 @@ def test_interleaved_rows(log, read):
     assert "interleaved" in read("nccl-tests", text).files[0]["flags"] and read("nccl-tests", text).cells == []
 
 
-def test_repeated_sweeps_are_launches(log, read):
-    found = read("nccl-tests", log(sizes=[128, 256, 512] * 3).text)
-    assert found.files[0]["flags"] == [] and sorted({cell["launch"] for cell in found.cells}) == [0, 1, 2]
+def test_repeated_sweeps_of_one_start_are_samples_of_one_launch(log, read, tmp_path):
+    text = log(sizes=[128, 256, 512] * 3).text
+    found = read("nccl-tests", text)
+    assert found.files[0]["flags"] == ["repeated_cycles"] and found.files[0]["excluded"] == {"further_cycle": 6}
+    assert [(cell["launch"], cell["n"], len(cell["start_ns"][0])) for cell in found.cells] == [(0, 3, 3)] * 3
 
 
 def test_per_iteration_columns_and_timestamps(log, entry):

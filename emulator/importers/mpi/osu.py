@@ -1,0 +1,94 @@
+"""The OSU micro-benchmarks' titles: which operation of which library a table shows, of every version from 3 to 7.
+
+``# OSU MPI-CUDA All-to-All Personalized Exchange Latency Test v7.4``, ``# OSU MPI Non-blocking Allreduce Latency Test``,
+``# OSU NCCL Broadcast Latency Test``, ``# OSU MPI Multi Latency Test``, ``# OSU MPI Bi-Directional Bandwidth Test``.
+"""
+
+from __future__ import annotations
+
+import re
+
+from inferometer.emulator.importers.run import Run, tool_name
+from inferometer.parallel.collectives import COLLECTIVES
+
+TITLE = re.compile(
+    r"(?:OSU|OMB)(?:[- ]Py(?:thon)?)?\s+(?P<suite>[A-Za-z+]{3,12})(?:[-_]\w+)?\s+(?P<what>[^#]*?)\s*\bTest\b(?P<rest>.*)"
+)
+VERSION = re.compile(r"\bv?(\d{1,2}(?:\.\d{1,3}){1,3}\w*)")
+DTYPE = re.compile(r"#?\s*Datatype:\s*(?:MPI_|NCCL_|nccl|DT_)?(\w+)", re.IGNORECASE)
+PAIRS = re.compile(r"\[\s*(?:number of )?pairs:\s*(\d{1,7})\s*\]", re.IGNORECASE)
+BUFFERS = re.compile(r"Send\s+Buffer\s+on\s+(\w+).*Receive\s+Buffer\s+on\s+(\w+)", re.IGNORECASE)
+SUITES = {"MPI": "mpi", "NCCL": "nccl", "RCCL": "rccl", "XCCL": "xccl"}
+NAMES = {
+    "alltoallpersonalizedexchange": "alltoall",
+    "alltoallvpersonalizedexchange": "alltoallv",
+    "alltoallwpersonalizedexchange": "alltoallw",
+}
+KINDS = re.compile(r"\b(non-?blocking|persistent|partitioned|neighbou?r(?:hood)?|one[- ]sided)\b\s*", re.IGNORECASE)
+PLURAL_PAIR = re.compile(r"^(multi(?:ple|-pair)?|multi-?threaded|multi-?process)?\b", re.IGNORECASE)
+FIRST_WITH_DATATYPES = 7
+"""Version that lets the datatype be chosen, and prints it; before, reductions were of MPI_FLOAT."""
+
+
+def begin(found: re.Match[str], numbered: int) -> Run:
+    """The run that a title opens; unknown operations are named, and say why no law takes them."""
+    suite = SUITES.get(found["suite"].upper(), found["suite"].lower())
+    run = Run([], implementation=suite, backend="nccl" if suite in ("nccl", "rccl") else suite)
+    run.launch_mode, run.timing = "host", "isolated"
+    words = found["what"]
+    version = VERSION.search(found["rest"])
+    run.facts |= {"benchmark": " ".join(words.split()), "tool_version": version[1] if version else None}
+    run.facts["first_line"] = numbered
+    kinds = [kind.lower().replace("-", "").replace(" ", "") for kind in KINDS.findall(words)]
+    words = KINDS.sub("", words)
+    quantity = next((q for q in ("bandwidth", "latency", "congestion") if q in words.lower()), "latency")
+    plain = "".join(c for c in re.sub(r"(?i)latency|blocking", "", words).lower() if c.isalnum())
+    for kind in kinds:
+        if kind.startswith(("neighb", "onesided")):
+            run.tool_collective = "neighborhood" if kind.startswith("n") else "one-sided"
+            run.flag("no_law", f"{run.facts['benchmark']}: no cost law for it")
+            return run
+        run.variant = {"nonblocking": "nonblocking", "persistent": "persistent"}.get(kind, kind)
+    if plain.startswith(("get", "put", "acc", "cas", "fop", "fetch", "compareandswap")):
+        run.tool_collective = "one-sided"
+        run.flag("no_law", f"{run.facts['benchmark']}: one-sided, no cost law for it")
+        return run
+    if _between_two(plain):
+        _pair(run, plain, quantity)
+        return run
+    run.call(NAMES.get(plain) or tool_name(plain))
+    if run.tool_collective is None and plain.startswith("i") and (name := NAMES.get(plain[1:]) or tool_name(plain[1:])):
+        run.call(name)
+        run.variant = "nonblocking"
+    if run.tool_collective is None:
+        run.flag("collective_unknown", f"{run.facts['benchmark']} is no collective known here")
+    major = int(run.facts["tool_version"].split(".")[0]) if version else None
+    if (
+        run.collective
+        and COLLECTIVES[run.collective].sums
+        and suite == "mpi"
+        and major is not None
+        and major < FIRST_WITH_DATATYPES
+    ):
+        run.facts["dtype_printed"] = "float32"
+    return run
+
+
+def _between_two(plain: str) -> bool:
+    rest = re.sub(r"bandwidth|messagerate|bidirectional|multi(?:ple|pair|threaded|process)?|pairs?|bi|test", "", plain)
+    return rest in ("", "congestion", "pt2pt")
+
+
+def _pair(run: Run, plain: str, quantity: str) -> None:
+    """Point-to-point: half a round trip; of a bandwidth test, a message of a window that is in flight."""
+    if "bidirectional" in plain or quantity == "congestion" or plain == "congestion":
+        run.tool_collective = "bidirectional" if "bidirectional" in plain else "congestion"
+        run.flag("no_law", f"{run.facts['benchmark']}: messages in both directions, no cost law for it")
+        return
+    run.call("send_recv")
+    run.ranks = 2
+    if "multi" in plain:
+        run.concurrent_groups = "all"
+    if quantity == "bandwidth":
+        run.timing = "pipelined"
+        run.flag("bandwidth_window", "time of a message among those of a window in flight, from the bandwidth printed")

@@ -1,0 +1,234 @@
+"""The text of the OSU micro-benchmarks (``osu_allreduce`` …) and of the Intel MPI Benchmarks (``IMB-MPI1 Allreduce``).
+
+Their size is what one rank hands in: per rank for all_gather, per pair of ranks for all_to_all. Samples count the total, as
+nccl-tests do, so that those need the rank count. IMB prints it; OSU does not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from inferometer.emulator.errors import InputError
+from inferometer.emulator.importers import prefix
+from inferometer.emulator.importers.grouped import check
+from inferometer.emulator.importers.mpi import imb, osu
+from inferometer.emulator.importers.mpi.columns import NUMBER, Columns, imb_columns, osu_columns, row_of
+from inferometer.emulator.importers.run import Row, Run
+from inferometer.emulator.importers.settings import Settings
+from inferometer.emulator.importers.source import MAX_ROWS, Source
+from inferometer.parallel.collectives import COLLECTIVES
+
+MAX_RUNS = 1000
+MAX_STREAMS = 4096
+MPI_DTYPES = {
+    "FLOAT": "float32", "DOUBLE": "float64", "INT": "int32", "CHAR": "int8", "BYTE": "uint8", "HALF": "float16",
+    "FLOAT16": "float16", "BFLOAT16": "bfloat16", "INT8": "int8", "INT32": "int32", "UINT8": "uint8",
+}  # fmt: skip
+LIBRARIES = re.compile(
+    r"\b(Open MPI|MPICH|MVAPICH\d?(?:-Plus|-GDR)?|Intel\(R\) MPI Library)\b[^\d]{0,20}v?(\d+(?:\.\d+)+\S*)?"
+)
+LONGEST = 4000
+
+
+def read(source: Source, settings: Settings) -> list[Run]:
+    """Raises ``InputError`` where the file holds no table of either suite, naming the first line that looked like one."""
+    text = _Text(source)
+    runs = []
+    for seen, run in enumerate(text.runs(), 1):
+        if seen > MAX_RUNS:
+            raise InputError(f"{source}: more than {MAX_RUNS} runs: not one benchmark's log")
+        if run.rows:
+            runs.append(run)
+    if not runs:
+        raise InputError(f"{source}: no table of the OSU or the Intel MPI benchmarks in it{text.why()}")
+    if source.cut_off and text.last is not None and text.last.rows:
+        text.last.flag("truncated", "the file ends in a line")
+        text.last.rows[-1].excluded = "cut_off"
+    for run in runs:
+        _settle(run, settings)
+        check(run)
+    return runs
+
+
+class _Text:
+    """The lines of a log, cut into runs; each process that a launcher labels has its own."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.near: str | None = None
+        self.title: str | None = None
+        self.last: Run | None = None
+        self.imb_version: str | None = None
+        self.imb_old = False
+        self.imb_dtype: str | None = None
+        self.library: str | None = None
+
+    def why(self) -> str:
+        if self.near:
+            return f": {self.near}"
+        return f": {self.title}" if self.title else ""
+
+    def runs(self) -> Iterator[Run]:
+        streams: dict[str, _Stream] = {}
+        rows = 0
+        for number, raw in self.source.lines():
+            label, line = prefix.strip(raw[:LONGEST])
+            stream = streams.get(label)
+            if stream is None:
+                if len(streams) >= MAX_STREAMS:
+                    raise InputError(f"{self.source}: output of more than {MAX_STREAMS} processes: not one benchmark's log")
+                stream = streams[label] = _Stream(self)
+            yield from stream.line(line, number)
+            if stream.added:
+                rows += 1
+                self.last, stream.added = stream.run, False
+                if label and stream.run is not None:
+                    stream.run.flag("launcher_prefix", "lines carry a launcher's prefix")
+                if rows > MAX_ROWS:
+                    raise InputError(f"{self.source}: line {number}: more than {MAX_ROWS} rows: not one benchmark's log")
+        for stream in streams.values():
+            yield from stream.close()
+
+
+class _Stream:
+    def __init__(self, text: _Text) -> None:
+        self.text = text
+        self.run: Run | None = None
+        self.columns = Columns()
+        self.suite = ""
+        self.pairs: int | None = None
+        self.added = False
+
+    def close(self) -> Iterator[Run]:
+        if self.run is not None:
+            yield self.run
+        self.run, self.columns, self.pairs = None, Columns(), None
+
+    def line(self, line: str, number: int) -> Iterator[Run]:
+        bare = line.strip()
+        if not bare:
+            return
+        first = bare[0]
+        if first.isdigit() or first in "+-." or (first == "n" and bare[:3] == "nan"):
+            self._row(bare.split(), number)
+            return
+        if found := osu.TITLE.search(line):
+            yield from self.close()
+            self.run, self.suite = osu.begin(found, number), "osu"
+            self.run.facts["mpi_library"] = self.text.library
+            self.text.title = f"line {number}: a title of OSU's {self.run.facts['benchmark']}, but no row follows"
+        elif found := imb.TITLE.search(line):
+            yield from self.close()
+            self.run, self.suite = imb.begin(found[1], number, self.text.imb_version), "imb"
+            self.run.facts["mpi_library"] = self.text.library
+            if self.run.collective and COLLECTIVES[self.run.collective].sums:
+                self.run.facts["dtype_printed"] = self.text.imb_dtype
+            self.text.title = f"line {number}: a title of IMB's {found[1]}, but no row follows"
+        elif found := imb.SUITE.search(line):
+            self.text.imb_version, self.text.imb_old = found["version"], False
+        elif found := imb.DTYPE.search(line):
+            self.text.imb_dtype = MPI_DTYPES.get(found[1])
+        elif self.run is not None:
+            self._about(self.run, line, bare)
+        if first != "#" and (found := LIBRARIES.search(line)):
+            self.text.library = " ".join(part for part in found.groups() if part)
+
+    def _about(self, run: Run, line: str, bare: str) -> None:
+        """What a line between title and table says of the run, its head included."""
+        if found := imb.RANKS.search(line):
+            run.ranks = int(found[1]) or None
+        elif found := imb.GROUPS.search(line):
+            run.ranks, run.concurrent_groups = int(found[2]) or None, "all" if int(found[1]) > 1 else 1
+        elif found := osu.DTYPE.match(bare):
+            run.facts["dtype_printed"] = MPI_DTYPES.get(found[1].upper())
+        elif found := osu.PAIRS.search(line):
+            self.pairs = int(found[1]) or None
+            run.concurrent_groups = "all" if (self.pairs or 1) > 1 else 1
+        elif found := osu.BUFFERS.search(line):
+            run.facts["buffers"] = " ".join(found.groups())
+        elif columns := imb_columns(bare) if self.suite == "imb" else osu_columns(bare):
+            self.columns = columns
+            if self.suite == "imb" and "t[usec]" in line:
+                self.text.imb_old = True
+            if self.suite == "imb" and not run.facts["tool_version"] and self.text.imb_old:
+                run.facts["tool_version"] = "2018"
+                run.flag("version_inferred", "the column t[usec] is of versions before 2019")
+            if columns.nonblocking:
+                run.variant = run.variant or "nonblocking"
+                run.flag("pure_communication", "time of the non-blocking operation without computing beside it")
+
+    def _row(self, parts: list[str], number: int) -> None:
+        run = self.run
+        if len(parts) < 2 and "bytes" in self.columns.names:
+            return
+        if run is None or not self.columns:
+            if self.text.near is None and len(parts) >= 2 and all(map(NUMBER.fullmatch, parts)):
+                missing = "title and head" if run is None else "head"
+                self.text.near = f"line {number} looks like a row, but no {missing} of a table stands before it"
+            return
+        row = row_of(parts, self.columns)
+        if isinstance(row, str):
+            if all(map(NUMBER.fullmatch, parts)) or len(parts) == len(self.columns.names):
+                self.text.near = self.text.near or f"line {number} looks like a row, but has {row}"
+                run.facts["torn_rows"] = run.facts.get("torn_rows", 0) + 1
+            return
+        if row.us is None and "mb_s" in row.extra:
+            rate = row.extra["mb_s"] / (self.pairs or 1)
+            row.us = float(f"{(row.bytes or 0) / rate:.4g}") if rate > 0 and row.bytes else None
+        row.dtype = run.facts.get("dtype_printed")
+        run.rows.append(row)
+        self.added = True
+
+
+def _settle(run: Run, settings: Settings) -> None:
+    """Ranks that are given, totals of sizes that are of one rank, and what the repetitions were."""
+    counts = {row.extra["iterations"] for row in run.rows if "iterations" in row.extra}
+    run.iterations = counts.pop() if len(counts) == 1 else None
+    if torn := run.facts.get("torn_rows"):
+        run.flag("torn_rows", f"{torn} rows are torn or have another number of cells than the head, and are not counted")
+    if bad := sum(row.excluded == "statistics_contradicted" for row in run.rows):
+        run.flag("statistics_contradicted", f"{bad} rows whose mean is outside their own minimum and maximum")
+    for row in run.rows:
+        _bandwidth(row)
+    if bad := sum(row.excluded == "time_contradicted" for row in run.rows):
+        run.flag("time_contradicted", f"{bad} rows whose size over time is not the bandwidth they print")
+    if run.tool_collective == "send_recv":
+        if settings.ranks and settings.ranks != 2:
+            run.flag("ranks_of_a_pair", f"two of the {settings.ranks} ranks exchange messages")
+        if settings.nodes:
+            run.nodes = min(settings.nodes, 2)
+            run.flag("nodes_given", f"{run.nodes} of a pair, given by --set")
+        return
+    if run.ranks is None:
+        run.ranks = settings.ranks
+        if settings.ranks:
+            run.flag("ranks_given", f"{settings.ranks}, given by --set")
+    if run.collective and COLLECTIVES[run.collective].tools.mpi_counts_shards:
+        _times_ranks(run)
+    elif run.tool_collective == "reduce_scatter" and run.timing == "pipelined":
+        parts = imb.parts_are_of_one_rank(run.facts["tool_version"])
+        if parts is None:
+            run.flag("size_needs_version", "one rank's part since 2019 Update 1, before the whole vector: no version of IMB")
+            for row in run.rows:
+                row.excluded = row.excluded or "size_needs_version"
+        elif parts:
+            _times_ranks(run)
+
+
+def _bandwidth(row: Row) -> None:
+    """Size over time is MB/s, or a half or a quarter of it where both directions count: another unit cannot pass."""
+    us, mb_s = row.extra.get("max_us") or row.us, row.extra.get("mb_s")
+    if row.bytes and us and mb_s and mb_s > 0.1 and not 0.2 < row.bytes / us / mb_s < 1.2:
+        row.excluded = row.excluded or "time_contradicted"
+
+
+def _times_ranks(run: Run) -> None:
+    for row in run.rows:
+        row.extra["printed_bytes"] = row.bytes
+        if run.ranks is None:
+            row.bytes, row.excluded = None, row.excluded or "size_needs_ranks"
+        elif row.bytes is not None:
+            row.bytes *= run.ranks
+    if run.ranks is None:
+        run.flag("size_needs_ranks", "the total size is the printed one times the ranks: --set ranks=…")

@@ -1,0 +1,91 @@
+"""What a row of nccl-tests says twice, so that a wrong unit, a wrong rank count or an edited cell cannot pass.
+
+size = count × item size × (ranks for all_gather, reduce_scatter, alltoall, gather, scatter; 1 for the others), and
+size / time = algbw. Sources: src/common.cu and the GetCollByteCount of each test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+
+from inferometer.emulator.importers.implied import half_unit
+from inferometer.emulator.importers.nccl.table import NcclRun, TableCell, TableRow
+
+ITEM_BYTES = {
+    "float": 4, "half": 2, "double": 8, "char": 1, "int": 4, "int8": 1, "uint8": 1, "int32": 4, "uint32": 4, "int64": 8,
+    "uint64": 8, "bfloat16": 2, "f8e4m3": 1, "f8e5m2": 1, "fp8_e4m3": 1, "fp8_e5m2": 1, "fp16": 2, "bf16": 2, "fp32": 4,
+    "int16": 2, "uint16": 2,
+}  # fmt: skip
+SLACK = 0.1
+"""Versions until 2019 counted (n − 1)/n of the bytes for some collectives: those agree within a factor of two only."""
+MS = 1000.0
+
+
+def parts(row: TableRow) -> int | None:
+    """size / (count × item size), a whole number; None where the row does not tell, 0 where it is no whole number."""
+    item = ITEM_BYTES.get(row.dtype.lower())
+    if not row.bytes or not row.count or item is None:
+        return None
+    whole, rest = divmod(row.bytes, row.count * item)
+    return whole if rest == 0 else 0
+
+
+def parts_of(run: NcclRun) -> tuple[int | None, TableRow | None]:
+    """The one number of parts that all rows agree on, and a row that shows it; 0 where they disagree, with one that does."""
+    agreed: int | None = None
+    shown: TableRow | None = None
+    for row in run.rows:
+        found = parts(row)
+        if found is None:
+            continue
+        if found == 0 or (agreed is not None and found != agreed):
+            return 0, row
+        agreed, shown = found, row
+    return agreed, shown
+
+
+def in_words(row: TableRow) -> str:
+    """65536 / (512 × 4) = 32."""
+    item = ITEM_BYTES[row.dtype.lower()]
+    return f"{row.bytes} / ({row.count} × {item}) = {row.bytes / ((row.count or 1) * item):g}"
+
+
+def us_per_unit(run: NcclRun) -> float | None:
+    """1 where the time column is in µs, 1000 where it is in ms, by size/time against algbw; None where nothing tells."""
+    ratios = sorted(ratio for row in run.rows for ratio in _ratios(row))
+    if not ratios:
+        return MS if run.milliseconds else None
+    middle = ratios[len(ratios) // 2]
+    for unit in (1.0, MS):
+        if 0.4 < middle / unit < 2.5:
+            return unit
+    return 0.0
+
+
+def contradicts(row: TableRow, unit: float, loose: bool) -> str | None:
+    """The arithmetic by which a row's size over time is not the algbw printed beside it; None where it is."""
+    for cell in (row.out_of_place, row.in_place):
+        if cell is None or not row.bytes:
+            continue
+        time, algbw = float(cell.time) * unit, float(cell.algbw)
+        half_time, half = half_unit(cell.time) * unit, half_unit(cell.algbw)
+        if time <= half_time or algbw <= half:
+            continue
+        low, high = row.bytes / (time + half_time) / 1e3, row.bytes / (time - half_time) / 1e3
+        slack = 1.5 if loose else 1 + SLACK
+        if high * slack < algbw - half or low / slack > algbw + half:
+            shown = f"{row.bytes} bytes / {cell.time} {'ms' if unit == MS else 'µs'}"
+            return f"{shown} = {row.bytes / time / 1e3:.4g} GB/s, algbw says {cell.algbw}"
+    return None
+
+
+def _ratios(row: TableRow) -> Iterable[float]:
+    for cell in (row.out_of_place, row.in_place):
+        if cell is not None and row.bytes and _digits(cell) and float(cell.time) > 0:
+            yield row.bytes / float(cell.time) / 1e3 / float(cell.algbw)
+
+
+def _digits(cell: TableCell) -> bool:
+    """Whether algbw has two digits that count: 0.03 says too little."""
+    return float(cell.algbw) > 0 and len(Decimal(cell.algbw).normalize().as_tuple().digits) >= 2
