@@ -14,7 +14,7 @@ from inferometer.emulator.calibrate.evaluate.builtin import TUNER, calibration_n
 from inferometer.emulator.calibrate.evaluate.calibration import Calibration
 from inferometer.emulator.calibrate.evaluate.file import load_calibration
 from inferometer.emulator.calibrate.laws.nccl_tuner import NcclTuner
-from inferometer.emulator.calibrate.schema.records import NetworkLaw
+from inferometer.emulator.calibrate.schema.network_records import NetworkLaw
 
 SMALL = 4096
 RANKS = (2, 4, 8)

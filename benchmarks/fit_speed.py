@@ -27,12 +27,12 @@ def main() -> int:
     from inferometer.emulator.calibrate.fit.choose import choose_law
     from inferometer.emulator.calibrate.fit.intervals import bootstrap
     from inferometer.emulator.calibrate.fit.points import points_of
-    from inferometer.emulator.calibrate.laws.forms import law_of
+    from inferometer.emulator.calibrate.laws.forms import formula_named, law_of
     from inferometer.emulator.calibrate.schema.keys import usable_rows
     from tests.studies.recognition import NOISE
     from tests.studies.synthetic import synthetic_cells
 
-    law = law_of("two_protocols", "all_reduce")
+    law = law_of(formula_named("two_protocols"), "all_reduce")
 
     def made(cells: int):
         sizes = np.unique(np.geomspace(512, 2**29, cells // len(LAYOUTS)).astype(int))

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from inferometer.emulator.aliases import Array
-from inferometer.emulator.calibrate.schema.records import NetworkLaw
+from inferometer.emulator.calibrate.schema.network_records import NetworkLaw
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.exporters.loss import Carried, Made, Times
 from inferometer.emulator.exporters.query import Query, software

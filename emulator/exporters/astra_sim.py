@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from inferometer.emulator.aliases import Array
-from inferometer.emulator.calibrate.schema.records import NetworkLaw
+from inferometer.emulator.calibrate.schema.network_records import NetworkLaw
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.exporters.ends import ends_of, one_layout
 from inferometer.emulator.exporters.loss import Carried, Made, unplaced

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from inferometer.emulator.calibrate.schema.records import NetworkLaw
+from inferometer.emulator.calibrate.schema.network_records import NetworkLaw
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.exporters.query import Layout, Query, law_us, place
 

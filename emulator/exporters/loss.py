@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inferometer.emulator.aliases import Array, Document
-from inferometer.emulator.calibrate.schema.records import NetworkLaw
+from inferometer.emulator.calibrate.schema.network_records import NetworkLaw
 from inferometer.emulator.exporters.query import Layout, grid, law_us, layouts_of, place
 from inferometer.emulator.units import format_bytes
 

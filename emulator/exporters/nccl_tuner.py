@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from inferometer.emulator.aliases import Array
-from inferometer.emulator.calibrate.schema.records import NetworkLaw
+from inferometer.emulator.calibrate.schema.network_records import NetworkLaw
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.exporters.loss import Carried, Made
 from inferometer.emulator.exporters.query import Layout, Query, law_us, layouts_of

@@ -12,7 +12,8 @@ import numpy as np
 
 from inferometer.emulator.aliases import Array
 from inferometer.emulator.calibrate.laws.bus_factors import bus_factors, passes_of
-from inferometer.emulator.calibrate.schema.records import NetworkLaw
+from inferometer.emulator.calibrate.laws.linear import AFFINE, with_parts
+from inferometer.emulator.calibrate.schema.network_records import NetworkLaw
 from inferometer.emulator.exporters.loss import Carried, Made, Times, unplaced
 from inferometer.emulator.exporters.query import Query
 
@@ -49,7 +50,7 @@ def write(query: Query, suffix: str) -> Made:
         "calibration": query.calibration.id,
     }
     dropped = unplaced(model, KEPT)
-    if model.form not in ("affine", "paper", "scaled"):
+    if with_parts(model.formula, constants="fitted") != AFFINE:
         dropped.append(f"the law '{model.form}': its place takes the affine law fitted to the same cells")
     dropped += [f"{name} is null: {reason}" for name, reason in projection.reasons.items() if _value(model, name) is None]
     use = [

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from inferometer.emulator.aliases import Array
 from inferometer.emulator.calibrate.evaluate.calibration import Calibration
 from inferometer.emulator.calibrate.evaluate.predict import predict_us
-from inferometer.emulator.calibrate.schema.records import NetworkLaw
+from inferometer.emulator.calibrate.schema.network_records import NetworkLaw
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.measure.method import sizes_between
 

@@ -12,7 +12,8 @@ from inferometer.emulator.units import format_bytes
 
 if TYPE_CHECKING:
     from inferometer.emulator.calibrate.evaluate.calibration import Calibration
-    from inferometer.emulator.calibrate.schema.records import Cell, NetworkLaw
+    from inferometer.emulator.calibrate.schema.network_records import NetworkLaw
+    from inferometer.emulator.calibrate.schema.records import Cell
 
 COLUMNS = 3
 PANEL_INCHES = (4.6, 3.4)

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from inferometer.emulator.calibrate.laws.linear import affine
-from inferometer.emulator.calibrate.laws.prior import paper_parameters
+from inferometer.emulator.calibrate.laws.paper import paper_parameters
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from inferometer.emulator.calibrate.evaluate.calibration import Calibration
-    from inferometer.emulator.calibrate.schema.records import NetworkLaw, Target
+    from inferometer.emulator.calibrate.schema.network_records import NetworkLaw
+    from inferometer.emulator.calibrate.schema.records import Target
 
 SHORT = ("bfloat16", "float16", "half")
 NAMED_FIELDS = ("implementation", "launch_mode", "timing", "concurrent_groups", "scheduler")

@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from inferometer.emulator.calibrate.laws.prior import paper_parameters
+from inferometer.emulator.calibrate.laws.paper import paper_parameters
 from inferometer.emulator.report.columns import aligned, with_interval
 from inferometer.emulator.report.main_laws import differing_words
 
 if TYPE_CHECKING:
-    from inferometer.emulator.calibrate.schema.records import Combination, NetworkLaw, Parameter
+    from inferometer.emulator.calibrate.schema.network_records import Combination, NetworkLaw
+    from inferometer.emulator.calibrate.schema.records import Parameter
 
 LATENCIES = {"a": "a (µs)", "b": "b (µs/rank)", "c": "c (µs/log2 N)"}
 BANDWIDTHS = {"B_intra": "B (GB/s)", "B_inter": "B inter (GB/s)"}

@@ -22,7 +22,8 @@ from inferometer.emulator.units import format_bytes, format_us
 
 if TYPE_CHECKING:
     from inferometer.emulator.calibrate.evaluate.calibration import Calibration
-    from inferometer.emulator.calibrate.schema.records import Combination, NetworkLaw, PaperProjection, Parameter
+    from inferometer.emulator.calibrate.schema.network_records import Combination, NetworkLaw, PaperProjection
+    from inferometer.emulator.calibrate.schema.records import Parameter
 
 SMALL_BYTES = 4096
 """The summary compares with the paper near this size: a small message, where latency is everything."""
@@ -121,7 +122,7 @@ def _conventions(calibration: Calibration, laws: Sequence[NetworkLaw], with_inte
     shown = {law.target.dtype for law in laws}
     if len({law.target.dtype for law in calibration.network_laws if law.target.dtype}) > 1:
         yield f"dtype shown: {', '.join(str(name) for name in shown)}"
-    if any(law.form == "flat_ring" for law in laws):
+    if any((law.formula.rank_latency, law.formula.node_latency) == ("ring", None) for law in laws):
         yield "law flat_ring: a + b·(ranks − 1), a ring whose cost does not depend on nodes"
 
 

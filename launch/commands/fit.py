@@ -16,7 +16,7 @@ from pathlib import Path
 from inferometer.emulator.calibrate.evaluate.calibration import Calibration
 from inferometer.emulator.calibrate.evaluate.file import to_json
 from inferometer.emulator.calibrate.fit.choose import AUTO
-from inferometer.emulator.calibrate.laws.forms import law_of
+from inferometer.emulator.calibrate.laws.forms import formula_named
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.report.summary import summary_lines
 from inferometer.launch.commands.outputs import figure_path, json_target
@@ -59,9 +59,11 @@ def add_fit_flags(parser: argparse.ArgumentParser) -> None:
 def law_name(text: str) -> str:
     """A --law that exists, refused before anything is measured."""
     try:
-        return text if text == AUTO else law_of(text, "all_reduce").name
+        if text != AUTO:
+            formula_named(text)
     except InputError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+    return text
 
 
 def show_calibration(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from inferometer.emulator.calibrate.fit.choose import choose_law
 from inferometer.emulator.calibrate.fit.points import points_of
-from inferometer.emulator.calibrate.laws.forms import law_of
+from inferometer.emulator.calibrate.laws.forms import formula_named, law_of
 from inferometer.emulator.calibrate.schema.keys import usable_rows
 from tests.studies.synthetic import Noise, synthetic_cells
 
@@ -56,7 +56,7 @@ PLANTED = (
         ONE_NODE,
         SIZES,
     ),
-    Planted("step", STRAIGHT | {"step": 12.0, "threshold": 50000.0}, ONE_NODE, SIZES, "all_to_all"),
+    Planted("threshold", STRAIGHT | {"jump": 12.0, "threshold": 50000.0}, ONE_NODE, SIZES, "all_to_all"),
     Planted(
         "affine_bandwidth_per_ranks",
         STRAIGHT | {"B_intra@2": 19.0, "B_intra@4": 6.0, "B_intra@8": 1.5, "B_intra@16": 1.0},
@@ -68,8 +68,8 @@ PLANTED = (
 
 def recognise(planted: Planted, seeds: Iterable[int]) -> dict[str, int]:
     """How often each law is chosen from data made by the planted one, laws that coincide under one name."""
-    counts = [f"B_intra@{ranks}" for ranks, _ in planted.layouts]
-    law = law_of(planted.form, planted.collective, counts)
+    counts = sorted({ranks for ranks, _ in planted.layouts})
+    law = law_of(formula_named(planted.form, counts), planted.collective)
     truth = {term.name: planted.truth.get(term.name, 1.0) for term in law.terms}
     chosen: dict[str, int] = {}
     for seed in seeds:

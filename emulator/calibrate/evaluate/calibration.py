@@ -15,6 +15,7 @@ from inferometer.emulator.calibrate.evaluate.uncertainty import half_width
 from inferometer.emulator.calibrate.laws.query import query_arrays
 from inferometer.emulator.calibrate.schema.compute_records import ComputeLaw
 from inferometer.emulator.calibrate.schema.in_step_records import InStepLaw
+from inferometer.emulator.calibrate.schema.network_records import NetworkLaw
 from inferometer.emulator.calibrate.schema.records import (
     SCHEMA,
     Cell,
@@ -22,7 +23,6 @@ from inferometer.emulator.calibrate.schema.records import (
     Generator,
     Guidelines,
     LaunchFloor,
-    NetworkLaw,
     NotFitted,
     Provenance,
     Quality,

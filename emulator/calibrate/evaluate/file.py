@@ -16,6 +16,7 @@ from inferometer.emulator.calibrate.evaluate.calibration import Calibration
 from inferometer.emulator.calibrate.evaluate.predict import check_law
 from inferometer.emulator.calibrate.schema.keys import plain
 from inferometer.emulator.calibrate.schema.records import SCHEMA, schema_document
+from inferometer.emulator.checked import first_error
 from inferometer.emulator.errors import InputError
 
 SCHEMA_FILE = Path(__file__).parents[1] / "schema" / "calibration.schema.json"
@@ -78,9 +79,7 @@ def load_calibration(name_or_path: str | Path) -> Calibration:
     try:
         calibration = Calibration.model_validate_json(text, strict=True)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{name_or_path}: {where}: {first['msg'].lower()}") from error
+        raise InputError(f"{name_or_path}: {first_error(error)}") from error
     for at, model in enumerate(calibration.network_laws):
         try:
             check_law(model)

@@ -1,6 +1,9 @@
-"""Predictions from a model record of a calibration file: numpy only, no optimiser."""
+"""Predictions from the record of a network law: numpy only, no optimiser."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -9,7 +12,7 @@ from inferometer.emulator.aliases import Array
 from inferometer.emulator.calibrate.laws.design import Design
 from inferometer.emulator.calibrate.laws.forms import law_of
 from inferometer.emulator.calibrate.laws.linear import Law
-from inferometer.emulator.calibrate.schema.records import Domain, NetworkLaw
+from inferometer.emulator.calibrate.schema.network_records import Domain, NetworkLaw
 from inferometer.emulator.errors import InputError
 
 
@@ -21,45 +24,75 @@ class ExtrapolationWarning(UserWarning):
     """Some times asked for lie outside what was measured; they are given all the same."""
 
 
-def predict_us(model: NetworkLaw, n: ArrayLike, r: ArrayLike, N: ArrayLike) -> Array:
-    """Times in µs for n bytes, r ranks, N nodes, which broadcast; NaN where the model does not determine them."""
-    shape = np.broadcast_shapes(np.shape(n), np.shape(r), np.shape(N))
-    law = law_of_record(model)
-    design, combinations = estimates(model, law)
-    return law.predict_us(design, combinations, n, r, N).reshape(shape)
+@dataclass(frozen=True, eq=False)
+class Predictor:
+    """A network law ready for use: its formula, and the combinations [design.rank] that the record has values of."""
+
+    law: Law
+    design: Design
+    combinations: Array
+
+    def us(self, n: ArrayLike, r: ArrayLike, N: ArrayLike) -> Array:
+        """Times in µs for n bytes, r ranks, N nodes, which broadcast; NaN where the record does not determine them."""
+        shape = np.broadcast_shapes(np.shape(n), np.shape(r), np.shape(N))
+        return self.law.predict_us(self.design, self.combinations, n, r, N).reshape(shape)
 
 
-def law_of_record(model: NetworkLaw) -> Law:
-    """The law a model record names."""
-    return law_of(model.form, model.target.collective, list(model.params))
+@dataclass(frozen=True)
+class _Itself:
+    """A record as a key of a cache: equal to itself alone, and kept alive by being the key."""
+
+    record: NetworkLaw
+
+    def __hash__(self) -> int:
+        return id(self.record)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Itself) and other.record is self.record
 
 
-def check_law(model: NetworkLaw) -> None:
-    """Raise InputError, naming the parameter, for a model record that lacks what its law needs to give a time."""
-    law = law_of_record(model)
+def predictor(record: NetworkLaw) -> Predictor:
+    """The law that a record holds, built once for each record."""
+    return _predictor(_Itself(record))
+
+
+@lru_cache(maxsize=1024)
+def _predictor(key: _Itself) -> Predictor:
+    law = law_of(key.record.formula, key.record.target.collective)
+    return Predictor(law, *estimates(key.record, law))
+
+
+def predict_us(record: NetworkLaw, n: ArrayLike, r: ArrayLike, N: ArrayLike) -> Array:
+    """Times in µs for n bytes, r ranks, N nodes, which broadcast; NaN where the record does not determine them."""
+    return predictor(record).us(n, r, N)
+
+
+def check_law(record: NetworkLaw) -> None:
+    """Raise InputError, naming the parameter, for a record that lacks what its law needs to give a time."""
+    law = law_of(record.formula, record.target.collective)
     names = [term.name for term in law.terms]
-    if missing := next((name for name in names if name not in model.params), None):
-        raise InputError(f"params: '{missing}' is missing, which the law '{model.form}' has")
-    for combination in model.identifiable_combinations:
+    if missing := next((name for name in names if name not in record.params), None):
+        raise InputError(f"params: '{missing}' is missing, which the law '{law.name}' has")
+    for combination in record.identifiable_combinations:
         if not any(combination.coefficients.get(name) for name in names):
-            raise InputError(f"identifiable_combinations: '{combination.expr}' has no parameter of the law '{model.form}'")
-    quantities = len(estimates(model, law)[1])
-    if model.cov is not None and "scale" not in model.params and len(model.cov.order) != quantities:
-        raise InputError(f"cov: is of {len(model.cov.order)} quantities, the law '{model.form}' has {quantities} estimated")
+            raise InputError(f"identifiable_combinations: '{combination.expr}' has no parameter of the law '{law.name}'")
+    quantities = len(estimates(record, law)[1])
+    if record.cov is not None and "scale" not in record.params and len(record.cov.order) != quantities:
+        raise InputError(f"cov: is of {len(record.cov.order)} quantities, the law '{law.name}' has {quantities} estimated")
 
 
-def estimates(model: NetworkLaw, law: Law) -> tuple[Design, Array]:
-    """The design and the combinations [rank] that the file's parameters and combinations stand for."""
+def estimates(record: NetworkLaw, law: Law) -> tuple[Design, Array]:
+    """The design and the combinations [rank] that the record's parameters and combinations stand for."""
     names = [term.name for term in law.terms]
     rows: list[tuple[int, Array, float]] = []
     for j, term in enumerate(law.terms):
-        parameter = model.params[term.name]
+        parameter = record.params[term.name]
         if parameter.status == "not_identified":
             continue
         value = 0.0 if parameter.value is None else parameter.value
         theta = 1.0 / value if term.is_bandwidth and value else value
         rows.append((j, np.eye(len(names))[j], theta))
-    for combination in model.identifiable_combinations:
+    for combination in record.identifiable_combinations:
         row = np.array([combination.coefficients.get(name, 0.0) for name in names])
         rows.append((int(np.flatnonzero(row)[0]), row, combination.value))
     rows.sort(key=lambda item: item[0])

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from inferometer.emulator.aliases import Array
-from inferometer.emulator.calibrate.evaluate.predict import estimates, law_of_record
-from inferometer.emulator.calibrate.schema.records import Domain, NetworkLaw
+from inferometer.emulator.calibrate.evaluate.predict import predictor
+from inferometer.emulator.calibrate.schema.network_records import Domain, NetworkLaw
 
 STEP = 1e-4
 #: Where no rank or node count could be left out, nobody knows how the law extrapolates over it: twice the known error.
@@ -30,8 +30,8 @@ def half_width(model: NetworkLaw, n: ArrayLike, r: ArrayLike, N: ArrayLike) -> A
 
 
 def _parameters(model: NetworkLaw, n: Array, r: Array, N: Array) -> Array:
-    law = law_of_record(model)
-    design, combinations = estimates(model, law)
+    known = predictor(model)
+    law, design, combinations = known.law, known.design, known.combinations
     time = law.predict_us(design, combinations, n, r, N)
     covariance = model.cov
     if covariance is None or "scale" in model.params:

@@ -6,6 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 import numpy as np
+from pydantic import ValidationError
 
 from inferometer.emulator.aliases import Document
 from inferometer.emulator.calibrate.evaluate.calibration import Calibration
@@ -27,10 +28,11 @@ from inferometer.emulator.calibrate.fit.record import (
     parameter_records,
 )
 from inferometer.emulator.calibrate.fit.robust import fit_law
-from inferometer.emulator.calibrate.laws.forms import law_of
-from inferometer.emulator.calibrate.laws.linear import affine
+from inferometer.emulator.calibrate.laws.forms import formula_named
+from inferometer.emulator.calibrate.laws.linear import AFFINE, affine
 from inferometer.emulator.calibrate.schema.keys import COLUMNS, KEY_FIELDS, Key, flags_of, keys_of, rows_of_key, usable_rows
 from inferometer.emulator.calibrate.schema.records import SCHEMA
+from inferometer.emulator.checked import first_error
 from inferometer.emulator.errors import InputError
 
 if TYPE_CHECKING:
@@ -66,7 +68,7 @@ def calibrate(
     Raises InputError for missing columns, a provenance of the wrong form, or a law that is not known.
     """
     if law != AUTO:
-        law_of(law, "all_reduce")
+        formula_named(law)
     if missing := [name for name in COLUMNS if name not in cells.columns]:
         raise InputError(f"cells: missing columns {', '.join(missing)}")
     whole = cells[cells["timing"] != IN_STEP]
@@ -114,7 +116,7 @@ def calibrate(
 
 
 def fit_key(key: Key, rows: pd.DataFrame, excluded: dict[str, int], seed: int, law: str = AUTO) -> Document:
-    """The Model record of one key from its usable rows.
+    """The NetworkLaw record of one key from its usable rows.
 
     Raises NotFittedError if there are none, or if they cannot bear the law asked for.
     """
@@ -128,7 +130,7 @@ def fit_key(key: Key, rows: pd.DataFrame, excluded: dict[str, int], seed: int, l
     iterations = list(rows["iterations_us"])
     over, within = spreads(fit, points, without, iterations, seed)
     projected, projected_over = fit, over
-    if fit.law.name != "affine":
+    if fit.law.formula != AFFINE:
         projected = fit_law(affine(collective), points)
         projected_without = fits_without_each_launch(projected, points)
         projected_over, _ = spreads(projected, points, projected_without, iterations, seed)
@@ -136,6 +138,7 @@ def fit_key(key: Key, rows: pd.DataFrame, excluded: dict[str, int], seed: int, l
         "target": {name: key[name] for name in KEY_FIELDS},
         "form": fit.law.name,
         "equation": fit.law.equation,
+        "formula": fit.law.formula.model_dump(),
         "params": parameter_records(fit, points, over, within),
         "identifiable_combinations": combination_records(fit, points, over, within),
         "cov": covariance_record(fit, points, over),
@@ -165,13 +168,10 @@ def launch_floors(measured: list[Document]) -> list[Document]:
 
 def validated(document: Document) -> Calibration:
     """The calibration a document stands for, with its id. Raises InputError, naming the key, if it is of no such form."""
-    from pydantic import ValidationError
-
     try:
         unnamed = Calibration.model_validate(document)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise InputError(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg'].lower()}") from error
+        raise InputError(first_error(error)) from error
     content = unnamed.model_dump(mode="json", by_alias=True)
     return unnamed.model_copy(update={"id": content_id(content)})
 

@@ -9,19 +9,16 @@ import numpy as np
 from inferometer.emulator.calibrate.fit.contest import DEFAULT, PRIOR, Candidate, Contest, mean_and_error
 from inferometer.emulator.calibrate.fit.points import Points
 from inferometer.emulator.calibrate.fit.robust import Fit
-from inferometer.emulator.calibrate.laws.curved import CurvedLaw
 from inferometer.emulator.calibrate.laws.forms import (
-    AFFINE,
-    bears,
-    latencies_for,
-    law,
+    BANDWIDTH_PER_RANKS,
+    bent,
+    formula_named,
+    latency_variants,
     law_of,
     linear_ladder,
-    parts_of,
-    per_ranks_of,
     rank_counts,
-    shapes_for,
 )
+from inferometer.emulator.calibrate.laws.linear import AFFINE, with_parts
 
 AUTO = "auto"
 #: The fabric demands a bandwidth per rank count where these differ by more than this factor (shared PCIe: 19 to 1.5 GB/s
@@ -60,7 +57,7 @@ def choose_law(collective: str, points: Points, form: str = AUTO) -> Choice:
     With nothing to hold out the affine law is taken. Laws that span the same times on this design are one law: the
     first on the ladder stands for the others.
 
-    Raises InputError for a form that is not known, NotFittedError for one that these points cannot bear.
+    Raises InputError for a name that is not known, NotFittedError for a law that these points cannot bear.
     """
     if form != AUTO:
         return _named(collective, points, form)
@@ -70,15 +67,14 @@ def choose_law(collective: str, points: Points, form: str = AUTO) -> Choice:
         default = next(c for c in contest.candidates if c.name == DEFAULT)
         reason = "nothing can be held out of so few sizes and rank counts, so the affine law is taken"
         return Choice(default, contest.candidates, reason)
-    bent = [shape for shape in shapes_for(collective) if shape != AFFINE]
-    contest.enter(law(collective, latency=latency, overlap=True) for _, latency, _, _ in contest.close())
-    kept = contest.close()
-    contest.enter(law(collective, shape, latency, overlap) for shape in bent for _, latency, overlap, _ in kept)
+    contest.enter(law_of(with_parts(formula, overlap=True), collective) for formula in contest.close())
+    kept = [bent(formula, collective) for formula in contest.close()]
+    contest.enter(law_of(formula, collective) for of_one_shape in zip(*kept) for formula in of_one_shape)
     winner, reason = contest.select()
-    if isinstance(winner.fit.law, CurvedLaw):
-        shape, latency, overlap, _ = parts_of(winner.name)
-        contest.enter(law(collective, shape, other, overlap) for other in latencies_for(collective, points.N))
-        contest.enter([law(collective, shape, latency, not overlap)])
+    if winner.formula.bends:
+        others = latency_variants(winner.formula, collective, points.N)
+        contest.enter(law_of(formula, collective) for formula in others)
+        contest.enter([law_of(with_parts(winner.formula, overlap=not winner.formula.overlap), collective)])
         winner, reason = contest.select()
     winner, reason = _per_ranks(collective, points, contest, winner, reason)
     return Choice(winner, contest.candidates, reason + _indistinct(contest.candidates, winner))
@@ -87,8 +83,8 @@ def choose_law(collective: str, points: Points, form: str = AUTO) -> Choice:
 def _named(collective: str, points: Points, form: str) -> Choice:
     p = points
     counts = rank_counts(collective, p.n, p.r, p.N)
-    asked = law_of(form, collective, [f"B_intra@{count}" for count in counts])
-    if not bears(asked, p.n, p.r, p.N) or (not asked.extrapolates_ranks and not counts):
+    asked = law_of(formula_named(form, counts), collective)
+    if not asked.bears(p.n, p.r, p.N) or (form == BANDWIDTH_PER_RANKS and not counts):
         raise NotFittedError(f"these cells cannot bear the law '{form}': too few sizes or layouts")
     contest = Contest(points)
     contest.enter([asked])
@@ -100,8 +96,8 @@ def _per_ranks(collective: str, points: Points, contest: Contest, winner: Candid
     counts = rank_counts(collective, points.n, points.r, points.N)
     if not counts:
         return winner, reason
-    forms = [DEFAULT] + [winner.name] * (winner.name not in (*PRIOR, DEFAULT))
-    contest.enter(per_ranks_of(form, collective, counts) for form in forms)
+    formulas = [AFFINE] + [winner.formula] * (winner.name not in (*PRIOR, DEFAULT))
+    contest.enter(law_of(with_parts(formula, bandwidth_rank_counts=tuple(counts)), collective) for formula in formulas)
     tied = [c for c in contest.candidates if not c.fit.law.extrapolates_ranks and c.coincides_with is None]
     demanded = bool(tied) and _bandwidth_ratio(tied[0].fit) > FACTOR
     none = np.zeros(len(points), dtype=bool)

@@ -12,14 +12,14 @@ from inferometer.emulator.aliases import Array
 from inferometer.emulator.calibrate.fit.held_out import HeldOut, hold_out, rank_folds, size_folds
 from inferometer.emulator.calibrate.fit.points import Points, without_launch_effect
 from inferometer.emulator.calibrate.fit.robust import Fit, fit_law
-from inferometer.emulator.calibrate.laws.curved import CurvedLaw
-from inferometer.emulator.calibrate.laws.forms import Parts, bears, parts_of
-from inferometer.emulator.calibrate.laws.linear import Law, LinearLaw
+from inferometer.emulator.calibrate.laws.linear import AFFINE, Law, with_parts
+from inferometer.emulator.calibrate.schema.network_records import Formula
 
 Mask = NDArray[np.bool_]
 
 DEFAULT = "affine"
 PRIOR = ("paper", "scaled")
+SAME_LATENCY = {"rank_latency": AFFINE.rank_latency, "node_latency": AFFINE.node_latency}
 #: What a cell must be able to hold out for every law: what these can predict.
 YARDSTICKS = (*PRIOR, DEFAULT, "flat_ring")
 #: A predicted time of nothing counts as a millionth of the measured one.
@@ -57,6 +57,10 @@ class Candidate:
         return self.fit.law.name
 
     @property
+    def formula(self) -> Formula:
+        return self.fit.law.formula
+
+    @property
     def n_free(self) -> int:
         return len(self.fit.free)
 
@@ -80,7 +84,7 @@ class Contest:
         """
         p, new = self.points, []
         for one in laws:
-            if any(c.name == one.name for c in self.candidates) or not bears(one, p.n, p.r, p.N):
+            if any(c.name == one.name for c in self.candidates) or not one.bears(p.n, p.r, p.N):
                 continue
             twin = next((c for c in self.candidates if c.coincides_with is None and _coincide(c.fit.law, one, p)), None)
             fit = fit_law(one, p)
@@ -109,11 +113,11 @@ class Contest:
         self._score()
         return sorted((c for c in self.candidates if c.score is not None), key=lambda c: (c.score or 0.0, c.n_free, c.bic))
 
-    def close(self) -> list[Parts]:
+    def close(self) -> list[Formula]:
         """The fitted laws near enough to the best of them to win with another shape: within two standard errors."""
         fitted = [c for c in self.ranked() if c.name not in PRIOR]
         best = fitted[0].score or 0.0
-        return [parts_of(c.name) for c in fitted if (c.score or 0.0) <= best + 2 * (c.score_se or 0.0)][:KEPT]
+        return [c.formula for c in fitted if (c.score or 0.0) <= best + 2 * (c.score_se or 0.0)][:KEPT]
 
     def select(self) -> tuple[Candidate, str]:
         """The lowest BIC within one standard error of the lowest score, and the reason."""
@@ -167,10 +171,10 @@ class Contest:
 
 def _in_disguise(fit: Fit, points: Points) -> str | None:
     """Why a law of several protocols is no such law here: one of them is hardly ever the fastest."""
-    if not isinstance(fit.law, CurvedLaw) or fit.law.shape.protocols == 1:
+    if fit.law.formula.protocols == 1:
         return None
     fastest = fit.law.fastest(fit.design, fit.combinations, points.n, points.r, points.N)
-    for protocol in range(fit.law.shape.protocols):
+    for protocol in range(fit.law.formula.protocols):
         if len(np.unique(points.n[fastest == protocol])) < SIZES_WON:
             return f"protocol {protocol + 1} is the fastest at fewer than {SIZES_WON} sizes"
     return None
@@ -178,13 +182,10 @@ def _in_disguise(fit: Fit, points: Points) -> str | None:
 
 def _coincide(first: Law, second: Law, points: Points) -> bool:
     """Whether two fully fitted laws of one shape have the same column space on these points."""
-    if isinstance(first, CurvedLaw) and isinstance(second, CurvedLaw) and first.shape == second.shape:
-        return _coincide(first.base, second.base, points)
-    if not isinstance(first, LinearLaw) or not isinstance(second, LinearLaw):
+    shape, other = (with_parts(law.formula, **SAME_LATENCY, bandwidth_rank_counts=()) for law in (first, second))
+    if shape != other or shape.constants != "fitted":
         return False
-    if first.freedom != "all" or second.freedom != "all":
-        return False
-    one, two = (law.columns(points.n, points.r, points.N) for law in (first, second))
+    one, two = (law.base.columns(points.n, points.r, points.N) for law in (first, second))
     both = law_rank(np.column_stack([one, two]))
     return both == law_rank(one) == law_rank(two)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from inferometer.emulator.calibrate.fit.points import Points
 from inferometer.emulator.calibrate.laws.design import Design
 from inferometer.emulator.calibrate.laws.terms import NS_IN_US
+from inferometer.emulator.calibrate.schema.network_records import Formula
 
 
 def combination_expression(design: Design, row: int, points: Points) -> tuple[str, str]:
@@ -30,7 +31,7 @@ def combination_expression(design: Design, row: int, points: Points) -> tuple[st
     return " + ".join(parts).replace("+ -", "- "), "us"
 
 
-def not_identified_reason(name: str, design: Design, points: Points, form: str) -> str:
+def not_identified_reason(name: str, design: Design, points: Points, formula: Formula) -> str:
     """Why the design does not determine one parameter, naming what was not varied."""
     if name in design.zero:
         return _zero_reason(name.partition(".")[0], points)
@@ -45,7 +46,7 @@ def not_identified_reason(name: str, design: Design, points: Points, form: str) 
             cause = f"one message size only ({sizes.pop():g} bytes)"
         else:
             cause = "sizes and ranks were not varied independently"
-    elif "ring" in form:
+    elif formula.rank_latency == "ring":
         cause = f"one rank count only ({points.r[0]:g})" if len(set(points.r)) == 1 else "ranks were not varied enough"
     elif len(local := set(points.r / points.N)) == 1:
         cause = f"one group size only ({local.pop():g} ranks per node)"

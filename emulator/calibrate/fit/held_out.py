@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from inferometer.emulator.aliases import Array
 from inferometer.emulator.calibrate.fit.points import Points
 from inferometer.emulator.calibrate.fit.robust import Fit, fit_law
-from inferometer.emulator.calibrate.laws.forms import bears
 from inferometer.emulator.calibrate.laws.linear import Law
 
 Mask = NDArray[np.bool_]
@@ -74,7 +73,7 @@ def hold_out(law: Law, points: Points, folds: list[Fold]) -> HeldOut:
         if not law.extrapolates_ranks and fold.kind == "ranks":
             missing.append(f"{fold.label}: this law says nothing about rank counts it was not fitted to")
             continue
-        if not bears(law, rest.n, rest.r, rest.N):
+        if not law.bears(rest.n, rest.r, rest.N):
             missing.append(f"{fold.label}: the other cells are too few for this law")
             continue
         design = law.design(rest.n, rest.r, rest.N)

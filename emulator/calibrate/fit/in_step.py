@@ -16,7 +16,7 @@ from inferometer.emulator.calibrate.fit.cell_summary import summarise_cells
 from inferometer.emulator.calibrate.fit.intervals import MIN_LAUNCHES, jackknife_interval
 from inferometer.emulator.calibrate.schema.in_step_records import EQUATION, UNITS, InStepResidual
 from inferometer.emulator.calibrate.schema.keys import KEY_FIELDS, Key, flags_of, keys_of, plain, rows_of_key, usable_rows
-from inferometer.emulator.calibrate.schema.records import NetworkLaw
+from inferometer.emulator.calibrate.schema.network_records import NetworkLaw
 
 if TYPE_CHECKING:
     import pandas as pd

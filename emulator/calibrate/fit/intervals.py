@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from inferometer.emulator.aliases import Array
 from inferometer.emulator.calibrate.fit.points import Points, weights_of, without_launch_effect
 from inferometer.emulator.calibrate.fit.robust import Fit, fit_law, fit_times
-from inferometer.emulator.calibrate.laws.forms import bears
 
 MIN_LAUNCHES = 3
 CONFIDENCE = 0.95
@@ -37,7 +36,7 @@ class Spread:
 
 def quantities(fit: Fit) -> Array:
     """What a fit estimates: its identifiable combinations, and the factor of a law that only scales the paper's."""
-    return np.concatenate([fit.combinations, fit.free]) if fit.law.name == "scaled" else fit.combinations
+    return np.concatenate([fit.combinations, fit.free]) if fit.law.formula.constants == "scaled" else fit.combinations
 
 
 def fits_without_each_launch(fit: Fit, points: Points) -> dict[int, Fit]:
@@ -45,7 +44,7 @@ def fits_without_each_launch(fit: Fit, points: Points) -> dict[int, Fit]:
     found: dict[int, Fit] = {}
     for launch in (int(one) for one in points.launches):
         rest = points.take(points.launch != launch)
-        if len(rest) and bears(fit.law, rest.n, rest.r, rest.N):
+        if len(rest) and fit.law.bears(rest.n, rest.r, rest.N):
             found[launch] = fit_law(fit.law, rest)
     return found
 
@@ -191,7 +190,7 @@ def _same_combinations(one: Fit, other: Fit) -> bool:
 
 def _floors(fit: Fit) -> Array:
     lower = fit.design.lower_bounds()
-    return np.concatenate([lower, np.zeros(len(fit.free))]) if fit.law.name == "scaled" else lower
+    return np.concatenate([lower, np.zeros(len(fit.free))]) if fit.law.formula.constants == "scaled" else lower
 
 
 def _block_medians(times: Array, rng: np.random.Generator) -> Array:

@@ -18,17 +18,17 @@ from inferometer.emulator.calibrate.laws.terms import Term
 
 def parameter_records(fit: Fit, points: Points, over: Spread, within: Spread) -> dict[str, Document]:
     """Parameter records by name: fitted, tied, fixed, at their bound, or null with the reason."""
-    status = {"paper": "fixed_prior", "scaled": "tied"}.get(fit.law.name, "fitted")
+    status = {"paper": "fixed_prior", "scaled": "tied", "fitted": "fitted"}[fit.law.formula.constants]
     identified = fit.design.identified
     records: dict[str, Document] = {}
-    if fit.law.name == "scaled":
+    if fit.law.formula.constants == "scaled":
         row = fit.design.rank
         record = _estimate(float(fit.free[0]), False, _row(over, row), _row(within, row), over.reason, over.over)
         records["scale"] = {"unit": "1", "status": "fitted", "source": "fit"} | record
     for term in fit.law.terms:
         common = {"unit": term.unit, "source": parameter_source(fit.law, term.name)}
         if term.name not in identified:
-            reason = not_identified_reason(term.name, fit.design, points, fit.law.name)
+            reason = not_identified_reason(term.name, fit.design, points, fit.law.formula)
             records[term.name] = common | {"value": None, "ci95": None, "status": "not_identified", "reason": reason}
             records[term.name]["ci95_reason"] = "not identified"
             continue

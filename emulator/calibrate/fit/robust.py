@@ -68,9 +68,11 @@ def fit_times(
     starts: int | None = None,
     near: Array | None = None,
 ) -> Fit:
-    """What fit_law does, for times us [m] and weights [m] of cells whose design and problem are at hand."""
+    """What fit_law does, for times us [m] and weights [m] of cells with a given design and problem."""
+    from scipy.optimize import nnls
+
     objective = _Objective(problem, np.log(us), np.sqrt(weights))
-    tried = [near] if near is not None else sorted(problem.starts(us, weights)[:starts], key=objective.cost)[:TRIED]
+    tried = [near] if near is not None else sorted(problem.starts(us, weights, nnls)[:starts], key=objective.cost)[:TRIED]
     look = FIRST_LOOK if len(tried) > FINALISTS else MAX_EVALUATIONS
     solved = sorted((_solve(objective, start, us, look) for start in tried), key=lambda pair: pair[0])
     if look < MAX_EVALUATIONS:

@@ -1,12 +1,12 @@
-"""Laws that bend: the best of several protocols, a smooth transition, a step, transfers that overlap.
+"""Laws that bend: the fastest of several protocols, a smooth transition, a threshold, transfers that overlap.
 
-Each is a linear law (its latency and bandwidth terms) and a Shape, the record that says how the terms combine:
+Each is a linear law (its latency and bandwidth terms) and a formula that says how the terms combine:
 
-    t = min over protocols p of C(L_p, W_p)  (+ step·1[n > threshold])
+    t = min over protocols p of C(L_p, W_p)  (+ jump·1[n > threshold])
     L_p = a_p + b·σ(r, N) + c·g(N)          W_p = κ_intra n/B_intra,p ⊕ κ_inter n/B_inter,p
     C(L, W) = L + W, or (L^q + W^q)^(1/q)   ⊕ is + (one after the other) or max (at once)
 
-Protocols are ordered: latency rises and bandwidth rises with p, so that none is ever useless. b and c are common to all.
+Protocols are ordered: latency rises and bandwidth rises with p, so that none is ever useless. All share b and c.
 """
 
 from __future__ import annotations
@@ -22,56 +22,52 @@ from inferometer.emulator.calibrate.laws.curved_problem import LOG_OF_ZERO, Bran
 from inferometer.emulator.calibrate.laws.design import Design
 from inferometer.emulator.calibrate.laws.linear import LinearLaw, theta_of
 from inferometer.emulator.calibrate.laws.terms import Term
+from inferometer.emulator.calibrate.schema.network_records import Formula
 
-#: A protocol's latency differs by its base alone: slopes by protocol are hardly determined by any design.
-COMMON = frozenset({"b", "c"})
-
-
-@dataclass(frozen=True)
-class Shape:
-    """How a law's terms combine."""
-
-    name: str
-    protocols: int = 1
-    smooth: bool = False
-    step: bool = False
-    overlap: bool = False
-    common: frozenset[str] = COMMON
-    """Parameters that all protocols share."""
-
-    def numbered(self, name: str, protocol: int) -> str:
-        """A parameter of one protocol: the first goes by the plain name, further ones as "a.2", "B_intra.3"."""
-        return name if protocol == 0 or name in self.common else f"{name}.{protocol + 1}"
-
-    @property
-    def extras(self) -> tuple[Term, ...]:
-        """Parameters that belong to the shape and not to a term."""
-        found = [Term("q", "1", _nothing)] if self.smooth else []
-        if self.step:
-            found += [Term("step", "us", _nothing), Term("threshold", "bytes", _nothing)]
-        return tuple(found)
-
-    @property
-    def min_sizes(self) -> int:
-        """Distinct message sizes below which the shape would interpolate the cells: three for each piece."""
-        return 3 * max(self.protocols, 2 if self.smooth or self.step else 1)
+#: Parameters that protocols share, unless the formula has slopes_per_protocol: hardly any design determines them singly.
+SHARED = frozenset({"b", "c"})
 
 
 def _nothing(n: Array, r: Array, N: Array) -> Array:
     return np.zeros_like(n)
 
 
+#: Parameters that belong to a shape and not to a term.
+EXTRAS: dict[str, tuple[Term, ...]] = {
+    "smooth": (Term("q", "1", _nothing),),
+    "threshold": (Term("jump", "us", _nothing), Term("threshold", "bytes", _nothing)),
+}
+
+
 @dataclass(frozen=True)
 class CurvedLaw:
-    """A shape over the terms of a linear law that is fitted in full. Its design has a row per estimate:
+    """What a formula adds to the linear law of its terms, fitted in full. Its design has a row per estimate:
 
-    each combination of the linear law, once per protocol unless it is common to all, then the shape's own parameters.
+    each combination of the linear law, once per protocol unless it is shared by all, then the shape's own parameters.
     """
 
+    formula: Formula
     base: LinearLaw
-    shape: Shape
     name: str
     equation: str
+
+    @property
+    def shared(self) -> frozenset[str]:
+        """Parameters that all protocols share."""
+        return frozenset() if self.formula.slopes_per_protocol else SHARED
+
+    @property
+    def extras(self) -> tuple[Term, ...]:
+        return EXTRAS.get(self.formula.shape, ())
+
+    @property
+    def min_sizes(self) -> int:
+        """Distinct message sizes below which the shape would interpolate the cells: three for each piece."""
+        return 3 * max(self.formula.protocols, 2 if self.extras else 1)
+
+    def numbered(self, name: str, protocol: int) -> str:
+        """A parameter of one protocol: the first goes by the plain name, further ones as "a.2", "B_intra.3"."""
+        return name if protocol == 0 or name in self.shared else f"{name}.{protocol + 1}"
 
     @property
     def extrapolates_ranks(self) -> bool:
@@ -81,9 +77,9 @@ class CurvedLaw:
     def terms(self) -> tuple[Term, ...]:
         found = []
         for term in self.base.terms:
-            copies = 1 if term.name in self.shape.common else self.shape.protocols
-            found += [Term(self.shape.numbered(term.name, p), term.unit, term.column) for p in range(copies)]
-        return (*found, *self.shape.extras)
+            copies = 1 if term.name in self.shared else self.formula.protocols
+            found += [Term(self.numbered(term.name, p), term.unit, term.column) for p in range(copies)]
+        return (*found, *self.extras)
 
     def theta(self, values: dict[str, float]) -> Array:
         return theta_of(self.terms, values)
@@ -101,38 +97,38 @@ class CurvedLaw:
         for row in range(base.rank):
             coefficients = base.coefficients(row)
             for p in range(self._copies(base, row)):
-                rows.append(_row(names, {self.shape.numbered(name, p): v for name, v in coefficients.items()}))
-        rows += [_row(names, {term.name: 1.0}) for term in self.shape.extras]
+                rows.append(_row(names, {self.numbered(name, p): v for name, v in coefficients.items()}))
+        rows += [_row(names, {term.name: 1.0}) for term in self.extras]
         matrix = np.array(rows).reshape(len(rows), len(names))
-        zero = {self.shape.numbered(name, p) for name in base.zero for p in range(self.shape.protocols)}
+        zero = {self.numbered(name, p) for name in base.zero for p in range(self.formula.protocols)}
         pivots = tuple(int(np.flatnonzero(row)[0]) for row in matrix)
         return Design(names, pivots, matrix, base.condition, frozenset(zero))
 
-    def fits(self, n: Array, r: Array, N: Array) -> bool:
-        """Whether cells at (n, r, N) can bear this law.
+    def bears(self, n: Array, r: Array, N: Array) -> bool:
+        """Whether cells at (n, r, N) are enough to fit this law.
 
         They need enough sizes, and to tell latencies from bandwidths (and, where transfers overlap, the two bandwidths).
         """
         base = self.base.design(n, r, N)
         units = {term.name: term.unit for term in self.base.terms}
         names = [set(base.coefficients(row)) for row in range(base.rank)]
-        kinds = [{name.partition("@")[0] if self.shape.overlap else units[name] for name in row} for row in names]
+        kinds = [{name.partition("@")[0] if self.formula.overlap else units[name] for name in row} for row in names]
         mixed = any(len({units[name] for name in row}) > 1 for row in names)
-        if self.shape.overlap:
+        if self.formula.overlap:
             kinds = [row for row in kinds if any(name.startswith("B_") for name in row)]
             mixed |= any(len(row) > 1 for row in kinds) or {"B_intra", "B_inter"} - set().union(*kinds) != set()
-        shared = self.shape.common
+        shared = self.shared
         tied = any(row & shared and row - shared and not row >= {"a"} for row in names)
-        enough = len(np.unique(n[n > 0])) >= self.shape.min_sizes
+        enough = len(np.unique(n[n > 0])) >= self.min_sizes
         return bool(enough and not mixed and not tied and (base.combinations >= 0).all() and base.rank > 1)
 
     def problem(self, design: Design, n: Array, r: Array, N: Array) -> CurvedProblem:
         base = self._base_design(design)
         branches = self._branches(base, self.base.columns(n, r, N), n, r, N)
-        return CurvedProblem(branches, self._increments(base), len(self.shape.extras), self.shape.smooth)
+        return CurvedProblem(branches, self._increments(base), len(self.extras), self.formula.shape == "smooth")
 
     def combinations(self, design: Design, free: Array) -> Array:
-        extras = len(self.shape.extras)
+        extras = len(self.extras)
         value = np.where(free <= LOG_OF_ZERO, 0.0, np.exp(free))
         linear = self._increments(self._base_design(design)) @ value[: len(free) - extras]
         return np.concatenate([linear, value[len(free) - extras :]])
@@ -148,7 +144,7 @@ class CurvedLaw:
         return self._branches(base, self.base.columns(n, r, N), n, r, N).winners(combinations)
 
     def _copies(self, base: Design, row: int) -> int:
-        return 1 if base.names[base.pivots[row]] in self.shape.common else self.shape.protocols
+        return 1 if base.names[base.pivots[row]] in self.shared else self.formula.protocols
 
     def _base_design(self, design: Design) -> Design:
         """The linear law's design within the law's own: the rows of the first protocol."""
@@ -163,14 +159,22 @@ class CurvedLaw:
         Z = base.coordinates(X)
         names = [base.names[pivot] for pivot in base.pivots]
         inside, across = (np.array([name.startswith(kind) for name in names], dtype=bool) for kind in ("B_intra", "B_inter"))
-        groups = (Z * inside, Z * across) if self.shape.overlap else (Z * (inside | across),)
+        groups = (Z * inside, Z * across) if self.formula.overlap else (Z * (inside | across),)
         rows, at = 0, []
         for row in range(base.rank):
             copies = self._copies(base, row)
-            at.append([rows + min(p, copies - 1) for p in range(self.shape.protocols)])
+            at.append([rows + min(p, copies - 1) for p in range(self.formula.protocols)])
             rows += copies
-        index = np.array(at, dtype=int).reshape(base.rank, self.shape.protocols).T
-        return Branches(sizes, Z * ~(inside | across), groups, index, rows, self.shape.smooth, self.shape.step)
+        index = np.array(at, dtype=int).reshape(base.rank, self.formula.protocols).T
+        return Branches(
+            sizes,
+            Z * ~(inside | across),
+            groups,
+            index,
+            rows,
+            self.formula.shape == "smooth",
+            self.formula.shape == "threshold",
+        )
 
     def _increments(self, base: Design) -> Array:
         """The matrix [estimates, increments] that orders the protocols: latencies add up from the first protocol on,

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inferometer.emulator.aliases import Array
+from inferometer.emulator.calibrate.laws.problem import NonNegative
 
 #: Free parameters are logarithms; at or below this the parameter is 0.
 LOG_OF_ZERO = -50.0
@@ -24,7 +25,7 @@ TINY_US = 1e-12
 
 @dataclass(frozen=True)
 class Branches:
-    """The time of m cells from estimates e [K]: latencies in µs, 1/B in ns/byte, then q or step and threshold.
+    """The time of m cells from estimates e [K]: latencies in µs, 1/B in ns/byte, then q or jump and threshold.
 
     sizes [m]; latency [m, k] and groups of [m, k]: what the k combinations of one protocol multiply, the groups of
     bandwidths overlapping; index [P, k]: where in e each protocol finds them; linear: how many estimates are linear.
@@ -36,7 +37,7 @@ class Branches:
     index: NDArray[np.int64]
     linear: int
     smooth: bool
-    step: bool
+    jump: bool
 
     def take(self, keep: NDArray[np.bool_]) -> Branches:
         """Those of the cells."""
@@ -46,7 +47,7 @@ class Branches:
     def time_us(self, e: Array) -> Array:
         """Times [m] in µs."""
         best = np.min([self._branch(e, p)[0] for p in range(len(self.index))], axis=0)
-        return np.asarray(best + e[self.linear] * (self.sizes > e[self.linear + 1]) if self.step else best)
+        return np.asarray(best + e[self.linear] * (self.sizes > e[self.linear + 1]) if self.jump else best)
 
     def jacobian(self, e: Array) -> Array:
         """Derivatives [m, K] of the times; those by the threshold are 0."""
@@ -58,7 +59,7 @@ class Branches:
             J[np.ix_(at, self.index[p])] = slope[at]
             if self.smooth:
                 J[at, self.linear] = by_q[at]
-        if self.step:
+        if self.jump:
             J[:, self.linear] = self.sizes > e[self.linear + 1]
         return J
 
@@ -122,15 +123,15 @@ class CurvedProblem:
             settled[-1] = np.log(min(max(np.exp(free[-1]), MIN_Q), MAX_Q))
         return settled
 
-    def starts(self, us: Array, weights: Array) -> list[Array]:
+    def starts(self, us: Array, weights: Array, solve: NonNegative) -> list[Array]:
         """Linear fits of the sizes between every few places where protocols may change, or of all of them."""
-        if self.branches.step:
-            return self._step_starts(us, weights)
+        if self.branches.jump:
+            return self._threshold_starts(us, weights, solve)
         found = []
         for cuts in combinations(self._places(), len(self.branches.index) - 1):
             edges = [-np.inf, *cuts, np.inf]
             parts = [(self.branches.sizes > low) & (self.branches.sizes <= high) for low, high in pairwise(edges)]
-            linear = [self._linear(us, weights, part) for part in parts]
+            linear = [self._linear(us, weights, part, solve) for part in parts]
             found += [self._start(linear, np.array(q)) for q in (STARTS_OF_Q if self.smooth else ((),))]
         return found
 
@@ -140,38 +141,34 @@ class CurvedProblem:
         between = np.sqrt(sizes[1:-2] * sizes[2:-1])
         return between[np.unique(np.linspace(0, len(between) - 1, min(SPLITS, len(between))).round().astype(int))]
 
-    def _step_starts(self, us: Array, weights: Array) -> list[Array]:
-        """A start for each place between sizes: what the step and the linear law make of it, the best first."""
-        from scipy.optimize import nnls
-
+    def _threshold_starts(self, us: Array, weights: Array, solve: NonNegative) -> list[Array]:
+        """A start for each place between sizes: the jump there and the linear law, the best first."""
         sizes = np.unique(self.branches.sizes[self.branches.sizes > 0])
         Z = self.branches.latency + self.branches.groups[0]
         found = []
         for place in np.sqrt(sizes[1:-2] * sizes[2:-1]):
             columns = np.column_stack([Z, self.branches.sizes > place])
             scale = np.maximum(np.abs(columns).max(axis=0), 1e-300)
-            phi, miss = nnls(columns / scale * (np.sqrt(weights) / us)[:, None], np.sqrt(weights))
+            phi, miss = solve(columns / scale * (np.sqrt(weights) / us)[:, None], np.sqrt(weights))
             found.append((miss, self._start([phi[:-1] / scale[:-1]], np.array([max(phi[-1], 0.05 * us.min()), place]))))
         return [start for _, start in sorted(found, key=lambda pair: pair[0])][:SPLITS]
 
-    def _linear(self, us: Array, weights: Array, part: NDArray[np.bool_]) -> Array:
+    def _linear(self, us: Array, weights: Array, part: NDArray[np.bool_], solve: NonNegative) -> Array:
         """Non-negative least squares [k] of the relative error of some cells."""
-        from scipy.optimize import nnls
-
         Z = (self.branches.latency + sum(self.branches.groups))[part]
         scale = np.maximum(np.abs(Z).max(axis=0, initial=0.0), 1e-300)
         root = np.sqrt(weights[part])
-        return np.asarray(nnls(Z / scale * (root / us[part])[:, None], root)[0] / scale)
+        return np.asarray(solve(Z / scale * (root / us[part])[:, None], root)[0] / scale)
 
     def _start(self, parts: list[Array], extras: Array) -> Array:
         """The free parameters nearest to one linear fit per protocol, each increment a little above 0."""
         linear = len(self.increments)
         wanted = np.zeros(linear)
-        residuals = np.zeros(linear)
+        count = np.zeros(linear)
         for p, phi in enumerate(parts):
             np.add.at(wanted, self.branches.index[p], phi)
-            np.add.at(residuals, self.branches.index[p], 1.0)
-        wanted = wanted / np.maximum(residuals, 1.0)
+            np.add.at(count, self.branches.index[p], 1.0)
+        wanted = wanted / np.maximum(count, 1.0)
         increments = np.linalg.solve(self.increments, wanted)
         rising = np.abs(self.increments @ np.abs(wanted))
         typical = 1.0 / np.maximum(np.abs(self.branches.latency + sum(self.branches.groups)).max(axis=0), 1e-300)

@@ -3,26 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from inferometer.emulator.aliases import Array
+from inferometer.emulator.calibrate.laws.bus_factors import passes_of
 from inferometer.emulator.calibrate.laws.design import Design, identify
-from inferometer.emulator.calibrate.laws.prior import SOURCES, paper_parameters
+from inferometer.emulator.calibrate.laws.equation import equation, label
+from inferometer.emulator.calibrate.laws.paper import SOURCES, paper_parameters
 from inferometer.emulator.calibrate.laws.problem import FixedProblem, LinearProblem, Problem
-from inferometer.emulator.calibrate.laws.terms import FLAT_RING, PAPER_LATENCY, Column, Latency, Term, bandwidth_terms, intra
+from inferometer.emulator.calibrate.laws.terms import Column, Term, bandwidth_terms, intra, latency_terms
+from inferometer.emulator.calibrate.schema.network_records import Formula
 
 
 class Law(Protocol):
     """What the fit, the held-out tests and the file need of a law, linear or not."""
 
     @property
-    def name(self) -> str: ...
+    def formula(self) -> Formula:
+        """The parts that the law was built from."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """The formula in a word, for people."""
+        ...
+
     @property
     def equation(self) -> str: ...
+    @property
+    def base(self) -> LinearLaw:
+        """The law without what bends it."""
+        ...
+
     @property
     def terms(self) -> tuple[Term, ...]:
         """The parameters by name and unit, in the order of the design's names."""
@@ -41,6 +57,10 @@ class Law(Protocol):
         """theta [terms] from named values, bandwidths given in GB/s."""
         ...
 
+    def bears(self, n: Array, r: Array, N: Array) -> bool:
+        """Whether cells at (n, r, N) are enough to fit this law."""
+        ...
+
     def design(self, n: Array, r: Array, N: Array) -> Design:
         """What cells at (n, r, N) can tell about the parameters."""
         ...
@@ -57,20 +77,29 @@ class Law(Protocol):
         """Time in µs, NaN where the design never measured the direction asked for."""
         ...
 
+    def fastest(self, design: Design, combinations: Array, n: ArrayLike, r: ArrayLike, N: ArrayLike) -> NDArray[np.int64]:
+        """Which protocol, from 0, is the fastest in each cell."""
+        ...
+
 
 @dataclass(frozen=True)
 class LinearLaw:
     """t = Σ_j θ_j x_j(n, r, N), θ ≥ 0.
 
-    freedom says what is fitted: every θ, one factor on the prior θ ("scale"), or nothing ("none").
+    formula.constants says what is fitted: every θ, one factor on the prior θ, or nothing.
+    silent: where it is not 0 the law says nothing.
     """
 
+    formula: Formula
     name: str
     equation: str
     terms: tuple[Term, ...]
-    freedom: Literal["all", "scale", "none"] = "all"
     prior: tuple[float, ...] | None = None
-    silent: Column | None = None  # where it is not 0 the law says nothing
+    silent: Column | None = None
+
+    @property
+    def base(self) -> LinearLaw:
+        return self
 
     @property
     def extrapolates_ranks(self) -> bool:
@@ -100,22 +129,26 @@ class LinearLaw:
 
     def problem(self, design: Design, n: Array, r: Array, N: Array) -> Problem:
         X = self.columns(n, r, N)
-        if self.freedom == "all":
+        if self.prior is None:
             return LinearProblem(X[:, list(design.pivots)], design.lower_bounds())
         base = X @ np.asarray(self.prior)
-        if self.freedom == "scale":
-            return LinearProblem(base[:, None], np.zeros(1))
-        return FixedProblem(base)
+        return LinearProblem(base[:, None], np.zeros(1)) if self.formula.constants == "scaled" else FixedProblem(base)
 
     def combinations(self, design: Design, free: Array) -> Array:
-        if self.freedom == "all":
+        if self.prior is None:
             return free
-        factor = free[0] if self.freedom == "scale" else 1.0
+        factor = free[0] if self.formula.constants == "scaled" else 1.0
         return np.asarray(factor * (design.combinations @ np.asarray(self.prior)))
 
     def predict_us(self, design: Design, combinations: Array, n: ArrayLike, r: ArrayLike, N: ArrayLike) -> Array:
         X = self.columns(n, r, N)
         return np.where(design.spans(X), design.coordinates(X) @ combinations, np.nan)
+
+    def bears(self, n: Array, r: Array, N: Array) -> bool:
+        return True
+
+    def fastest(self, design: Design, combinations: Array, n: ArrayLike, r: ArrayLike, N: ArrayLike) -> NDArray[np.int64]:
+        return np.zeros(np.broadcast_shapes(np.shape(n), np.shape(r), np.shape(N)), dtype=np.int64)
 
 
 def theta_of(terms: Sequence[Term], values: dict[str, float]) -> Array:
@@ -123,79 +156,67 @@ def theta_of(terms: Sequence[Term], values: dict[str, float]) -> Array:
     return np.array([1.0 / values[t.name] if t.is_bandwidth else values[t.name] for t in terms])
 
 
-def linear(
-    collective: str,
-    latency: Latency = PAPER_LATENCY,
-    rank_counts: Sequence[int] = (),
-    bytes_as: str | None = None,
-) -> LinearLaw:
-    """t = a + b·σ(r, N) + c·g(N) + κ_intra n/B_intra + κ_inter n/B_inter, everything fitted.
+AFFINE = Formula(shape="sum", rank_latency="local", node_latency="log2")
+"""The paper's form, with everything fitted."""
 
-    With rank counts there is one B_intra for each of them, since a shared host's falls as ranks are added, and the law
-    says nothing about others. bytes_as: the collective whose bus factors count, where they are another's.
+
+def with_parts(formula: Formula, **parts: Any) -> Formula:
+    """The same formula with some of its parts changed."""
+    return Formula.model_validate(formula.model_dump() | parts)
+
+
+def linear_law(formula: Formula, collective: str) -> LinearLaw:
+    """t = a + b·σ(r, N) + c·g(N) + κ_intra n/B_intra + κ_inter n/B_inter: what a formula is but for what bends it.
+
+    With bandwidth_rank_counts there is one B_intra for each of them, since a shared host's falls as ranks are added, and
+    the law says nothing about others.
     """
-    counts = tuple(sorted(rank_counts))
-    terms = (*latency.terms(collective), *bandwidth_terms(bytes_as or collective, counts))
-    name = latency.name if latency == FLAT_RING else "_".join(["affine", latency.name]).rstrip("_")
+    counts = formula.bandwidth_rank_counts
+    bytes_as = RING_BYTES[passes_of(collective)] if formula.ring_bytes else collective
+    terms = latency_terms(formula.rank_latency, formula.node_latency, collective) + bandwidth_terms(bytes_as, counts)
+    law = LinearLaw(formula, label(formula), equation(formula, [term.name for term in terms]), terms)
+    if formula.constants != "fitted":
+        return replace(law, prior=tuple(law.theta(paper_parameters(collective)).tolist()))
     if not counts:
-        return LinearLaw(name, equation_of(terms, latency), terms)
+        return law
 
     def bytes_at_other_counts(n: Array, r: Array, N: Array) -> Array:
         return np.where(np.isin(r, counts), 0.0, intra(collective).column(n, r, N))
 
-    name += PER_RANKS
-    return LinearLaw(name, equation_of(terms, latency), terms, silent=bytes_at_other_counts)
+    return replace(law, silent=bytes_at_other_counts)
 
 
-#: How laws with one B_intra per rank count are called after the same law without.
-PER_RANKS = "_bandwidth_per_ranks"
-
-
-def equation_of(terms: Sequence[Term], latency: Latency) -> str:
-    """A linear law as text, the bandwidths of several rank counts as one term."""
-    names = [term.name for term in terms]
-    words = latency.words(names)
-    if any(name.startswith("B_intra") for name in names):
-        words.append("k_intra*n/B_intra" + ("@r" if any("@" in name for name in names) else ""))
-    if "B_inter" in names:
-        words.append("k_inter*n/B_inter")
-    return "t = " + " + ".join(words)
+#: Whose bytes a ring moves that passes once, or twice, over the data.
+RING_BYTES = {1: "all_gather", 2: "all_reduce"}
 
 
 def affine(collective: str) -> LinearLaw:
     """t = a + b(r/N − 1) + c log2 N + κ_intra n/B_intra + κ_inter n/B_inter: the paper's form, everything fitted."""
-    return linear(collective)
+    return linear_law(AFFINE, collective)
 
 
 def flat_ring(collective: str) -> LinearLaw:
     """t = a + b(r − 1) + κ_intra n/B_intra + κ_inter n/B_inter: one ring through all ranks, blind to nodes."""
-    return linear(collective, FLAT_RING)
+    return linear_law(with_parts(AFFINE, rank_latency="ring", node_latency=None), collective)
 
 
 def affine_bandwidth_per_ranks(collective: str, rank_counts: Sequence[int]) -> LinearLaw:
     """The affine law with one B_intra for each measured rank count."""
-    return linear(collective, rank_counts=rank_counts)
-
-
-def _with_prior(collective: str, name: str, freedom: Literal["scale", "none"], factor: str) -> LinearLaw:
-    form = affine(collective)
-    values = paper_parameters(collective)
-    equation = form.equation.replace("t = ", f"t = {factor}(") + ")" if factor else form.equation
-    return LinearLaw(name, equation, form.terms, freedom, tuple(form.theta(values).tolist()))
+    return linear_law(with_parts(AFFINE, bandwidth_rank_counts=tuple(sorted(rank_counts))), collective)
 
 
 def paper(collective: str) -> LinearLaw:
-    """The paper's t_reduce with the paper's constants (module `prior` has their sources); nothing is fitted."""
-    return _with_prior(collective, "paper", "none", "")
+    """The paper's t_reduce with the paper's constants (module `paper` has their sources); nothing is fitted."""
+    return linear_law(with_parts(AFFINE, constants="paper"), collective)
 
 
 def scaled(collective: str) -> LinearLaw:
     """t = s · t_paper: one fitted factor on the paper's constants."""
-    return _with_prior(collective, "scaled", "scale", "scale*")
+    return linear_law(with_parts(AFFINE, constants="scaled"), collective)
 
 
 def parameter_source(law: Law, name: str) -> str:
     """Where a parameter's value comes from, for the calibration file."""
-    if law.name == "paper":
+    if law.formula.constants == "paper":
         return SOURCES[name]
-    return f"fit, in the paper's proportions ({SOURCES[name]})" if law.name == "scaled" else "fit"
+    return f"fit, in the paper's proportions ({SOURCES[name]})" if law.formula.constants == "scaled" else "fit"

@@ -1,7 +1,8 @@
-"""The face a law shows the optimiser: a time and its derivative in the law's free parameters."""
+"""What an optimiser sees of a law: the times of some cells and their derivatives by the law's free parameters."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 
 from inferometer.emulator.aliases import Array
 
+#: Non-negative least squares: x ≥ 0 [k] that minimises |A x − b|, and that norm, of A [m, k] and b [m]. The fit brings it.
+NonNegative = Callable[[Array, Array], tuple[Array, float]]
 #: A parameter whose term is below this share of the time in every cell sits at its bound, 0.
 AT_BOUND_SHARE = 1e-6
 
@@ -38,7 +41,7 @@ class Problem(Protocol):
         """free with parameters that explain nothing of any cell's time us [m] put at their bound."""
         ...
 
-    def starts(self, us: Array, weights: Array) -> list[Array]:
+    def starts(self, us: Array, weights: Array, solve: NonNegative) -> list[Array]:
         """Start values for the times us [m] and weights [m], the most promising first."""
         ...
 
@@ -63,17 +66,15 @@ class LinearProblem:
         share = (np.abs(self.Z * free) / us[:, None]).max(axis=0)
         return np.where((self.lower == 0) & (share < AT_BOUND_SHARE), 0.0, free)
 
-    def starts(self, us: Array, weights: Array) -> list[Array]:
+    def starts(self, us: Array, weights: Array, solve: NonNegative) -> list[Array]:
         """Non-negative least squares of the relative error without its worst quarter; it is near enough to the only
         minimum that matters."""
-        from scipy.optimize import nnls
-
         scale = np.abs(self.Z).max(axis=0)
         relative = self.Z / scale * (np.sqrt(weights) / us)[:, None]
-        first = nnls(relative, np.sqrt(weights))[0] / scale
+        first = solve(relative, np.sqrt(weights))[0] / scale
         miss = np.abs(self.time_us(first) / us - 1)
         keep = miss <= np.quantile(miss, 0.75)
-        return [nnls(relative[keep], np.sqrt(weights[keep]))[0] / scale]
+        return [solve(relative[keep], np.sqrt(weights[keep]))[0] / scale]
 
 
 @dataclass(frozen=True)
@@ -98,5 +99,5 @@ class FixedProblem:
     def settle(self, free: Array, us: Array) -> Array:
         return free
 
-    def starts(self, us: Array, weights: Array) -> list[Array]:
+    def starts(self, us: Array, weights: Array, solve: NonNegative) -> list[Array]:
         return [np.zeros(0)]

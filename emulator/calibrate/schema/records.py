@@ -1,4 +1,4 @@
-"""The records of a calibration file, schema inferometer/calibration/2. Unknown is null, never 0.
+"""The records that all parts of a calibration file share, schema inferometer/calibration/2. Unknown is null, never 0.
 
 Times are in µs, sizes in bytes (nccl-tests' convention), bandwidths in GB/s = 1e9 bytes/s of bus bandwidth, errors
 are fractions.
@@ -6,9 +6,9 @@ are fractions.
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, model_validator
+from pydantic import BaseModel, ConfigDict, FiniteFloat, JsonValue
 
 SCHEMA: Literal["inferometer/calibration/2"] = "inferometer/calibration/2"
 
@@ -116,47 +116,6 @@ class Parameter(Record):
     source: str
 
 
-class Combination(Record):
-    """What a design does determine of parameters it cannot tell apart.
-
-    value is Σ coefficient·θ with θ the latencies in µs and 1/B in ns/byte; unit is us or ns/byte.
-    """
-
-    expr: str
-    coefficients: dict[str, FiniteFloat]
-    value: FiniteFloat
-    unit: str
-    ci95: Pair | None
-    ci95_reason: str | None = None
-    ci95_over: Literal["launches", "cells"] | None = None
-    within_launch_ci95: Pair | None = None
-
-
-class Covariance(Record):
-    """Covariance of the estimated quantities, of ln q (scale ln) or q (scale linear); dof for the t-quantile."""
-
-    order: list[str]
-    matrix: list[list[FiniteFloat]]
-    dof: int = Field(ge=1)
-    scale: list[Literal["ln", "linear"]]
-
-    @model_validator(mode="after")
-    def _one_row_each(self) -> Self:
-        count = len(self.order)
-        if len(self.scale) != count or len(self.matrix) != count or any(len(row) != count for row in self.matrix):
-            raise ValueError(f"order, scale and matrix must be of the same {count} quantities")
-        return self
-
-
-class Domain(Record):
-    """Where the law was measured; bytes is [smallest, largest]."""
-
-    bytes: tuple[int, int]
-    ranks: list[int] = Field(min_length=1)
-    nodes: list[int] = Field(min_length=1)
-    ranks_per_node: list[FiniteFloat] = Field(min_length=1)
-
-
 class HeldOutError(Record):
     """Relative errors |predicted/measured − 1| at n held-out points; null with a reason where there are none."""
 
@@ -164,112 +123,6 @@ class HeldOutError(Record):
     p90: FiniteFloat | None
     n: int
     reason: str | None = None
-
-
-class CrossValidation(Record):
-    """Held-out errors by what was held out."""
-
-    sizes: HeldOutError
-    leave_rank_out: HeldOutError
-    leave_node_out: HeldOutError
-    leave_launch_out: HeldOutError
-
-
-class Alternative(Record):
-    """A law that was tried. score: mean |ln| held-out error by which laws compete, score_se its standard error.
-
-    bic: Bayesian information criterion, which decides between laws whose scores are within one standard error. unfit: why
-    a law that was fitted could not compete.
-    """
-
-    form: str
-    free_parameters: int
-    score: FiniteFloat | None
-    score_se: FiniteFloat | None
-    bic: FiniteFloat | None = None
-    medape: FiniteFloat | None
-    sizes: HeldOutError
-    leave_rank_out: HeldOutError
-    chosen: bool
-    coincides_with: str | None = None
-    unfit: str | None = None
-
-
-class ErrorSpread(Record):
-    """95th percentiles of |ln(predicted/measured)|: of the fitted points, and of what was held out by sizes, rank counts
-    and node counts (null where nothing could be). They make the interval of a predicted time."""
-
-    sample: FiniteFloat
-    sizes: FiniteFloat | None
-    ranks: FiniteFloat | None
-    nodes: FiniteFloat | None
-
-
-class FitReport(Record):
-    """How well a law fits: relative errors of the points (one per cell and launch), held-out errors, other laws.
-
-    n_outlying: points far from the other launches of their cell, which count less (nothing is left out for that).
-    """
-
-    residual: str
-    loss: str
-    f_scale: FiniteFloat
-    n_points: int
-    n_cells: int
-    n_outlying: int
-    n_excluded: dict[str, int]
-    condition: FiniteFloat | None
-    medape: FiniteFloat
-    p90ape: FiniteFloat
-    maxape: FiniteFloat
-    bias_by_decade: dict[str, FiniteFloat]
-    cv: CrossValidation
-    spread: ErrorSpread | None = None
-    choice: str
-    alternatives: list[Alternative]
-
-
-class PaperLatency(Record):
-    """t_reduce's latency, µs: base + per_local_rank·(r/N − 1) + per_log2_node·log2 N."""
-
-    base: FiniteFloat | None
-    per_local_rank: FiniteFloat | None
-    per_log2_node: FiniteFloat | None
-
-
-class PaperProjection(Record):
-    """The paper's form fitted to the same points, and the error that form makes.
-
-    ci95 and reasons go by the names of the other fields. medape, p90ape and maxape are against the measured cells;
-    max_rel_dev_vs_full_model is the largest |projection/law − 1| over them. They are null for a published law, which has
-    no cells.
-    """
-
-    t_reduce_us: PaperLatency
-    intra_bw_GBs: FiniteFloat | None  # noqa: N815
-    inter_bw_GBs: FiniteFloat | None  # noqa: N815
-    ci95: dict[str, Pair | None]
-    reasons: dict[str, str]
-    identifiable_combinations: list[Combination]
-    medape: FiniteFloat | None
-    p90ape: FiniteFloat | None
-    maxape: FiniteFloat | None
-    max_rel_dev_vs_full_model: FiniteFloat | None
-
-
-class NetworkLaw(Record):
-    """The law of one key. fit is null for published constants, which nobody fitted to anything that is known here."""
-
-    target: Target
-    form: str
-    equation: str
-    params: dict[str, Parameter]
-    identifiable_combinations: list[Combination]
-    cov: Covariance | None
-    domain: Domain
-    fit: FitReport | None
-    paper_projection: PaperProjection
-    flags: list[str]
 
 
 class NotFitted(Record):

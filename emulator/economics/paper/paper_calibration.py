@@ -6,11 +6,9 @@ from inferometer.emulator.aliases import Document
 from inferometer.emulator.calibrate.evaluate.calibration import Calibration
 from inferometer.emulator.calibrate.fit.build import validated, version_here
 from inferometer.emulator.calibrate.fit.projection import NAMES
-from inferometer.emulator.calibrate.laws.bus_factors import passes_of
-from inferometer.emulator.calibrate.laws.forms import paper_protocols
+from inferometer.emulator.calibrate.laws.forms import PAPER_PROTOCOLS_FORMULA, law_of
 from inferometer.emulator.calibrate.laws.linear import Law, paper
-from inferometer.emulator.calibrate.laws.prior import INTER_GBS, INTRA_GBS, LL_EFFICIENCY, SOURCES, paper_parameters
-from inferometer.emulator.calibrate.laws.protocols import PAPER_PROTOCOLS
+from inferometer.emulator.calibrate.laws.paper import PAPER_PROTOCOLS, SOURCES, paper_parameters
 from inferometer.emulator.calibrate.schema.keys import KEY_FIELDS
 from inferometer.emulator.calibrate.schema.records import SCHEMA
 
@@ -33,22 +31,18 @@ def paper_calibration(created: str) -> Calibration:
 
 
 def paper_code_calibration(created: str) -> Calibration:
-    """The three protocols of the code behind that paper, of which the fastest counts (law `paper_protocols`)."""
-    models = [_model(collective, paper_protocols(collective), _of_protocols(collective)) for collective in COLLECTIVES]
+    """The three protocols of the code behind that paper, of which the fastest counts."""
+    laws = {collective: law_of(PAPER_PROTOCOLS_FORMULA, collective) for collective in COLLECTIVES}
+    models = [_model(collective, law, _of_protocols(collective)) for collective, law in laws.items()]
     return _calibration(created, models, "its code at commit c2c4fa9", "NCCL's protocols LL, LL128, Simple")
 
 
 def _of_protocols(collective: str) -> dict[str, float]:
-    """Parameters of `paper_protocols`, in µs and GB/s: those of the first protocol by their plain names, then .2, .3."""
+    """Parameters of all protocols, in µs and GB/s: those of the first by their plain names, then .2, .3."""
     values: dict[str, float] = {}
-    passes = passes_of(collective)
     for index, protocol in enumerate(PAPER_PROTOCOLS):
         suffix = f".{index + 1}" if index else ""
-        values[f"a{suffix}"] = protocol.base_s * 1e6
-        values[f"b{suffix}"] = passes * protocol.per_rank_s * 1e6
-        values[f"c{suffix}"] = passes * protocol.per_doubling_s * 1e6
-        values[f"B_intra{suffix}"] = INTRA_GBS / LL_EFFICIENCY * protocol.link_fraction
-        values[f"B_inter{suffix}"] = INTER_GBS / LL_EFFICIENCY * protocol.link_fraction
+        values |= {f"{name}{suffix}": value for name, value in paper_parameters(collective, protocol).items()}
     return values
 
 
@@ -103,6 +97,7 @@ def _model(collective: str, law: Law, values: dict[str, float]) -> Document:
         "target": dict.fromkeys(KEY_FIELDS) | key,
         "form": law.name,
         "equation": law.equation,
+        "formula": law.formula.model_dump(),
         "params": params,
         "identifiable_combinations": [],
         "cov": None,

@@ -14,7 +14,7 @@ from inferometer.emulator.economics.pricing.network import CollectiveTime
 
 if TYPE_CHECKING:
     from inferometer.emulator.calibrate.evaluate.calibration import Calibration
-    from inferometer.emulator.calibrate.schema.records import NetworkLaw
+    from inferometer.emulator.calibrate.schema.network_records import NetworkLaw
 
 #: An all_reduce of a buffer that is zero where other ranks' parts go does the work of these.
 DONE_BY_ALL_REDUCE = frozenset({"all_gather", "reduce_scatter"})

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from inferometer.emulator.aliases import Array
 from inferometer.emulator.calibrate.laws.bus_factors import bus_factors, passes_of
-from inferometer.emulator.calibrate.laws.protocols import PAPER_PROTOCOLS, Protocol
+from inferometer.emulator.calibrate.laws.paper import PAPER_PROTOCOLS, Protocol
 from inferometer.emulator.economics.pricing.accelerator import Accelerator
 from inferometer.emulator.economics.pricing.network import CollectiveTime
 from inferometer.emulator.errors import InputError

@@ -19,7 +19,7 @@ from inferometer.emulator.calibrate.evaluate.builtin import TUNER, calibration_n
 from inferometer.emulator.calibrate.evaluate.calibration import Calibration
 from inferometer.emulator.calibrate.evaluate.file import SCHEMA_FILE, content_id, load_calibration
 from inferometer.emulator.calibrate.evaluate.predict import predict_us
-from inferometer.emulator.calibrate.laws.prior import paper_parameters
+from inferometer.emulator.calibrate.laws.paper import paper_parameters
 from inferometer.emulator.economics.serving.predict import predict
 from inferometer.emulator.errors import InputError
 from inferometer.launch.cli import main
@@ -161,7 +161,7 @@ def test_an_unknown_name_is_one_line(name, words):
 def test_predict_shows_the_interval_and_how_far_the_papers_constants_are_off(capsys):
     assert main(["predict", "llama-3-70b", "--accelerator", "b200", "--calibration", "b200-nccl", "--tp", "8"]) == 0
     shown = capsys.readouterr().out
-    assert "95 % from the calibration" in shown and "with the paper's network constants" in shown
+    assert "95 % interval" in shown and "with the paper's network constants" in shown
     row = predict("llama-3-70b", "b200", gpus=8, calibration="b200-nccl").iloc[0]
     low, high = row["interval_s"]
     assert low < row["token_latency_s"] < high and row["paper_constants_s"] < row["token_latency_s"]

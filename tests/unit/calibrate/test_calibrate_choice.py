@@ -9,7 +9,7 @@ from inferometer.emulator.calibrate.fit.choose import choose_law
 from inferometer.emulator.calibrate.fit.held_out import hold_out, node_folds, rank_folds, relative_errors, size_folds
 from inferometer.emulator.calibrate.fit.points import points_of
 from inferometer.emulator.calibrate.laws.linear import affine, affine_bandwidth_per_ranks, flat_ring
-from inferometer.emulator.calibrate.laws.prior import paper_parameters
+from inferometer.emulator.calibrate.laws.paper import paper_parameters
 from tests.studies.synthetic import NO_NOISE, Noise, synthetic_cells
 
 TRUTH = {"a": 120.0, "b": 35.0, "c": 80.0, "B_intra": 2.5, "B_inter": 0.9}

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from inferometer.emulator.calibrate.fit.explain import combination_expression, not_identified_reason
 from inferometer.emulator.calibrate.fit.points import Points
 from inferometer.emulator.calibrate.laws.design import identify
-from inferometer.emulator.calibrate.laws.linear import affine, flat_ring
+from inferometer.emulator.calibrate.laws.linear import AFFINE, affine, flat_ring
 
 SIZES = (1024, 65536, 2**22)
 
@@ -66,15 +66,15 @@ def test_rank_of_random_matrices(seed, rank, columns):
 def test_one_node_hides_c_and_the_inter_bandwidth():
     design, p = examine(affine("all_reduce"), [(2, 1), (4, 1), (8, 1)])
     assert set(design.identified) == {"a", "b", "B_intra"}
-    assert "one node, so log2 N is always 0" in not_identified_reason("c", design, p, "affine")
-    assert "no byte crosses nodes" in not_identified_reason("B_inter", design, p, "affine")
+    assert "one node, so log2 N is always 0" in not_identified_reason("c", design, p, AFFINE)
+    assert "no byte crosses nodes" in not_identified_reason("B_inter", design, p, AFFINE)
 
 
 def test_one_group_size_merges_a_and_b():
     design, p = examine(affine("all_reduce"), [(4, 1), (8, 2), (16, 4)])
     assert set(design.identified) == {"c", "B_intra", "B_inter"}
     assert combination_expression(design, 0, p) == ("a + 3·b", "us")
-    reason = not_identified_reason("b", design, p, "affine")
+    reason = not_identified_reason("b", design, p, AFFINE)
     assert reason == "one group size only (4 ranks per node); only a + 3·b is determined"
 
 
@@ -83,14 +83,14 @@ def test_two_ranks_only_merges_a_and_b():
     assert combination_expression(design, 0, p) == ("a + b", "us")
     assert set(design.identified) == {"B_intra"}
     design, p = examine(flat_ring("all_reduce"), [(2, 1)])
-    assert "one rank count only (2)" in not_identified_reason("a", design, p, "flat_ring")
+    assert "one rank count only (2)" in not_identified_reason("a", design, p, flat_ring("all_reduce").formula)
 
 
 def test_one_rank_per_node_hides_b_and_the_intra_bandwidth():
     design, p = examine(affine("all_reduce"), [(2, 2), (4, 4), (8, 8)])
     assert set(design.identified) == {"a", "c", "B_inter"}
-    assert "one rank per node" in not_identified_reason("b", design, p, "affine")
-    assert "one rank per node" in not_identified_reason("B_intra", design, p, "affine")
+    assert "one rank per node" in not_identified_reason("b", design, p, AFFINE)
+    assert "one rank per node" in not_identified_reason("B_intra", design, p, AFFINE)
 
 
 def test_both_bandwidths_need_a_run_that_has_only_one_of_them():
@@ -99,14 +99,14 @@ def test_both_bandwidths_need_a_run_that_has_only_one_of_them():
     assert {"B_intra", "B_inter"} <= set(design.identified)
     design, p = examine(affine("all_reduce"), [(4, 2)])
     assert combination_expression(design, 1, p) == ("1/B_intra + 0.5/B_inter", "ns/byte")
-    assert "one proportion" in not_identified_reason("B_inter", design, p, "affine")
+    assert "one proportion" in not_identified_reason("B_inter", design, p, AFFINE)
 
 
 def test_one_size_merges_the_bandwidth_and_says_so_in_words():
     design, p = examine(affine("all_reduce"), [(2, 1)], sizes=[65536])
     assert design.rank == 1
     assert combination_expression(design, 0, p) == ("t at 65536 bytes", "us")
-    assert "one message size only (65536 bytes)" in not_identified_reason("B_intra", design, p, "affine")
+    assert "one message size only (65536 bytes)" in not_identified_reason("B_intra", design, p, AFFINE)
     design, p = examine(affine("all_reduce"), [(2, 1), (4, 1)], sizes=[65536])
     assert combination_expression(design, 0, p) == ("a + 0.75·(65536 bytes)/B_intra", "us")
 

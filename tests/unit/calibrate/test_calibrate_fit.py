@@ -13,7 +13,7 @@ from inferometer.emulator.calibrate.fit.intervals import (
 from inferometer.emulator.calibrate.fit.points import points_of, weights_of, without_launch_effect
 from inferometer.emulator.calibrate.fit.robust import fit_law
 from inferometer.emulator.calibrate.laws.linear import affine, flat_ring, paper, scaled
-from inferometer.emulator.calibrate.laws.prior import paper_parameters
+from inferometer.emulator.calibrate.laws.paper import paper_parameters
 from inferometer.emulator.calibrate.laws.problem import LinearProblem
 from tests.studies.synthetic import NO_NOISE, Noise, synthetic_cells
 

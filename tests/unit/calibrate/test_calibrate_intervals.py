@@ -14,7 +14,7 @@ from inferometer.emulator.calibrate.fit.from_samples import fit
 from inferometer.emulator.calibrate.fit.intervals import fits_without_each_launch, over_launches, spreads
 from inferometer.emulator.calibrate.fit.points import points_of
 from inferometer.emulator.calibrate.fit.robust import fit_law
-from inferometer.emulator.calibrate.laws.forms import law_of
+from inferometer.emulator.calibrate.laws.forms import formula_named, law_of
 from inferometer.emulator.calibrate.laws.linear import affine
 from inferometer.emulator.calibrate.schema.keys import keys_of
 from inferometer.emulator.errors import InputError
@@ -37,7 +37,7 @@ def sweep_and_repeats(launches, **fields):
 def test_a_launch_of_few_cells_is_not_refitted_alone(make, launches):
     cells = sweep_and_repeats(launches).assign(iterations_us=None)
     points = points_of(cells)
-    fit = fit_law(law_of("two_protocols", "all_reduce"), points)
+    fit = fit_law(law_of(formula_named("two_protocols"), "all_reduce"), points)
     without = fits_without_each_launch(fit, points)
     assert len(without) == launches - 1
     assert make(cells).network_laws[0].params["B_intra"].value == pytest.approx(2.5, rel=0.3)

@@ -2,19 +2,23 @@
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
+from scipy.optimize import nnls
 
 from inferometer.emulator.calibrate.fit.points import points_of
 from inferometer.emulator.calibrate.fit.robust import fit_law
 from inferometer.emulator.calibrate.laws.bus_factors import bus_factors
-from inferometer.emulator.calibrate.laws.forms import bears, law_of, linear_ladder, rank_counts
+from inferometer.emulator.calibrate.laws.forms import BY_NAME, formula_named, law_of, linear_ladder, rank_counts
 from inferometer.emulator.calibrate.laws.linear import (
+    AFFINE,
     affine,
     affine_bandwidth_per_ranks,
     flat_ring,
     paper,
     scaled,
+    with_parts,
 )
-from inferometer.emulator.calibrate.laws.prior import paper_parameters
+from inferometer.emulator.calibrate.laws.paper import paper_parameters
 from inferometer.emulator.errors import InputError
 from inferometer.parallel.collectives import COLLECTIVES
 from tests.studies.synthetic import NO_NOISE, synthetic_cells
@@ -128,7 +132,7 @@ SIZES = [512 * 4**k for k in range(9)]
     ],
 )
 def test_a_law_that_bends_needs_cells_that_can_bear_it(form, layouts, sizes, borne):
-    assert bears(law_of(form, "all_reduce"), *places(layouts, sizes)) is borne
+    assert law_of(formula_named(form), "all_reduce").bears(*places(layouts, sizes)) is borne
 
 
 BENT = {
@@ -143,7 +147,7 @@ BENT = {
         "B_inter.3": 30.0,
     },
     "affine_overlap": {},
-    "step": {"step": 9.0, "threshold": 40000.0},
+    "threshold": {"jump": 9.0, "threshold": 40000.0},
 }
 BASE = {"a": 8.0, "b": 2.0, "c": 12.0, "B_intra": 100.0, "B_inter": 20.0}
 
@@ -153,7 +157,7 @@ def test_bent_laws_by_hand():
     place = (2**20, 8, 1)
 
     def time(form, **changed):
-        law = law_of(form, "all_to_all" if form == "step" else "all_reduce")
+        law = law_of(formula_named(form), "all_to_all" if form == "threshold" else "all_reduce")
         return float(law.time_us(law.theta(BASE | BENT[form] | changed), *place)[0])
 
     assert time("smooth", q=1.0) == pytest.approx(22 + 18.35008)
@@ -162,34 +166,34 @@ def test_bent_laws_by_hand():
     # The second protocol: 40 + 14 + 18.350/3; the first is faster here.
     assert time("two_protocols") == pytest.approx(40.35008)
     assert time("two_protocols", **{"a.2": 10.0}) == pytest.approx(10 + 14 + 18.35008 / 3)
-    assert time("step") == pytest.approx(22 + 2**20 * 7 / 8 / 1e5 + 9)
-    assert time("step", threshold=2.0**21) == pytest.approx(22 + 2**20 * 7 / 8 / 1e5)
-    both = law_of("affine_overlap", "all_reduce")
+    assert time("threshold") == pytest.approx(22 + 2**20 * 7 / 8 / 1e5 + 9)
+    assert time("threshold", threshold=2.0**21) == pytest.approx(22 + 2**20 * 7 / 8 / 1e5)
+    both = law_of(formula_named("affine_overlap"), "all_reduce")
     # 16 ranks on 2 nodes: 1.75 n/100 inside, 0.125 n/20 between: 18.350 and 6.554 at once.
     assert both.time_us(both.theta(BASE), 2**20, 16, 2)[0] == pytest.approx(8 + 14 + 12 + 18.35008)
 
 
-@pytest.mark.parametrize("form", [name for name in BENT if name != "step"])
+@pytest.mark.parametrize("form", [name for name in BENT if name != "threshold"])
 @pytest.mark.parametrize("layouts", [[(2, 1), (4, 1), (4, 2), (8, 4)], [(4, 2), (8, 4), (8, 1), (4, 1)]])
 def test_analytic_derivatives_are_those_of_the_time(form, layouts):
-    law = law_of(form, "all_reduce")
+    law = law_of(formula_named(form), "all_reduce")
     where = places(layouts, SIZES)
     problem = law.problem(law.design(*where), *where)
     wanted = law.theta(BASE | BENT[form])
     us = law.time_us(wanted, *where)
-    free = problem.starts(us, np.ones(len(us)))[0] + 0.1
+    free = problem.starts(us, np.ones(len(us)), nnls)[0] + 0.1
     for k in range(len(free)):
-        step = np.zeros(len(free))
-        step[k] = 1e-6
-        slope = (problem.time_us(free + step) - problem.time_us(free - step)) / 2e-6
+        nudge = np.zeros(len(free))
+        nudge[k] = 1e-6
+        slope = (problem.time_us(free + nudge) - problem.time_us(free - nudge)) / 2e-6
         assert slope == pytest.approx(problem.jacobian(free)[:, k], rel=1e-4, abs=1e-5)
 
 
 @pytest.mark.parametrize("form", BENT)
 def test_a_bent_law_finds_its_own_parameters(form):
     """Reference: the planted values. One node for two and three protocols, whose inter bandwidths are then hidden."""
-    collective = "all_to_all" if form == "step" else "all_reduce"
-    law = law_of(form, collective)
+    collective = "all_to_all" if form == "threshold" else "all_reduce"
+    law = law_of(formula_named(form), collective)
     layouts = [(2, 1), (8, 1), (4, 1), (4, 2), (8, 4)] if form == "affine_overlap" else [(2, 1), (4, 1), (8, 1)]
     truth = BASE | BENT[form] | ({"B_intra": 20.0, "B_intra.2": 90.0} if form.endswith("protocols") else {})
     cells = synthetic_cells(
@@ -210,9 +214,33 @@ def test_a_bandwidth_per_rank_count_needs_three_sizes_at_two_of_them():
 
 
 @pytest.mark.parametrize("make", [paper, scaled, affine, flat_ring])
-def test_a_law_is_found_again_by_its_form(make):
+def test_a_law_is_built_from_its_formula_once(make):
     law = make("all_gather")
-    again = law_of(law.name, "all_gather", [t.name for t in law.terms])
+    again = law_of(law.formula, "all_gather")
     assert (again.name, again.equation, again.prior) == (law.name, law.equation, law.prior)
-    with pytest.raises(InputError, match="pnorm"):
-        law_of("pnorm", "all_gather", [])
+    assert law_of(law.formula.model_copy(), "all_gather") is again
+
+
+def test_a_person_asks_for_a_law_by_a_name_that_is_its_label():
+    assert all(law_of(formula, "all_reduce").name == name for name, formula in BY_NAME.items())
+    assert (
+        len({law_of(formula, "all_reduce").equation for formula in BY_NAME.values()}) == len(BY_NAME) - 1
+    )  # paper: affine's
+    assert formula_named("affine_bandwidth_per_ranks", [2, 4]).bandwidth_rank_counts == (2, 4)
+    with pytest.raises(InputError, match="law 'pnorm' is not known: known are paper, scaled, affine, flat_ring, "):
+        formula_named("pnorm")
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"shape": "protocols"},
+        {"protocols": 2},
+        {"constants": "paper", "overlap": True},
+        {"bandwidth_rank_counts": (4, 2)},
+        {"shape": "step"},
+    ],
+)
+def test_a_formula_of_parts_that_do_not_go_together_is_refused(parts):
+    with pytest.raises(ValidationError):
+        with_parts(AFFINE, **parts)

@@ -7,7 +7,7 @@ import pytest
 
 from inferometer.emulator.calibrate.evaluate.predict import ExtrapolationWarning, NotIdentifiedWarning
 from inferometer.emulator.calibrate.laws.linear import affine, affine_bandwidth_per_ranks
-from inferometer.emulator.calibrate.laws.prior import paper_parameters
+from inferometer.emulator.calibrate.laws.paper import paper_parameters
 from inferometer.emulator.errors import InputError
 from tests.studies.synthetic import NO_NOISE, synthetic_cells
 

@@ -14,7 +14,7 @@ from inferometer.emulator.calibrate.fit.guidelines import guidelines_record
 from inferometer.emulator.calibrate.fit.intervals import bootstrap, over_cells
 from inferometer.emulator.calibrate.fit.points import points_of
 from inferometer.emulator.calibrate.fit.robust import fit_law
-from inferometer.emulator.calibrate.laws.forms import law_of
+from inferometer.emulator.calibrate.laws.forms import formula_named, law_of
 from inferometer.emulator.calibrate.laws.linear import affine
 from inferometer.emulator.calibrate.schema.keys import keys_of, usable_rows
 from inferometer.emulator.errors import InputError
@@ -27,7 +27,7 @@ TWO = TRUTH | {"a.2": 40.0, "B_intra.2": 300.0, "B_inter.2": 30.0}
 
 def one_launch(form="affine", truth=TRUTH, layouts=ONE_NODE, seed=0, sizes=SIZES):
     options = {"seed": seed, "sizes": sizes, "launches": 1, "iterations": 1, "noise": NOISE}
-    cells = synthetic_cells("all_reduce", law_of(form, "all_reduce"), truth, layouts, **options)
+    cells = synthetic_cells("all_reduce", law_of(formula_named(form), "all_reduce"), truth, layouts, **options)
     return cells.assign(iterations_us=None)
 
 
@@ -38,7 +38,7 @@ def two(make):
 
 def test_the_interval_holds_what_the_law_was_not_fitted_to(two):
     """Reference: the planted law without noise, at sizes between those measured and at them."""
-    law = law_of("two_protocols", "all_reduce")
+    law = law_of(formula_named("two_protocols"), "all_reduce")
     sizes = np.geomspace(512, 2**26, 60)
     for ranks in (2, 4, 8):
         truth = law.time_us(law.theta(TWO), sizes, ranks, 1) * 1e-6
@@ -120,7 +120,7 @@ def test_every_alternative_is_in_the_file_with_its_reason(two):
     assert {"paper", "scaled", "affine", "flat_ring", "smooth", "three_protocols"} <= set(found)
     for a in found.values():
         assert a.bic is not None
-        assert a.score is not None or a.coincides_with or a.unfit or not law_of(a.form, "all_reduce").extrapolates_ranks
+        assert a.score is not None or a.coincides_with or a.unfit or a.form.endswith("bandwidth_per_ranks")
     assert {"a", "a.2", "b", "B_intra", "B_intra.2"} <= set(model.params)
     assert model.params["B_inter.2"].status == "not_identified" and "one node" in model.params["B_inter.2"].reason
     a = model.params["a"]

@@ -6,7 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from inferometer.emulator.calibrate.schema.records import Combination, Parameter
+from inferometer.emulator.calibrate.schema.network_records import Combination
+from inferometer.emulator.calibrate.schema.records import Parameter
 from inferometer.emulator.report.columns import aligned, with_interval, wrapped
 from inferometer.emulator.report.compute import compute_table
 from inferometer.emulator.report.in_step import in_step_table

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from inferometer.emulator.calibrate.laws.prior import paper_parameters
+from inferometer.emulator.calibrate.laws.paper import paper_parameters
 from inferometer.emulator.workload.program import Size
 
 US = 1e-6

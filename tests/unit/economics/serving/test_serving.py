@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inferometer.emulator.calibrate.laws.protocols import PAPER_PROTOCOLS
+from inferometer.emulator.calibrate.laws.paper import PAPER_PROTOCOLS
 from inferometer.emulator.economics.pricing.accelerator import Accelerator
 from inferometer.emulator.economics.pricing.constants import ConstantNetwork
 from inferometer.emulator.economics.serving.deployable import Load

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from pytest import approx
 from scipy.optimize import minimize_scalar
 
-from inferometer.emulator.calibrate.laws.prior import paper_parameters
+from inferometer.emulator.calibrate.laws.paper import paper_parameters
 from inferometer.emulator.economics.paper.closed_form import all_reduce, roofline
 from inferometer.emulator.economics.paper.closed_form.infinite_bandwidth import (
     gpu_seconds_at_minimum_latency,
