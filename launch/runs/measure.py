@@ -50,7 +50,7 @@ class Measured:
     right: bool
 
     def table(self) -> pd.DataFrame:
-        """A row for each cell, all launches together, with alg_bw and bus_bw in GB/s as nccl-tests has them."""
+        """A row for each cell and launch: samples.cell_table with alg_bw and bus_bw in GB/s, as nccl-tests has them."""
         table = cell_table(self.samples).drop(columns="iterations_us")
         found = [
             bandwidths(size, us, COLLECTIVES[name].bus_factor(ranks))

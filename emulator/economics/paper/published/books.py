@@ -7,17 +7,29 @@ from collections.abc import Iterator
 from importlib.resources import files
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from inferometer.emulator.checked import checked
+from inferometer.emulator.economics.paper.published.calls import CALLS
 from inferometer.emulator.economics.paper.published.record import Call, Excuse, Published
 from inferometer.emulator.errors import InputError
+from inferometer.emulator.names import did_you_mean
 
 FOLDER = "inferometer.configs.published"
 #: In the order in which they are shown.
 SOURCES = ("anysphere", "anysphere-summary", "baseten", "llm-analysis", "epoch")
 
 Printed = Annotated[float, Field(allow_inf_nan=False)]
+
+
+def known_call(name: str) -> str:
+    """The name of one of `CALLS`. Raises ValueError for another."""
+    if name not in CALLS:
+        raise ValueError(f"no such call{did_you_mean(name, CALLS)}")
+    return name
+
+
+CallName = Annotated[str, AfterValidator(known_call)]
 
 
 class Record(BaseModel):
@@ -33,7 +45,7 @@ class Number(Record):
     what: str
     printed: Printed
     unit: str
-    call: str
+    call: CallName
     settings: dict[str, Any] = {}
     tolerance: float | None = Field(default=None, gt=0)
     decimals: int | None = Field(default=None, ge=0)
@@ -78,7 +90,7 @@ class Table(Record):
 
     id: str
     where: str
-    call: str
+    call: CallName
     settings: dict[str, Any] = {}
     rounded_from: int | None = Field(default=None, ge=0)
     """Decimals of the output from which the source rounded its table once more."""

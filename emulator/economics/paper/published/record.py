@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
 from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Literal
 
+from inferometer.emulator.economics.paper.published.calls import CALLS
+
 Excuse = Literal["source_error", "stale", "measured"]
 Status = Literal["reproduced", "source_error", "stale", "measured", "failed"]
-
-HOME = "inferometer.emulator.economics.paper"
-"""What the names of calls are relative to."""
 
 IN_SI = MappingProxyType({"ms": 1e-3, "us": 1e-6, "KB": 1e3, "GB": 1e9, "TB": 1e12, "KiB": 1024.0})
 """Units a source prints in, in the seconds or bytes that our functions return; any other unit is taken as it is."""
@@ -24,14 +22,13 @@ ROUNDING_SLACK = 1e-9
 
 @dataclass(frozen=True)
 class Call:
-    """A function below `inferometer.emulator.economics.paper` by its dotted name, and what it is called with."""
+    """One of `CALLS` by its name, and what it is called with."""
 
     function: str
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __call__(self) -> Any:
-        module, _, name = self.function.rpartition(".")
-        return getattr(import_module(f"{HOME}.{module}"), name)(**self.settings)
+        return CALLS[self.function](**self.settings)
 
     @property
     def key(self) -> tuple[str, str]:

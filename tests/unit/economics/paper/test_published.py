@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from pytest import approx
 
+from inferometer.emulator.checked import checked
 from inferometer.emulator.economics.paper.published import books
+from inferometer.emulator.economics.paper.published.calls import CALLS
 from inferometer.emulator.economics.paper.published.record import Call
 from inferometer.emulator.economics.paper.published.reproduce import Comparison, compare, reproduce, summary
 from inferometer.emulator.errors import InputError
@@ -47,6 +49,15 @@ def test_no_excuse_is_idle(comparisons):
     for c in excused:
         rows.setdefault(c.published.call.key, []).append(c.ok)
     assert len(rows) == 8 and not any(all(agree) for agree in rows.values())
+
+
+def test_every_call_is_made_and_another_is_refused_by_file_and_key(numbers):
+    assert {number.call.function for number in numbers} == set(CALLS)
+    title = {"title": "x", "section": [{"where": "y", "number": [{"call": "closed_form.roofline.read_z"}]}]}
+    with pytest.raises(InputError, match=r"x\.toml: section.0.number.0.*"):
+        checked(books.Book, title, "x.toml")
+    with pytest.raises(ValueError, match=r"did you mean closed_form\.roofline\.read_s"):
+        books.known_call("closed_form.roofline.read_z")
 
 
 @beside
