@@ -72,7 +72,7 @@ class Communicator(Protocol):
         """Send ``tensor`` while receiving ``output``: neither direction waits for the other."""
 
     def barrier(self) -> None:
-        """No rank's next operation begins before every rank has come here; on a GPU the streams wait, not the hosts."""
+        """No rank's next operation begins before every rank has arrived; on a GPU the streams wait, not the hosts."""
 
     def synchronize(self) -> None:
         """Wait until everything queued on ``device`` has finished."""

@@ -49,8 +49,8 @@ class Placement:
 
     @classmethod
     def from_reports(cls, reports: Sequence[HostReport]) -> Placement:
-        residuals: dict[tuple[str, str, str], int] = {}
-        node_of = tuple(residuals.setdefault(report.node, len(residuals)) for report in reports)
+        numbers: dict[tuple[str, str, str], int] = {}
+        node_of = tuple(numbers.setdefault(report.node, len(numbers)) for report in reports)
         return cls(node_of, one_clock=len({report.boot_id for report in reports}) == 1)
 
     @property

@@ -61,7 +61,7 @@ class Tape:
 
     @property
     def doing(self) -> str:
-        """The operation at hand, for whoever reports a failure."""
+        """The current operation, for whoever reports a failure."""
         return str(self._lines[self._at - 1]) if self._at else "nothing yet"
 
     # -- computations ------------------------------------------------------------------------------------------------

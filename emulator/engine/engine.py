@@ -233,7 +233,7 @@ class Engine:
             self._send("pipeline.tokens", part, self._tokens[part], 0)
 
     def _send(self, name: str, part: int, x: torch.Tensor, stage: int) -> None:
-        self._sent[part]()  # of the step before: taken long since, or this step could not have come here
+        self._sent[part]()  # of the step before: received long since, or this step could not run
         self._sent[part] = self.tape.send(name, "pp", x, stage)
 
     def _receive_tokens(self, part: int) -> torch.Tensor:

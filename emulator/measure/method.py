@@ -82,7 +82,7 @@ LEAST_PROBES = 4
 
 
 class ProbeModel(Strict):
-    """A model whose steps are taken apart (see workload.scaled): the whole of it on one rank, or sharded over several."""
+    """A model whose steps are probed by operation (see workload.scaled), whole on one rank or sharded over several."""
 
     model: str
     scale: float = Field(1.0, gt=0, le=1)

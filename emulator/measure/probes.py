@@ -1,4 +1,4 @@
-"""Which probes of the compute side a launch makes: matmuls on a grid of sizes, steps of whole models taken apart."""
+"""Which probes of the compute side a launch makes: matmuls on a grid of sizes, and steps of whole models by operation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PROBED = {"gloo": ("float32", "bfloat16"), "mpi": ("float32",)}
 """By backend the dtypes in which models run; none on GPUs, where no model is run yet."""
 Phase = Literal["prefill", "decode"]
 GO = 2
-"""Steps of a model in one go, after the first."""
+"""Steps of a model in one turn, after the first."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class MatmulProbe:
 
 @dataclass(frozen=True)
 class ModelProbe:
-    """Steps of a small model, or of one rank's shard of it: what every operation takes, and what lies between them."""
+    """Steps of a small model, or of one rank's shard of it: the time of every operation and of the glue between them."""
 
     dtype: str
     concurrent_ranks: int
@@ -95,9 +95,9 @@ def probes_of(method: Method, per_node: Sequence[int], cores: int) -> list[Probe
     steps: list[tuple[Phase, int, int]] = [("prefill", *sizes) for sizes in wanted.prefills]
     steps += [("decode", *sizes) for sizes in product(wanted.batches, wanted.contexts)]
     steps = [steps[at] for at in coarse_to_fine(list(range(len(steps))))]
-    # In the order of importance: where the time ends, the rest is left out, and should not be all of one model. So its steps
-    # come in several goes, the corners first, and see several moments of the machine; the first go bears a law.
-    # Of several whole models at once the corners do: how times go with sizes is seen of one, and of sharded ones.
+    # In the order of importance: the probes that the time does not suffice for should not all be of one model. So a model's
+    # steps run in several turns, the corners first, at several moments of the machine; the first turn suffices for a law.
+    # Several whole models at once run the corners only: one model and sharded ones show how times depend on sizes.
     corners = steps[: max((len(steps) + 1) // 2, LEAST_PROBES)]
     goes = [steps[:LEAST_PROBES], *(steps[at : at + GO] for at in range(LEAST_PROBES, len(steps), GO))]
     found: list[Probe] = []

@@ -3,7 +3,7 @@
 Linux leaves a share of every period to ordinary processes: real-time threads that computed through 950 ms of a second are
 stopped for the other 50 (sched_rt_runtime_us of sched_rt_period_us; sched(7)). A rank that never sleeps would pay that in
 the middle of its work: 5 % of a long prefill, or one decode step of several times the others' length. So it sleeps between
-two things that are timed, often and long enough never to come to that limit. What computes longer than the limit without a
+two things that are timed, often and long enough never to reach that limit. What computes longer than the limit without a
 break is stopped all the same.
 """
 

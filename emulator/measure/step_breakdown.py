@@ -1,4 +1,4 @@
-"""Steps of a model taken apart: what each operation takes, and each way from one computation to the next."""
+"""A model's steps by operation: the time of each computation, and of the glue from one computation to the next."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ Record = dict[str, Any]
 def step_breakdown(
     names: list[str], readings: np.ndarray, sizes: dict[str, Record], width: int, chosen_bytes: float
 ) -> list[Record]:
-    """Steps taken apart: each computation, and the way to it from the one before, as means over their occurrences in a step.
+    """Each computation and the glue before it, as means over their occurrences in a step, by operation and predecessors.
 
-    After another computation, or other collectives, a computation finds other things in the caches: it is one of its own.
+    What ran before an operation decides what it finds in the caches, so each pair of predecessors and operation is separate.
 
     names: of the operations as executed; readings [steps, 2 + 2·operations]: the beginning of the step, start and stop of
     every operation, the end. sizes: of each computation its kind and features; width: bytes of an element; chosen_bytes: of
-    the logits that tokens are chosen from at the end. The time of what is no computation belongs to none; a way that leads
-    through it has it in its name (program.chain).
+    the logits that tokens are chosen from at the end. The time of a collective belongs to neither; the glue around it has
+    its name among the predecessors (program.chain).
     """
     own = readings[:, 2:-1:2] - readings[:, 1:-1:2]
     edges = readings.reshape(len(readings), -1, 2)
     before = edges[:, :, 1] - edges[:, :, 0]  # one more than there are operations
     at: dict[tuple[str, str], list[int]] = {}
-    legs: dict[tuple[str, str], list[list[int]]] = {}
-    way: list[int] = []
+    glue: dict[tuple[str, str], list[list[int]]] = {}
+    gaps: list[int] = []
     previous: list[str] = []
     for index, name in enumerate([*names, END]):
-        way.append(index)
+        gaps.append(index)
         if name in sizes or name == END:
-            legs.setdefault((chain(previous), name), []).append(way)
-            way = []
+            glue.setdefault((chain(previous), name), []).append(gaps)
+            gaps = []
         if name in sizes:
             at.setdefault((chain(previous), name), []).append(index)
         previous = predecessors(previous, name, computes=name in sizes)
     found: list[Record] = []
-    for (after, name), its in at.items():
-        found.append({"op": name, "predecessors": after, **sizes[name], "ns": _means(own[:, its])})
-    for (after, name), ways in legs.items():
+    for (after, name), places in at.items():
+        found.append({"op": name, "predecessors": after, **sizes[name], "ns": _means(own[:, places])})
+    for (after, name), occurrences in glue.items():
         about: Record = {"op": name, "predecessors": after, "activation_bytes": 0.0}
         if not after:
             about = {"op": BEGIN, "predecessors": after}
@@ -49,16 +49,16 @@ def step_breakdown(
             about |= {"activation_bytes": chosen_bytes}
         else:
             about |= {"activation_bytes": entering_bytes(sizes[name], width), "matrices": sizes[name]["matrices"]}
-        times = np.column_stack([before[:, way].sum(axis=1) for way in ways])
+        times = np.column_stack([before[:, gaps].sum(axis=1) for gaps in occurrences])
         found.append({**about, "kind": "glue", "ns": _means(times)})
     return found
 
 
 def collective_breakdown(names: list[str], readings: np.ndarray, sizes: dict[str, Record], uneven: set[str]) -> list[Record]:
-    """Each collective of the steps: what it takes, and how long after the one before, as the mean over its occurrences.
+    """Each collective of the steps: its time and its compute gap, as means over its occurrences.
 
-    names, readings: as of apart. sizes: of each collective what it sends; uneven: computations that take some ranks longer
-    than others, as they got more tokens. What follows these is left out: most of its time is waiting for those ranks.
+    names, readings: as of step_breakdown. sizes: of each collective what it sends; uneven: computations that take some ranks
+    longer than others because they got more tokens. What follows these is left out: it mostly waits for those ranks.
     """
     starts, stops = readings[:, 1:-1:2], readings[:, 2:-1:2]
     at: dict[str, list[int]] = {}
@@ -73,9 +73,9 @@ def collective_breakdown(names: list[str], readings: np.ndarray, sizes: dict[str
             last, waits = stops[:, index], False
     times = stops - starts
     return [
-        {"op": name, "kind": "collective", **sizes[name], "ns": _means(times[:, its])}
-        | {"compute_gap_us": float(np.mean([since[index] for index in its])) / 1e3}
-        for name, its in at.items()
+        {"op": name, "kind": "collective", **sizes[name], "ns": _means(times[:, places])}
+        | {"compute_gap_us": float(np.mean([since[index] for index in places])) / 1e3}
+        for name, places in at.items()
     ]
 
 

@@ -1,11 +1,11 @@
 """What exactly is timed.
 
 ``isolated``: a barrier, then one operation between two readings of the clock, on every rank, again and again. The time of
-an iteration is the last stop minus the last start: what the collective costs once everybody is there, net of the skew
-with which ranks leave the barrier. Ranks on machines without a common clock have only their own durations, of which the
-longest counts.
+an iteration is the last stop minus the last start: what the collective costs once everybody is there, net of the
+different times at which ranks leave the barrier. Ranks on machines without a common clock have only their own durations, of
+which the longest counts.
 
-``pipelined``: a barrier, then K operations back to back between two readings, divided by K: nccl-tests' way.
+``pipelined``: a barrier, then K operations back to back between two readings, divided by K, as in nccl-tests.
 
 ``in_step``: computing on every rank, then one operation between two readings, again and again without a barrier, as a
 model's step runs. The time of an iteration is the mean over the ranks of their own durations, so it holds what a rank waits

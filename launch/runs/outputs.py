@@ -55,7 +55,7 @@ def replaced_path(text: str) -> Path:
 def keep_apart(reads: Iterable[str | Path | None], writes: Iterable[str | Path | None]) -> None:
     """Raise ``InputError`` for an output that is an input, or another output, of the same command.
 
-    reads: files, folders that hold a config.json, names of what comes along (no file has such a name). writes: files, -
+    reads: files, folders that hold a config.json, built-in names (no file has such a name). writes: files, -
     for stdout. None in either: not given.
     """
     taken = [(path, "is read by this command") for name in reads if name is not None for path in _read(str(name))]

@@ -1,4 +1,4 @@
-"""What attention keeps of the tokens it has seen."""
+"""What attention keeps of earlier tokens."""
 
 from __future__ import annotations
 

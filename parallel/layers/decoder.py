@@ -113,10 +113,10 @@ class Stage:
 
     def tensors(self) -> Iterator[tuple[str, torch.Tensor]]:
         """Every weight this rank holds, by where it is; a tied table comes once."""
-        residuals: set[int] = set()
+        counted: set[int] = set()
         for name, tensor in _tensors(self, ""):
-            if tensor.data_ptr() not in residuals:
-                residuals.add(tensor.data_ptr())
+            if tensor.data_ptr() not in counted:
+                counted.add(tensor.data_ptr())
                 yield name, tensor
 
 

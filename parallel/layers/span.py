@@ -40,15 +40,15 @@ class Span:
 
     def pairs(self, window: int | None) -> int:
         """Pairs of a new token and a token it sees, itself included, over all sequences."""
-        residuals = (self.context + i for i in range(1, self.new + 1))
-        return self.sequences * sum(residuals if window is None else (min(s, window) for s in residuals))
+        visible = (self.context + i for i in range(1, self.new + 1))
+        return self.sequences * sum(visible if window is None else (min(count, window) for count in visible))
 
     def mask(self, window: int | None) -> torch.Tensor | None:
-        """[new, context + new], true where a token is seen; None for one new token that sees all."""
+        """[new, context + new], true where a new token attends to a token; None for one new token that attends to all."""
         if window not in self._masks:
             behind = self.positions[:, None] - torch.arange(self.context + self.new, device=self.device)[None, :]
-            residuals = behind >= 0 if window is None else (behind >= 0) & (behind < window)
-            self._masks[window] = None if bool(residuals.all()) else residuals
+            visible = behind >= 0 if window is None else (behind >= 0) & (behind < window)
+            self._masks[window] = None if bool(visible.all()) else visible
         return self._masks[window]
 
     def rotate(self, x: torch.Tensor) -> torch.Tensor:

@@ -27,12 +27,12 @@ SWEEP = (
 def wait_for_cells(process: subprocess.Popen[str], count: int) -> None:
     """Read the table until it has ``count`` rows: the sweep is then in full swing."""
     assert process.stdout is not None
-    residuals = 0
+    rows = 0
     for line in process.stdout:
-        residuals += line.lstrip()[:1].isdigit()
-        if residuals >= count:
+        rows += line.lstrip()[:1].isdigit()
+        if rows >= count:
             return
-    raise AssertionError(f"the command ended after {residuals} rows: {process.communicate()[1]}")
+    raise AssertionError(f"the command ended after {rows} rows: {process.communicate()[1]}")
 
 
 def rank_pids(process: subprocess.Popen[str]) -> dict[int, int]:

@@ -121,14 +121,14 @@ def test_a_second_ctrl_c_does_not_wait(launch):
 
 
 def test_ranks_get_the_job_the_pipe_and_their_parent(launch, job, monkeypatch):
-    residuals = []
+    events = []
     names = ("INFEROMETER_PARENT", "OMP_NUM_THREADS", "INFEROMETER_RUN")
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     launch(
         f"say('seen', values=[os.environ[name] for name in {names!r}]); say('ended', reason='complete', wrong=0)",
-        residuals.append,
+        events.append,
     )
-    parent, threads, token = residuals[0]["values"]
+    parent, threads, token = events[0]["values"]
     assert (parent, threads) == (str(os.getpid()), "1")
     assert len(token) >= 16
 

@@ -96,17 +96,17 @@ def test_what_depends_on_data_is_recorded_beside_the_expectation():
 
 
 def test_an_observer_sees_every_operation_from_start_to_stop():
-    residuals = []
+    events = []
 
     class Observer:
         @contextmanager
         def around(self, line, size):
-            residuals.append(("start", line.name, size))
+            events.append(("start", line.name, size))
             yield
-            residuals.append(("stop", line.name))
+            events.append(("stop", line.name))
 
     t = tape(Line("up", "matmul", (9, 4, 5), varies=True), Line("norm", "stream"), observer=Observer())
     t.matmul("up", X, W)
     with t.stream("norm"):
-        residuals.append("work")
-    assert residuals == [("start", "up", (3, 4, 5)), ("stop", "up"), ("start", "norm", ()), "work", ("stop", "norm")]
+        events.append("work")
+    assert events == [("start", "up", (3, 4, 5)), ("stop", "up"), ("start", "norm", ()), "work", ("stop", "norm")]

@@ -201,11 +201,11 @@ def test_failures_and_interrupts_are_one_line_too(capsys, monkeypatch, error, st
 
 @pytest.mark.parametrize(("right", "status"), [(True, 0), (False, 1)])
 def test_measure_passes_on_what_was_asked(capsys, monkeypatch, right, status):
-    residuals = []
-    monkeypatch.setattr(measure, "take_samples", lambda *args: residuals.append(args) or right)
+    calls = []
+    monkeypatch.setattr(measure, "take_samples", lambda *args: calls.append(args) or right)
     flags = "-n 3 -b 1K -e 4K -f 2 -d half,bf16 -w 5 --iters 30 -c 0 --budget none --seed 9 --launches 2 -T 7 --backend gloo"
     assert main(["measure", *flags.split(), "--collectives", "all_reduce,broadcast", "--timings", "pipelined"]) == status
-    method, path, mode, identity, *_ = residuals[0]
+    method, path, mode, identity, *_ = calls[0]
     assert (method.world_size, method.sizes_bytes, method.dtypes) == (3, [1024, 2048, 4096], ["float16", "bfloat16"])
     assert (method.warmup, method.check, method.seed, method.launches, method.timeout_s) == (5, 0, 9, 2, 7.0)
     assert (method.budget_s, method.sweep.stop.max_iterations, method.backend) == (None, 30, "gloo")
@@ -215,12 +215,12 @@ def test_measure_passes_on_what_was_asked(capsys, monkeypatch, right, status):
 
 
 def test_the_defaults_are_those_that_the_help_promises(capsys, monkeypatch):
-    residuals = []
-    monkeypatch.setattr(measure, "take_samples", lambda *args: residuals.append(args[0]) or True)
+    calls = []
+    monkeypatch.setattr(measure, "take_samples", lambda *args: calls.append(args[0]) or True)
     monkeypatch.setattr(doctor, "usable_cores", lambda: 11)
     monkeypatch.setattr(measure_settings, "available_memory", lambda: None)
     assert main(["measure", "--backend", "gloo"]) == 0
-    (method,) = residuals
+    (method,) = calls
     assert (method.world_size, method.dtypes, method.launches, method.budget_s) == (8, ["float32"], 3, 300.0)
     assert method.sizes_bytes == [64 * 4**k for k in range(10)]
     monkeypatch.setattr(doctor, "usable_cores", lambda: 1)

@@ -107,12 +107,12 @@ def test_readings_of_the_real_clock_never_run_backwards():
 
 @pytest.mark.parametrize("was_on", [True, False])
 def test_the_collector_is_off_inside_and_afterwards_as_before(was_on):
-    residuals = []
+    enabled = []
     try:
         gc.enable() if was_on else gc.disable()
-        HostTimer().isolated(lambda: None, lambda: residuals.append(gc.isenabled()), 1)
-        HostTimer().pipelined(lambda: None, lambda: residuals.append(gc.isenabled()), 1, 2)
-        assert residuals == [False] * 3
+        HostTimer().isolated(lambda: None, lambda: enabled.append(gc.isenabled()), 1)
+        HostTimer().pipelined(lambda: None, lambda: enabled.append(gc.isenabled()), 1, 2)
+        assert enabled == [False] * 3
         assert gc.isenabled() == was_on
         with pytest.raises(ZeroDivisionError), collector_off():
             1 / 0  # noqa: B018
