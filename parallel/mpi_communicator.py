@@ -13,8 +13,7 @@ import numpy as np
 import torch
 
 from inferometer.parallel.communicator import UnsupportedDtype
-
-REDUCIBLE = (torch.float32, torch.float64, torch.int8, torch.int32, torch.int64)
+from inferometer.parallel.dtypes import DTYPES
 
 
 class MpiCommunicator:
@@ -119,7 +118,7 @@ class MpiCommunicator:
 
 
 def _summable(tensor: torch.Tensor) -> np.ndarray:
-    if tensor.dtype not in REDUCIBLE:
+    if "mpi" not in DTYPES[str(tensor.dtype).removeprefix("torch.")].summed_by:
         raise UnsupportedDtype(f"MPI cannot sum {tensor.dtype}: use float32, or a backend that can (gloo, nccl)")
     return tensor.numpy()
 

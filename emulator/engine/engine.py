@@ -19,6 +19,7 @@ from inferometer.emulator.workload.stages import stage_layers
 from inferometer.emulator.workload.step import Step
 from inferometer.parallel.axes import join, leave
 from inferometer.parallel.communicator import Communicator
+from inferometer.parallel.dtypes import EXECUTED
 from inferometer.parallel.layers.decoder import Stage
 from inferometer.parallel.layers.site import Site
 from inferometer.parallel.layers.span import Rotations, Span
@@ -26,8 +27,6 @@ from inferometer.parallel.line import Line
 from inferometer.parallel.mesh import RankMesh
 from inferometer.parallel.tape import Observer, Tape
 from inferometer.parallel.weights import Weights
-
-DTYPES = {32: torch.float32, 16: torch.bfloat16}
 
 Routing = dict[int, torch.Tensor]
 """By layer: the experts that every new token of the batch goes to, [batch, new, active]."""
@@ -262,10 +261,13 @@ def axes_of(layout: Layout) -> dict[str, tuple[str, ...]]:
 
 def _dtype(precision: Precision, backend: str) -> torch.dtype:
     widths = {precision.weight_bits, precision.activation_bits, precision.kv_bits}
-    if len(widths) > 1 or not widths <= DTYPES.keys():
+    if len(widths) > 1 or not widths <= EXECUTED.keys():
         given = ", ".join(str(bits) for bits in sorted(widths))
-        raise InputError(f"executed in one width, 16 (bfloat16) or 32 bits, for weights, activations, cache: not {given}")
-    dtype = DTYPES[precision.weight_bits]
-    if backend == "mpi" and dtype == torch.bfloat16:
-        raise InputError("MPI cannot sum bfloat16: use 32 bits, or a backend that can (gloo, nccl)")
-    return dtype
+        known = " or ".join(f"{bits} ({dtype.name})" for bits, dtype in sorted(EXECUTED.items()))
+        raise InputError(f"executed in one width, {known} bits, for weights, activations, cache: not {given}")
+    dtype = EXECUTED[precision.weight_bits]
+    if backend not in dtype.summed_by:
+        able = ", ".join(sorted(dtype.summed_by))
+        raise InputError(f"{backend.upper()} cannot sum {dtype.name}: use 32 bits, or a backend that can ({able})")
+    found: torch.dtype = getattr(torch, dtype.name)
+    return found

@@ -21,6 +21,7 @@ from inferometer.emulator.exporters.loss import Carried, Made, Times
 from inferometer.emulator.exporters.query import Query, software
 from inferometer.emulator.exporters.table import Table, table_of
 from inferometer.parallel.collectives import COLLECTIVES
+from inferometer.parallel.dtypes import DTYPES, Dtype
 
 COLUMNS = (
     "framework", "version", "device", "op_name", "kernel_source", "nccl_dtype", "num_gpus", "message_size", "latency"
@@ -28,8 +29,7 @@ COLUMNS = (
 #: Ours → op_name.
 OPERATIONS = {name: record.tools.aiconfigurator for name, record in COLLECTIVES.items() if record.tools.aiconfigurator}
 #: nccl_dtype is half or int8, nothing else; bytes count, so others of 2 bytes and more go as half.
-INT8 = ("int8", 1)
-HALF = ("half", 2)
+WRITTEN = (DTYPES["float16"], DTYPES["int8"])
 TEXT = (".txt", ".csv")
 #: Its collectors have one; more leave less to the straight lines between rows.
 PER_OCTAVE = 4
@@ -47,11 +47,11 @@ def write(query: Query, suffix: str) -> Made:
     carried, dropped = [], []
     for collective in query.collectives(list(OPERATIONS)):
         model = query.law(collective)
-        dtype, item = INT8 if model.target.dtype == "int8" else HALF
-        table = table_of(query, model, PER_OCTAVE, item, one_node=True)
+        dtype = WRITTEN[model.target.dtype == "int8"]
+        table = table_of(query, model, PER_OCTAVE, dtype.itemsize, one_node=True)
         source = "NCCL" if model.target.backend == "nccl" else model.target.backend
-        about = (FRAMEWORK, version, device, OPERATIONS[collective], source, dtype)
-        rows += [(*about, r, n // item, _ms(us)) for r, _, n, us in table.rows()]
+        about = (FRAMEWORK, version, device, OPERATIONS[collective], source, dtype.aiconfigurator)
+        rows += [(*about, r, n // dtype.itemsize, _ms(us)) for r, _, n, us in table.rows()]
         carried.append(Carried(model, _times(table), "the table is of one node: its GPU counts have no nodes"))
         dropped += table.missing + _assumed(model, dtype)
     if version is None:
@@ -67,12 +67,12 @@ def _ms(us: float) -> float:
     return float(f"{us / 1000:.9g}")
 
 
-def _assumed(model: NetworkLaw, dtype: str) -> list[str]:
+def _assumed(model: NetworkLaw, dtype: Dtype) -> list[str]:
     target = model.target
     found = []
-    if target.dtype not in ("float16", "int8"):
+    if target.dtype != dtype.name:
         measured = target.dtype or "an unknown dtype"
-        found.append(f"{target.collective}: measured with {measured}, written as {dtype} of the same bytes")
+        found.append(f"{target.collective}: measured with {measured}, written as {dtype.aiconfigurator} of the same bytes")
     if target.backend != "nccl":
         library = target.backend or "an unknown library"
         found.append(f"{target.collective}: measured with {library}; AIConfigurator takes it for NCCL's")

@@ -16,11 +16,12 @@ from inferometer.emulator.exporters.loss import Carried, Made, Times
 from inferometer.emulator.exporters.query import Query
 from inferometer.emulator.exporters.table import Table, table_of
 from inferometer.parallel.collectives import COLLECTIVES
+from inferometer.parallel.dtypes import DTYPES
 
 FILES = {name: record.tools.vidur for name, record in COLLECTIVES.items() if record.tools.vidur}
 STATISTICS = ("min", "max", "mean", "median", "std")
 PLACE = ("rank", "num_workers", "size", "collective", "devices_per_node", "max_devices_per_node")
-ITEM_BYTES = 2
+DTYPE = DTYPES["float16"]
 #: Dense, because a forest does not interpolate.
 PER_OCTAVE = 8
 
@@ -29,7 +30,7 @@ def write(query: Query, suffix: str) -> Made:
     """One collective, all_reduce unless the key says send_recv: Vidur keeps each in a file of its own."""
     collective = query.collectives(list(FILES))[0]
     model = query.law(collective)
-    table = table_of(query, model, PER_OCTAVE, ITEM_BYTES)
+    table = table_of(query, model, PER_OCTAVE, DTYPE.itemsize)
     most = int(max(model.domain.ranks_per_node))
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
@@ -38,8 +39,10 @@ def write(query: Query, suffix: str) -> Made:
         times = [f"{us / 1000:.9g}" if name == "median" else "" for name in STATISTICS]
         writer.writerow([index, *times, 0, r, n, collective, r // N, most])
     dropped = [*table.missing, "min, max, mean, std are empty: a law has one time; Vidur reads the median alone"]
-    if model.target.dtype != "float16":
-        dropped.append(f"measured with {model.target.dtype or 'an unknown dtype'}; Vidur counts 2 bytes an element")
+    if model.target.dtype != DTYPE.name:
+        dropped.append(
+            f"measured with {model.target.dtype or 'an unknown dtype'}; Vidur counts {DTYPE.itemsize} bytes an element"
+        )
     use = [
         f"name it {collective}.csv",
         "set nccl_cpu_launch_overhead_ms and nccl_cpu_skew_overhead_per_device_ms to 0 unless this was measured without "

@@ -12,15 +12,15 @@ from typing import Any
 
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.importers.grouped import Reading, runs_from
-from inferometer.emulator.importers.run import DTYPES, Row, Run, tool_name
+from inferometer.emulator.importers.run import Row, Run, tool_name
 from inferometer.emulator.importers.settings import Settings
 from inferometer.emulator.importers.source import Source
 from inferometer.emulator.importers.tables import count, number
+from inferometer.parallel.dtypes import NAMED
 
 NEEDED = ("op_name", "num_gpus", "message_size", "latency", "kernel_source")
 DTYPE_COLUMNS = ("nccl_dtype", "allreduce_dtype")
 OPTIONAL = ("framework", "version", "device")
-ITEM_BYTES = {"half": 2, "float16": 2, "bfloat16": 2, "float": 4, "float32": 4, "int8": 1, "fp8": 1}
 
 
 def read(source: Source, settings: Settings) -> list[Run]:
@@ -35,8 +35,8 @@ def _readings(source: Source) -> Iterator[Reading]:
     for line, record in _records(source):
         where = f"{source}: row {line}"
         dtype = str(next((record[name] for name in DTYPE_COLUMNS if name in record), None))
-        if dtype not in ITEM_BYTES:
-            raise InputError(f"{where}: dtype is {dtype[:40]!r}, known are {', '.join(ITEM_BYTES)}")
+        if dtype not in NAMED:
+            raise InputError(f"{where}: dtype is {dtype[:40]!r}, known are {', '.join(NAMED)}")
         name = str(record["op_name"])
         collective = tool_name(name)
         if collective is None:
@@ -46,7 +46,7 @@ def _readings(source: Source) -> Iterator[Reading]:
         ms = number(record["latency"], where, "latency")
         library = implementation == "nccl"
         yield Reading(
-            Row(elements * ITEM_BYTES[dtype], round((ms or 0.0) * 1000, 6), DTYPES.get(dtype, dtype)),
+            Row(elements * NAMED[dtype].itemsize, round((ms or 0.0) * 1000, 6), NAMED[dtype].name),
             tool_collective=collective,
             ranks=count(record["num_gpus"], where, "num_gpus"),
             nodes=1,

@@ -74,13 +74,6 @@ class Run:
         return sorted({row.dtype for row in self.rows if row.dtype is not None})
 
 
-DTYPES = {
-    "float": "float32", "half": "float16", "double": "float64", "char": "int8", "int": "int32", "fp32": "float32",
-    "fp16": "float16", "bf16": "bfloat16", "f8e4m3": "float8_e4m3fn", "f8e5m2": "float8_e5m2", "fp8_e4m3": "float8_e4m3fn",
-    "fp8_e5m2": "float8_e5m2",
-}  # fmt: skip
-"""nccl-tests' names that samples write otherwise."""
-
 TOOL_COLLECTIVES: dict[str, str | None] = {
     **{record.tools.tests: name for name, record in COLLECTIVES.items() if record.tools.tests},
     "barrier": "barrier",

@@ -8,11 +8,12 @@ from typing import Any
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.importers.grouped import Reading, runs_from
 from inferometer.emulator.importers.nccl.collective import from_name
-from inferometer.emulator.importers.run import DTYPES, PAIR, TOOL_COLLECTIVES, Row, Run, known_word, tool_name
+from inferometer.emulator.importers.run import PAIR, TOOL_COLLECTIVES, Row, Run, known_word, tool_name
 from inferometer.emulator.importers.settings import Settings
 from inferometer.emulator.importers.source import Source
 from inferometer.emulator.importers.sweeps import flag_cold, flag_noise
 from inferometer.emulator.importers.tables import columns_of, count, number, records_of
+from inferometer.parallel.dtypes import common_name
 
 ALIASES = {
     "bytes": ("bytes", "size_bytes"),
@@ -78,7 +79,7 @@ def _readings(source: Source, columns: list[str], used: dict[str, str | None]) -
         row = Row(
             bytes=count(value(record, "bytes"), where, str(used["bytes"]), zero=True),
             us=number(value(record, "us"), where, str(used["us"]), optional=True),
-            dtype=DTYPES.get(dtype, dtype) if dtype else None,
+            dtype=common_name(dtype) if dtype else None,
             wrong=None if wrong is None else int(wrong > 0),
         )
         if used["in_place_us"]:

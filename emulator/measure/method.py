@@ -18,15 +18,12 @@ from inferometer.emulator.workload.scaled import scaled
 from inferometer.emulator.workload.shape import Shape
 from inferometer.emulator.workload.stages import check_layout
 from inferometer.parallel.collectives import COLLECTIVES
+from inferometer.parallel.dtypes import MeasuredDtype
 
 Timing = Literal["isolated", "pipelined", "in_step"]
 Groups = Literal["alone", "all"]
-Dtype = Literal["float32", "bfloat16", "float16"]
 Backend = Literal["gloo", "nccl", "mpi"]
 Scheduler = Literal["rr", "batch", "other"]
-
-ITEMSIZE = {"float32": 4, "bfloat16": 2, "float16": 2}
-DTYPE_ALIASES = {"float": "float32", "half": "float16", "fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 
 class Strict(BaseModel):
@@ -159,7 +156,7 @@ class Method(Strict):
 
     backend: Backend
     world_size: int = Field(ge=1)
-    dtypes: list[Dtype] = ["float32"]
+    dtypes: list[MeasuredDtype] = ["float32"]
     sizes_bytes: list[int]
     sweep: Sweep
     warmup: int = Field(3, ge=1)

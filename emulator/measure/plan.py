@@ -6,9 +6,10 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from inferometer.emulator.measure.method import ITEMSIZE, Method, Tier
+from inferometer.emulator.measure.method import Method, Tier
 from inferometer.parallel.collective_record import Call, Collective
 from inferometer.parallel.collectives import COLLECTIVES
+from inferometer.parallel.dtypes import DTYPES
 from inferometer.parallel.mesh import RankMesh
 
 
@@ -33,9 +34,14 @@ class Cell:
         return COLLECTIVES[self.collective]
 
     @property
+    def itemsize(self) -> int:
+        """Bytes of an element."""
+        return DTYPES[self.dtype].itemsize
+
+    @property
     def elements(self) -> int:
         """Nominal elements of a call; 0 where not even one per shard fits."""
-        return self.record.elements(self.requested_bytes, ITEMSIZE[self.dtype], self.ranks)
+        return self.record.elements(self.requested_bytes, self.itemsize, self.ranks)
 
     @property
     def id(self) -> str:
@@ -84,7 +90,7 @@ def _cells_of(method: Method, index: int, size: int, dtype: str, meshes: Sequenc
         ranks = group_mesh.mesh.degree("member")
         for name in tier.collectives:
             record = COLLECTIVES[name]
-            if (record.pair and ranks != 2) or record.elements(size, ITEMSIZE[dtype], ranks) == 0:
+            if (record.pair and ranks != 2) or record.elements(size, DTYPES[dtype].itemsize, ranks) == 0:
                 continue
             for groups in tier.groups:
                 if groups == "all" and group_mesh.mesh.degree("block") == 1:
@@ -103,7 +109,7 @@ def _compute_gaps_us(method: Method, timing: str) -> list[float]:
 def decode_sizes(method: Method, dtype: str) -> list[int]:
     """Bytes of the activations of one decode step, batch × d_model elements, within the sweep's range of sizes."""
     shapes = [(batch, d_model) for batch in method.sweep.decode.batches for d_model in method.sweep.decode.d_models]
-    return _within(method, {batch * d_model * ITEMSIZE[dtype] for batch, d_model in shapes})
+    return _within(method, {batch * d_model * DTYPES[dtype].itemsize for batch, d_model in shapes})
 
 
 def coarse_to_fine(sizes: Sequence[int]) -> list[int]:
@@ -130,7 +136,7 @@ def shuffled(cells: Sequence[Cell], seed: int, launch: int, by_tier: bool) -> li
 
 def buffer_bytes(record: Collective, size_bytes: int, dtype: str, ranks: int) -> int:
     """Memory that the buffers of a cell take on the rank that holds most: see `work.Work` for what they are."""
-    width = ITEMSIZE[dtype]
+    width = DTYPES[dtype].itemsize
     call = Call(record.elements(size_bytes, width, ranks), ranks, 0)
     sent = call.elements if record.sized else 1
     held = max(record.accounted_elements(call), record.output_elements(call), 1)

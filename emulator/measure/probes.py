@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Literal
 
-from inferometer.emulator.measure.method import ITEMSIZE, LEAST_PROBES, Method, ProbeModel
+from inferometer.emulator.measure.method import LEAST_PROBES, Method, ProbeModel
 from inferometer.emulator.measure.plan import coarse_to_fine
 from inferometer.emulator.workload.build import build
 from inferometer.emulator.workload.memory import resident
 from inferometer.emulator.workload.precision import Precision
 from inferometer.emulator.workload.program import Collective, Compute, Program
 from inferometer.emulator.workload.step import Step
+from inferometer.parallel.dtypes import DTYPES, EXECUTED
 
-PROBED = {"gloo": ("float32", "bfloat16"), "mpi": ("float32",)}
-"""By backend the dtypes in which models run; none on GPUs, where no model is run yet."""
 Phase = Literal["prefill", "decode"]
 GO = 2
 """Steps of a model in one turn, after the first."""
@@ -90,7 +89,7 @@ def probes_of(method: Method, per_node: Sequence[int], cores: int) -> list[Probe
     wanted = method.sweep.compute
     if wanted is None:
         return []
-    dtypes = [name for name in method.dtypes if name in PROBED.get(method.backend, ())]
+    dtypes = [name for name in method.dtypes if name in probed_dtypes(method.backend)]
     most = max(1, min(max(per_node), cores // method.threads))
     steps: list[tuple[Phase, int, int]] = [("prefill", *sizes) for sizes in wanted.prefills]
     steps += [("decode", *sizes) for sizes in product(wanted.batches, wanted.contexts)]
@@ -117,12 +116,19 @@ def probes_of(method: Method, per_node: Sequence[int], cores: int) -> list[Probe
     return found
 
 
+def probed_dtypes(backend: str) -> set[str]:
+    """Those in which models run on the backend's devices; none on GPUs, where no model is run yet."""
+    if backend == "nccl":
+        return set()
+    return {dtype.name for dtype in EXECUTED.values() if backend in dtype.summed_by}
+
+
 def kept_bytes(probes: Iterable[Probe]) -> int:
     """What a rank that has a part in all of them keeps of their models' weights: each model is made once."""
     models = {(probe.model, probe.dtype) for probe in probes if isinstance(probe, ModelProbe)}
     total = 0.0
     for model, dtype in models:
-        bits = 8 * ITEMSIZE[dtype]
+        bits = DTYPES[dtype].bits
         program = build(model.shape(), model.layout, Step.decode(1, 0), precision=Precision(bits, bits, bits))
         total += resident(program, 1, 0).weights_bytes
     return int(total)

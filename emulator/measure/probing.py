@@ -20,7 +20,7 @@ import torch
 
 from inferometer.emulator.engine.engine import Engine
 from inferometer.emulator.engine.stamps import Stamps
-from inferometer.emulator.measure.method import ITEMSIZE, ProbeModel, Probes
+from inferometer.emulator.measure.method import ProbeModel, Probes
 from inferometer.emulator.measure.probes import (
     MatmulProbe,
     ModelProbe,
@@ -36,6 +36,7 @@ from inferometer.emulator.measure.step_breakdown import collective_breakdown, st
 from inferometer.emulator.measure.timing import collector_off
 from inferometer.emulator.workload.precision import Precision
 from inferometer.emulator.workload.program import logits_bytes
+from inferometer.parallel.dtypes import DTYPES
 
 if TYPE_CHECKING:
     from inferometer.emulator.measure.runner import Launch
@@ -141,7 +142,7 @@ class Prober:
         gc.collect()  # layers and tape know each other
 
     def _matmuls(self, probe: MatmulProbe) -> Take:
-        size, width = probe.inner * probe.outer, ITEMSIZE[probe.dtype]
+        size, width = probe.inner * probe.outer, DTYPES[probe.dtype].itemsize
         pool = self._matrices(probe.dtype, size)
         matrices = [part.view(probe.inner, probe.outer) for part in pool.split(size) if len(part) == size]
         self.working_set_bytes = pool.nbytes
@@ -180,7 +181,7 @@ class Prober:
 
     def _matrices(self, dtype: str, least: int) -> torch.Tensor:
         """[elements] that fill the working set, made once; at least two matrices of least elements."""
-        length = max(self.wanted.working_set_bytes // ITEMSIZE[dtype], 2 * least)
+        length = max(self.wanted.working_set_bytes // DTYPES[dtype].itemsize, 2 * least)
         if self._pool is None or self._pool.dtype != getattr(torch, dtype) or len(self._pool) < length:
             self._pool = torch.linspace(-1, 1, length).to(getattr(torch, dtype))
         return self._pool
@@ -209,7 +210,7 @@ class Prober:
             uneven = {name for name, op in operations(program).items() if op.expected}
             names = [line.name for line in lines]
             engine.admit(engine.layout.sequence_shares, 1)  # the cache's memory goes to the next model
-            found = step_breakdown(names, readings, sizes, ITEMSIZE[probe.dtype], chosen)
+            found = step_breakdown(names, readings, sizes, DTYPES[probe.dtype].itemsize, chosen)
             return found + collective_breakdown(names, readings, sent(program), uneven)
 
         # By what the probe is, not by what a step took here: sharded ranks have to make as many steps as the others.
@@ -222,7 +223,7 @@ class Prober:
     def _engine_of(self, probe: ModelProbe) -> Engine:
         key = probe.model, probe.dtype
         if key not in self._engines:
-            layout, world, bits = probe.model.layout, self.alone, 8 * ITEMSIZE[probe.dtype]
+            layout, world, bits = probe.model.layout, self.alone, DTYPES[probe.dtype].bits
             if not probe.model.whole:
                 layout, world = replace(layout, dp=self.world.size // layout.gpus), self.world
             self._engines[key] = Engine(

@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import torch
 
-from inferometer.emulator.measure.method import ITEMSIZE
 from inferometer.emulator.measure.plan import Cell
 from inferometer.parallel.collective_record import Call
 from inferometer.parallel.communicator import Communicator
@@ -20,7 +19,7 @@ class Work:
         record = self.record = cell.record
         self._comm = solo if record.solo else group
         self.call = Call(cell.elements, self._comm.size, self._comm.rank)
-        self.accounted_bytes = record.accounted_elements(self.call) * ITEMSIZE[cell.dtype] if record.sized else 0
+        self.accounted_bytes = record.accounted_elements(self.call) * cell.itemsize if record.sized else 0
         self._dtype = getattr(torch, cell.dtype)
         device = self._comm.device
         self._data = torch.from_numpy(record.data(self.call)).to(device, self._dtype)

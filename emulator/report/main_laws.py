@@ -9,6 +9,7 @@ import numpy as np
 
 from inferometer.emulator.calibrate.laws.linear import affine
 from inferometer.emulator.calibrate.laws.paper import paper_parameters
+from inferometer.parallel.dtypes import bits_of
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from inferometer.emulator.calibrate.schema.network_records import NetworkLaw
     from inferometer.emulator.calibrate.schema.records import Target
 
-SHORT = ("bfloat16", "float16", "half")
 NAMED_FIELDS = ("implementation", "launch_mode", "timing", "concurrent_groups", "scheduler")
 """Fields of a key that a law's name mentions where laws of one collective and backend differ in them."""
 
@@ -30,7 +30,7 @@ def main_laws(calibration: Calibration) -> list[NetworkLaw]:
     alone = [law for law in calibration.network_laws if law.target.concurrent_groups in (1, None)]
     isolated = [law for law in alone if law.target.timing in ("isolated", None)] or alone  # imports may know one timing only
     dtypes = [law.target.dtype for law in isolated]
-    order = {name: (name != "float32", -dtypes.count(name), name not in SHORT, str(name)) for name in dtypes}
+    order = {name: (name != "float32", -dtypes.count(name), bits_of(name) != 16, str(name)) for name in dtypes}
     first = min(dtypes, key=order.__getitem__, default=None)
     return within_cores_first(calibration, [law for law in isolated if law.target.dtype == first])
 

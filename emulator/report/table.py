@@ -6,8 +6,7 @@ from typing import Any
 
 from inferometer.emulator.units import format_us
 from inferometer.parallel.collectives import COLLECTIVES
-
-NCCL_TYPE = {"float32": "float", "float16": "half", "bfloat16": "bfloat16"}
+from inferometer.parallel.dtypes import DTYPES
 
 HEADER = (
     "#       size         count      type   redop    root     time   algbw   busbw  #wrong"
@@ -35,8 +34,9 @@ def row(cell: dict[str, Any]) -> str:
     wrong = "N/A" if cell["wrong"] is None else str(cell["wrong"])
     interval = cell["ci95"]
     half = f"{(interval[1] - interval[0]) / 2 / cell['median']:.1%}" if interval else "–"
+    dtype = DTYPES[cell["dtype"]].nccl_tests
     nccl = (
-        f"{cell['bytes']:>12} {cell['count']:>13} {NCCL_TYPE[cell['dtype']]:>9} {record.nccl_redop:>7} {record.nccl_root:>7}"
+        f"{cell['bytes']:>12} {cell['count']:>13} {dtype:>9} {record.nccl_redop:>7} {record.nccl_root:>7}"
         f" {format_us(cell['mean']):>8} {algbw:>7.3f} {busbw:>7.3f} {wrong:>7}"
     )
     extra = f" {format_us(cell['median']):>8} {format_us(cell['p95']):>8} {half:>6} {cell['n']:>5}"

@@ -19,6 +19,7 @@ from inferometer.emulator.workload.precision import Precision
 from inferometer.emulator.workload.program import Program
 from inferometer.emulator.workload.scaled import Scaled, scaled
 from inferometer.emulator.workload.step import Step
+from inferometer.parallel.dtypes import EXECUTED
 
 Phase = Literal["prefill", "decode"]
 SCHEMA = "inferometer/emulation/1"
@@ -131,8 +132,9 @@ class Emulation(Configuration):
         """Raise InputError, with the arithmetic, for what could not start."""
         if self.batch % self.dp:
             raise InputError(f"batch = {self.batch} does not divide by dp = {self.dp}")
-        if self.backend == "mpi" and self.bits == 16:
-            raise InputError("MPI cannot sum bfloat16: use --bits 32, or --backend gloo")
+        dtype = EXECUTED[self.bits]
+        if self.backend not in dtype.summed_by:
+            raise InputError(f"{self.backend.upper()} cannot sum {dtype.name}: use --bits 32, or --backend gloo")
         check_start(
             self.small().shape, self.layout, self.world_size, self.replica_batch, self.micro_batches, self.cache_tokens
         )

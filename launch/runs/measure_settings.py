@@ -14,8 +14,6 @@ from inferometer.emulator.checked import first_error
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.measure.doctor import default_ranks
 from inferometer.emulator.measure.method import (
-    DTYPE_ALIASES,
-    ITEMSIZE,
     Method,
     Sweep,
     Tier,
@@ -29,6 +27,7 @@ from inferometer.emulator.samples.environment import available_memory, usable_co
 from inferometer.launch.ranks.identity import Identity
 from inferometer.launch.runs.rank_settings import RANK_BYTES, RankSettings, auto_backend, scheduler_class
 from inferometer.parallel.collectives import COLLECTIVES
+from inferometer.parallel.dtypes import MEASURED, common_name
 
 FACTOR = 4
 """Between sizes, by default."""
@@ -71,10 +70,10 @@ class MeasureSettings(RankSettings):
             raise InputError(f"{'-n ' if identity is None else ''}{world} rank: a collective needs at least 2 ranks")
         backend = self.backend if self.backend != "auto" else auto_backend(world)
         sweep = narrowed(load_sweep(str(self.sweep)), self.collectives, self.timings, self.iterations)
-        dtypes = [DTYPE_ALIASES.get(name, name) for name in self.dtypes]
+        dtypes = [common_name(name) for name in self.dtypes]
         for name in dtypes:
-            if name not in ITEMSIZE:
-                raise InputError(f"-d {name}: unknown dtype; known are {', '.join(ITEMSIZE)}")
+            if name not in MEASURED:
+                raise InputError(f"-d {name}: unknown dtype; known are {', '.join(MEASURED)}")
         chosen, why = scheduler_class(self.scheduler, backend)
         if self.factor is not None and self.step_bytes is not None:
             raise InputError(f"-f {self.factor} and -i {self.step_bytes} exclude each other")
@@ -141,9 +140,9 @@ def check_sizes(method: Method) -> None:
     """Raise ``InputError`` where every size is too small for every collective, before ranks start for nothing."""
     names = sorted({name for tier in method.sweep.tier for name in tier.collectives})
     widest = max(method.sizes_bytes)
-    fits = [COLLECTIVES[name].elements(widest, ITEMSIZE[dtype], 2) > 0 for name in names for dtype in method.dtypes]
+    fits = [COLLECTIVES[name].elements(widest, MEASURED[dtype].itemsize, 2) > 0 for name in names for dtype in method.dtypes]
     if not any(fits):
-        each = " or ".join(f"{ITEMSIZE[dtype]} bytes of {dtype}" for dtype in method.dtypes)
+        each = " or ".join(f"{MEASURED[dtype].itemsize} bytes of {dtype}" for dtype in method.dtypes)
         raise InputError(f"-e {widest}: no size holds one element ({each}) for each of 2 ranks in {', '.join(names)}")
 
 

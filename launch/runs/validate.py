@@ -33,13 +33,13 @@ from inferometer.launch.runs.measure import Mode, require_mpi, take_samples
 from inferometer.launch.runs.measure_settings import MeasureSettings
 from inferometer.launch.runs.outputs import keep_apart, output_path, replaced_path, write_json
 from inferometer.launch.runs.rank_settings import RANK_BYTES, RankSettings, scheduler_class
+from inferometer.parallel.dtypes import EXECUTED
 
 if TYPE_CHECKING:
     import pandas as pd
 
 LAUNCHES = 4
 """By default: more than intervals need, so that what one launch says counts less."""
-DTYPES = {16: "bfloat16", 32: "float32"}
 
 Turn = Callable[[int], None]
 """Launches something in the round of that number."""
@@ -196,7 +196,7 @@ def calibrate_between(
         threads=widest.threads,
         launches=1,
         timeout_s=settings.timeout_s,
-        dtypes=sorted({DTYPES[cell.bits] for part in parts for cell in part.matrix.cells}),
+        dtypes=sorted({EXECUTED[cell.bits].name for part in parts for cell in part.matrix.cells}),
     )
     if measuring.budget_s is not None:
         measuring = replace(measuring, budget_s=measuring.budget_s / widest.launches)

@@ -8,6 +8,7 @@ from typing import Literal, Self
 from pydantic import Field, FiniteFloat, model_validator
 
 from inferometer.emulator.calibrate.schema.records import HeldOutError, Pair, Parameter, Record
+from inferometer.parallel.dtypes import ExecutedDtype
 
 SURFACE = "t(rows, inner, outer): ln t linear in ln of each between the knots; beyond the last ones t ∝ each"
 LINE = "t = o + activations·activation_bytes + streamed·(activation_bytes above 1 MiB) + cache·kv_bytes + arithmetic·flop"
@@ -28,7 +29,7 @@ class ComputeTarget(Record):
 
     backend: str
     device: str
-    dtype: Literal["float32", "bfloat16"]
+    dtype: ExecutedDtype
     scheduler: str
     threads: int = Field(ge=1)
     concurrent_ranks: int = Field(ge=1)

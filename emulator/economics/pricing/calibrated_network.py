@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from inferometer.emulator.calibrate.evaluate.predict import outside, predict_us
 from inferometer.emulator.calibrate.evaluate.uncertainty import half_width
 from inferometer.emulator.economics.pricing.network import CollectiveTime
+from inferometer.parallel.dtypes import bits_of
 
 if TYPE_CHECKING:
     from inferometer.emulator.calibrate.evaluate.calibration import Calibration
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 #: An all_reduce of a buffer that is zero where other ranks' parts go does the work of these.
 DONE_BY_ALL_REDUCE = frozenset({"all_gather", "reduce_scatter"})
-WIDTH_BITS = {"float32": 32, "float": 32, "bfloat16": 16, "float16": 16, "half": 16}
 
 
 class CalibrationNetwork:
@@ -94,5 +94,5 @@ class CalibrationNetwork:
         if "dtype" in self._key:
             return {}
         dtypes = {m.target.dtype for m in self._calibration.network_laws if m.target.collective == collective}
-        fitting = sorted(d for d in dtypes if d is not None and WIDTH_BITS.get(d) == self._bits)
+        fitting = sorted(d for d in dtypes if d is not None and bits_of(d) == self._bits)
         return {"dtype": fitting[0]} if fitting else {}

@@ -11,11 +11,11 @@ from inferometer.emulator.calibrate.evaluate.residuals import matmul_residuals, 
 from inferometer.emulator.calibrate.laws.compute import line_us, matmul_us, several_share
 from inferometer.emulator.calibrate.schema.compute_records import ComputeLaw, ComputeTarget
 from inferometer.emulator.economics.pricing.accelerator import Accelerator
-from inferometer.emulator.economics.pricing.calibrated_network import WIDTH_BITS
 from inferometer.emulator.economics.pricing.processor import ComputeTime, State
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.workload.precision import Precision
 from inferometer.emulator.workload.program import BEGIN, END, Compute, Size, chain
+from inferometer.parallel.dtypes import DTYPES
 
 if TYPE_CHECKING:
     from inferometer.emulator.calibrate.evaluate.calibration import Calibration
@@ -122,10 +122,10 @@ class CalibrationProcessor:
         """The device as a datasheet would have it: measured rates with all its ranks at work."""
         levels = {dtype: max(level for d, level, *_ in self._laws if d == dtype) for dtype in self.dtypes}
         surfaces = {dtype: self._law((dtype, level, False), "matmul") for dtype, level in levels.items()}
-        widest = max(surfaces, key=lambda dtype: WIDTH_BITS[dtype])
+        widest = max(surfaces, key=lambda dtype: DTYPES[dtype].bits)
         return Accelerator(
             name=self.name,
-            flop_per_s={WIDTH_BITS[dtype]: _value(law, "gflops") * 1e9 for dtype, law in surfaces.items()},
+            flop_per_s={DTYPES[dtype].bits: _value(law, "gflops") * 1e9 for dtype, law in surfaces.items()},
             flop_fraction=1.0,
             memory_bytes=memory_bytes,
             memory_bytes_per_s=_value(surfaces[widest], "memory_gb_per_s") * 1e9,
@@ -139,7 +139,7 @@ class CalibrationProcessor:
 
     def measured_precision(self) -> Precision:
         """The one width that was measured for everything. Raises InputError where there are several."""
-        widths = {WIDTH_BITS[dtype] for dtype in self.dtypes}
+        widths = {DTYPES[dtype].bits for dtype in self.dtypes}
         if len(widths) != 1:
             raise InputError(
                 f"calibration {self._id}: computing was measured in {', '.join(self.dtypes)}: say how many bits"
@@ -166,7 +166,7 @@ class CalibrationProcessor:
     def _place(self, precision: Precision, state: State) -> tuple[Place, float]:
         """The laws that hold, and how many of the ranks share what one has to itself there."""
         widths = {precision.weight_bits, precision.activation_bits, precision.kv_bits}
-        fitting = [dtype for dtype in self.dtypes if widths == {WIDTH_BITS[dtype]}]
+        fitting = [dtype for dtype in self.dtypes if widths == {DTYPES[dtype].bits}]
         if not fitting:
             asked = f"weights {precision.weight_bits}, activations {precision.activation_bits}, cache {precision.kv_bits}"
             raise InputError(

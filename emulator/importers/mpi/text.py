@@ -18,13 +18,11 @@ from inferometer.emulator.importers.run import Row, Run
 from inferometer.emulator.importers.settings import Settings
 from inferometer.emulator.importers.source import MAX_ROWS, Source
 from inferometer.parallel.collectives import COLLECTIVES
+from inferometer.parallel.dtypes import DTYPES
 
 MAX_RUNS = 1000
 MAX_STREAMS = 4096
-MPI_DTYPES = {
-    "FLOAT": "float32", "DOUBLE": "float64", "INT": "int32", "CHAR": "int8", "BYTE": "uint8", "HALF": "float16",
-    "FLOAT16": "float16", "BFLOAT16": "bfloat16", "INT8": "int8", "INT32": "int32", "UINT8": "uint8",
-}  # fmt: skip
+MPI_DTYPES = {name: dtype.name for dtype in DTYPES.values() for name in dtype.mpi}
 LIBRARIES = re.compile(
     r"\b(Open MPI|MPICH|MVAPICH\d?(?:-Plus|-GDR)?|Intel\(R\) MPI Library)\b[^\d]{0,20}v?(\d+(?:\.\d+)+\S*)?"
 )

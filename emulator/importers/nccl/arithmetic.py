@@ -11,12 +11,8 @@ from decimal import Decimal
 
 from inferometer.emulator.importers.implied import half_unit
 from inferometer.emulator.importers.nccl.table import NcclRun, TableCell, TableRow
+from inferometer.parallel.dtypes import NAMED
 
-ITEM_BYTES = {
-    "float": 4, "half": 2, "double": 8, "char": 1, "int": 4, "int8": 1, "uint8": 1, "int32": 4, "uint32": 4, "int64": 8,
-    "uint64": 8, "bfloat16": 2, "f8e4m3": 1, "f8e5m2": 1, "fp8_e4m3": 1, "fp8_e5m2": 1, "fp16": 2, "bf16": 2, "fp32": 4,
-    "int16": 2, "uint16": 2,
-}  # fmt: skip
 SLACK = 0.1
 """Versions until 2019 counted (n − 1)/n of the bytes for some collectives: those agree within a factor of two only."""
 MS = 1000.0
@@ -24,10 +20,10 @@ MS = 1000.0
 
 def parts(row: TableRow) -> int | None:
     """size / (count × item size), a whole number; None where the row does not tell, 0 where it is no whole number."""
-    item = ITEM_BYTES.get(row.dtype.lower())
-    if not row.bytes or not row.count or item is None:
+    dtype = NAMED.get(row.dtype.lower())
+    if not row.bytes or not row.count or dtype is None:
         return None
-    whole, rest = divmod(row.bytes, row.count * item)
+    whole, rest = divmod(row.bytes, row.count * dtype.itemsize)
     return whole if rest == 0 else 0
 
 
@@ -47,7 +43,7 @@ def parts_of(run: NcclRun) -> tuple[int | None, TableRow | None]:
 
 def in_words(row: TableRow) -> str:
     """65536 / (512 × 4) = 32."""
-    item = ITEM_BYTES[row.dtype.lower()]
+    item = NAMED[row.dtype.lower()].itemsize
     return f"{row.bytes} / ({row.count} × {item}) = {row.bytes / ((row.count or 1) * item):g}"
 
 

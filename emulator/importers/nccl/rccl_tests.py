@@ -9,10 +9,11 @@ from typing import Any
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.importers.grouped import Reading, runs_from
 from inferometer.emulator.importers.nccl import nccl_tests
-from inferometer.emulator.importers.run import DTYPES, Row, Run, tool_name
+from inferometer.emulator.importers.run import Row, Run, tool_name
 from inferometer.emulator.importers.settings import Settings
 from inferometer.emulator.importers.source import Source
 from inferometer.emulator.importers.tables import columns_of, count, number, records_of
+from inferometer.parallel.dtypes import common_name
 
 NEEDED = ("gpus", "size", "time", "inplace")
 
@@ -62,7 +63,7 @@ def _rows(source: Source, records: Iterator[tuple[int, dict[str, Any]]]) -> list
             row = Row(
                 bytes=count(record["size"], where, "size", zero=True),
                 us=number(record["time"], where, "time"),
-                dtype=DTYPES.get(dtype, dtype) if dtype else None,
+                dtype=common_name(dtype) if dtype else None,
                 wrong=None if wrong is None else int(wrong > 0),
                 extra={"redop": record.get("redop")},
             )

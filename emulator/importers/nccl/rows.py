@@ -7,8 +7,9 @@ import math
 from inferometer.emulator.importers.nccl.arithmetic import contradicts, in_words, parts, us_per_unit
 from inferometer.emulator.importers.nccl.collective import SHARDED, TESTS
 from inferometer.emulator.importers.nccl.table import NcclRun, TableCell
-from inferometer.emulator.importers.run import DTYPES, Row, Run
+from inferometer.emulator.importers.run import Row, Run
 from inferometer.emulator.importers.sweeps import flag_cold, flag_noise
+from inferometer.parallel.dtypes import common_name
 
 #: The largest relative difference that versions before August 2022 let pass (deltaMaxValue); whole numbers must be equal.
 TOLERANCE = {"float16": 1e-2, "bfloat16": 1e-2, "float32": 1e-5, "float64": 1e-12}
@@ -24,7 +25,7 @@ def rows_of(table: NcclRun) -> list[Row]:
     unit = us_per_unit(table) or 1.0
     for row in table.rows:
         out, inside = row.out_of_place, row.in_place
-        cell = Row(row.bytes, _time(out, unit), DTYPES.get(row.dtype, row.dtype), _wrong(out))
+        cell = Row(row.bytes, _time(out, unit), common_name(row.dtype), _wrong(out))
         cell.extra = {
             "in_place_us": _time(inside, unit),
             "in_place_wrong": _wrong(inside),
@@ -121,7 +122,7 @@ def _wrong_data(table: NcclRun, run: Run) -> None:
 
 
 def _limit(dtype: str) -> float:
-    return FAR * TOLERANCE.get(DTYPES.get(dtype, dtype), 0.05)
+    return FAR * TOLERANCE.get(common_name(dtype), 0.05)
 
 
 def _merge_cycles(run: Run) -> None:
