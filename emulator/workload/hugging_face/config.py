@@ -3,30 +3,38 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from inferometer.emulator.checked import checked
 from inferometer.emulator.errors import InputError
-from inferometer.emulator.names import did_you_mean
-from inferometer.emulator.workload.hugging_face import earlier_families as hfearlier
-from inferometer.emulator.workload.hugging_face import llama_family as hfrecords
+from inferometer.emulator.workload.hugging_face import strange
+from inferometer.emulator.workload.hugging_face.context import max_context
+from inferometer.emulator.workload.hugging_face.fields import Fields
+from inferometer.emulator.workload.hugging_face.model_types import (
+    NESTED,
+    PLAIN,
+    READERS,
+    TEXT_OF,
+    TIED,
+    TIED_BY_TEXT,
+    model_types,
+)
+from inferometer.emulator.workload.hugging_face.plain import Plain
 from inferometer.emulator.workload.shape import Shape
 
-MODEL_TYPES: Mapping[str, type[hfrecords.Record]] = {
-    "llama": hfrecords.Llama,
-    "mistral": hfrecords.Mistral,
-    "mixtral": hfrecords.Mixtral,
-    "qwen2": hfrecords.Qwen2,
-    "qwen3": hfrecords.Qwen3,
-    "qwen3_moe": hfrecords.Qwen3Moe,
-    "deepseek_v3": hfrecords.DeepseekV3,
-    "falcon": hfearlier.Falcon,
-    "gpt2": hfearlier.Gpt2,
-    "gptj": hfearlier.GptJ,
-    "decoder": hfrecords.Plain,
-}
+TEXT_KEYS = ("text_config", "language_config", "llm_config", "thinker_config")
+WIDTHS = ("hidden_size", "n_embd", "d_model")
+DEPTHS = ("num_hidden_layers", "n_layer", "num_layers", "hybrid_override_pattern", "layers_block_type", "layer_types")
+OWN_CONFIG = (
+    "give a config.json of a type that `inferometer models` lists, or describe the shape in a TOML file with "
+    "model_type = 'decoder' (docs/models.md)"
+)
 
 
 def shape_from_config(config: Mapping[str, Any] | str | Path, name: str | None = None) -> Shape:
@@ -40,37 +48,106 @@ def shape_from_config(config: Mapping[str, Any] | str | Path, name: str | None =
     if isinstance(config, Mapping):
         return _shape(config, name or _text(config, "name") or "config", "config")
     path = Path(config)
-    fields = _read(path)
-    own = path.absolute().parent.name if path.name == "config.json" else path.stem
+    fields = read_json(path)
+    own = folder_name(path.absolute().parent) if path.name == "config.json" else path.stem
     return _shape(fields, name or _text(fields, "name") or own, str(path))
+
+
+def folder_name(folder: Path) -> str:
+    """What a folder with a model is called: in the Hub's cache by the model, not by the snapshot's hash."""
+    for parent in (folder, *folder.parents):
+        if parent.name.startswith("models--"):
+            return parent.name.removeprefix("models--").replace("--", "/")
+    return folder.name
 
 
 def _shape(fields: Mapping[str, Any], name: str, where: str) -> Shape:
     kind = fields.get("model_type")
-    known = ", ".join(MODEL_TYPES)
     if kind is None:
-        raise InputError(f"{where}: model_type: missing; supported are {known}")
-    if not isinstance(kind, str) or kind not in MODEL_TYPES:
-        hint = did_you_mean(str(kind), MODEL_TYPES)
-        raise InputError(f"{where}: model_type = {str(kind)[:60]!r} is not supported{hint}; supported are {known}")
-    record = checked(MODEL_TYPES[kind], fields, where)
+        raise InputError(f"{where}: model_type: missing; {OWN_CONFIG}")
+    if not isinstance(kind, str) or kind not in model_types():
+        raise InputError(
+            f"{where}: model_type = {str(kind)[:60]!r} is not supported: {OWN_CONFIG}; `inferometer models` lists the types"
+        )
+    source = _text(fields, "source") or where
+    if kind == PLAIN:
+        record = checked(Plain, fields, where)
+        try:
+            return replace(record.shape(), name=name, source=source, model_type=kind)
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from None
     try:
-        return record.shape(name, _text(fields, "source") or where)
+        notes = strange.check_head(fields)
+        text, note = _language_model(fields, kind)
+        own = text.get("model_type") if isinstance(text.get("model_type"), str) else kind
+        own = own if own in READERS else TEXT_OF.get(kind, kind)
+        if own not in READERS:
+            raise InputError(f"model_type = {own[:60]!r} of the language model is not supported")
+        read = Fields(text, *_type_facts(own))
+        if kind not in NESTED:
+            _check_sizes(read)
+        shape = READERS[own](read)
+        notes += strange.check_unread(read, own)
+        context = max_context(read, nested=kind in NESTED)
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
+    notes = (*([note] if note else []), *notes)
+    return replace(shape, name=name, source=source, model_type=kind, max_context=context, notes=notes)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _check_sizes(read: Fields) -> None:
+    """Raise InputError for a file without the sizes that every model has: a default would be another model's."""
+    for keys in (WIDTHS, DEPTHS):
+        if not any(read.has(key) for key in keys):
+            raise InputError(f"{keys[0]}: missing")
+
+
+def _language_model(fields: Mapping[str, Any], kind: str) -> tuple[Mapping[str, Any], str]:
+    """The fields of the language model, and what to say of a model that has more than one."""
+    if kind not in NESTED:
+        return fields, ""
+    key = next((key for key in TEXT_KEYS if isinstance(fields.get(key), Mapping)), None)
+    note = f"the language model of {kind} alone: towers for images or sound are not counted"
+    if key is None:
+        return fields, note
+    text = dict(fields[key])
+    nested = next((inner for inner in TEXT_KEYS if isinstance(text.get(inner), Mapping)), None)
+    text = text if nested is None else dict(text[nested])
+    tied = fields.get("tie_word_embeddings")
+    tied = kind in TIED if tied is None else tied
+    text["tie_word_embeddings"] = tied or (kind in TIED_BY_TEXT and bool(text.get("tie_word_embeddings")))
+    return text, note
+
+
+@cache
+def _facts() -> dict[str, Any]:
+    path = files("inferometer.configs.model_types").joinpath("defaults.json")
+    facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return facts
+
+
+def _type_facts(kind: str) -> tuple[Mapping[str, Any], Mapping[str, str]]:
+    """What transformers takes for fields that a file leaves out; other names of fields."""
+    facts = _facts().get(kind, {})
+    return facts.get("defaults", {}), facts.get("aliases", {})
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file, with or without a byte order mark, Infinity and NaN as Python has them; or in a TOML file.
+
+    Raises InputError that names the file.
+    """
     try:
         if path.exists() and not path.is_file():
             raise InputError(f"{path}: not a file")
-        fields = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_constants)
+        text = path.read_text(encoding="utf-8-sig")
+        fields = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     except RecursionError:
         raise InputError(f"{path}: not JSON of a model: brackets too deep") from None
     except ValueError as error:  # JSON, text encoding, a zero byte in the path
-        raise InputError(f"{str(path)!r}: not JSON: {error}") from None
+        raise InputError(f"{str(path)!r}: not {'TOML' if path.suffix == '.toml' else 'JSON'}: {error}") from None
     if not isinstance(fields, dict):
         raise InputError(f"{path}: expected an object with a model_type, found {type(fields).__name__}")
     return fields
@@ -79,7 +156,3 @@ def _read(path: Path) -> dict[str, Any]:
 def _text(fields: Mapping[str, Any], key: str) -> str | None:
     value = fields.get(key)
     return value if isinstance(value, str) and value else None
-
-
-def _no_constants(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON number")

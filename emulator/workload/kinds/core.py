@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from inferometer.emulator.workload.kinds.kind import Attention
 from inferometer.emulator.workload.operations import Compute, Op, Size
 from inferometer.emulator.workload.rank import RankWork, attended_tokens, cached_tokens
 
 
-def core(work: RankWork, attention: Attention, *, flop_per_pair: float, moved: int, norms: int) -> Compute:
+def core(
+    work: RankWork, attention: Attention, *, flop_per_pair: float, moved: int, norms: int, chosen: int | None = None
+) -> Compute:
     """Scores, softmax, weighted values. The cache is read once for each sequence, the new tokens' part written.
 
     flop_per_pair: of the rank's heads, of one new token and one it sees. moved: elements of queries and outputs per token.
-    norms: elements of the inner norms' scales (of queries and keys, of the latents).
+    norms: elements of the inner norms' scales (of queries and keys, of the latents). chosen: tokens that an index leaves of
+    all those before a new one; each new token then reads its own.
     """
-    step, p, window = work.step, work.precision, attention.window
+    step, p = work.step, work.precision
+    window = attention.window if chosen is None else chosen
     pairs: Size = step.sequences * attended_tokens(step.context, step.new_tokens, window)
     pairs = pairs + step.prefill_tokens * (cached_tokens(step.prefill_context, window) + 1)
     read = step.sequences * cached_tokens(step.context, window)
-    per_token = sum(store.elements for store in attention.stores(work.layout.attention_ranks)) * p.kv_bytes
+    if chosen is not None:
+        read = np.minimum(read * step.new_tokens, step.sequences * step.context)
+    stores = attention.stores(work.layout.attention_ranks)
+    per_token = attention.read_elements(work.layout.attention_ranks) * p.kv_bytes
     return Compute(
         "attention.core",
         "attention",
         flop=flop_per_pair * pairs,
         activation_bytes=step.tokens * moved * p.residual_bytes,
-        kv_bytes=(read + step.tokens) * per_token,
+        kv_bytes=(read + (step.tokens if stores else 0)) * per_token,
         weight_bytes=norms * p.weight_bytes,
         resident_bytes=norms * p.weight_bytes,
     )

@@ -79,7 +79,7 @@ class Experts:
         if self.shared_width:
             found += pair_weights("mlp.shared_experts", "shared", d, self.shared_width, bias=self._shared_bias, **dials)
         if self.shared_gate:
-            found.append(Weight("mlp.shared_expert_gate", "shared", d, 1))
+            found.append(Weight("mlp.shared_expert_gate", "router", d, 1))
         if self.latent is not None:
             found += [
                 Weight("mlp.fc1_latent_proj", "experts", d, self.latent),

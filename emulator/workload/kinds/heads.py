@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.workload.kinds.core import core, output
+from inferometer.emulator.workload.kinds.index import Index
 from inferometer.emulator.workload.kinds.kind import Demand, Proportion, Smaller, State, Store, at_least
 from inferometer.emulator.workload.operations import Op
 from inferometer.emulator.workload.rank import RankWork
@@ -36,14 +37,17 @@ class Heads:
     """The width of a value where it is not head_dim."""
     sinks: bool = False
     """Whether each head has a learned logit that takes weight from the tokens (gpt-oss)."""
-    gate: Literal["none", "element", "head"] = "none"
-    """What multiplies the heads' outputs: a sigmoid of a projection, per element or per head."""
+    gate: Literal["none", "query", "element", "head"] = "none"
+    """What multiplies the heads' outputs: a sigmoid of a projection, per element or per head; "query": per element, made by
+    a query projection of twice the width (Qwen3-Next)."""
     cache: Literal["own", "shared"] = "own"
     """"shared": queries only; keys and values are those of an earlier layer."""
     values: bool = True
     """Whether values have a projection; else they are the keys."""
     rotary: bool = True
     """Whether queries and keys are rotated by their positions."""
+    index: Index | None = None
+    """What chooses the tokens that are attended to (MiniMax M3's sparse layers)."""
     extra: tuple[Weight, ...] = ()
     """Weights of inner norms and the like that the fields above do not tell."""
 
@@ -66,18 +70,20 @@ class Heads:
 
     def describe(self) -> str:
         reach = "full" if self.window is None else f"{'chunk' if self.chunked else 'window'} {self.window}"
+        reach += f", {self.index.tokens} indexed" if self.index is not None else ""
         return reach + (", shared KV" if self.cache == "shared" else "") + (", sinks" if self.sinks else "")
 
     def weights(self, d: int) -> tuple[Weight, ...]:
         width, out = self.query_heads * self.head_dim, self.query_heads * self.value_width
-        queries = 2 * width if self.gate == "element" else width
+        queries = 2 * width if self.gate == "query" else width
         found = [Weight("self_attn.q_proj", "attention", d, queries, self.bias)]
         if self.cache == "own":
             found.append(Weight("self_attn.k_proj", "attention", d, self.kv_heads * self.head_dim, self.bias))
             if self.values:
                 found.append(Weight("self_attn.v_proj", "attention", d, self.kv_heads * self.value_width, self.bias))
-        if self.gate == "head":
-            found.append(Weight("self_attn.g_proj", "attention", d, self.query_heads))
+        if self.gate in ("element", "head"):
+            gates = width if self.gate == "element" else self.query_heads
+            found.append(Weight("self_attn.g_proj", "attention", d, gates))
         found.append(Weight("self_attn.o_proj", "attention", out, d, self.out_bias))
         if self.qk_norm:
             found.append(vector("self_attn.q_norm", "attention", self.head_dim))
@@ -85,12 +91,19 @@ class Heads:
                 found.append(vector("self_attn.k_norm", "attention", self.head_dim))
         if self.sinks:
             found.append(vector("self_attn.sinks", "attention", self.query_heads))
+        if self.index is not None:
+            found += self.index.weights(d)
         return (*found, *self.extra)
 
     def stores(self, ranks: int) -> tuple[Store, ...]:
         if self.cache == "shared":
             return ()
-        return (Store(kv_heads_of_rank(self, ranks) * (self.head_dim + self.value_width), self.window),)
+        own = Store(self.read_elements(ranks), self.window)
+        return (own,) if self.index is None else (own, *self.index.stores())
+
+    def read_elements(self, ranks: int) -> int:
+        """Cached elements of a token that attention reads, of its own cache or another layer's."""
+        return kv_heads_of_rank(self, ranks) * (self.head_dim + self.value_width)
 
     def state(self, ranks: int) -> State:
         return State()
@@ -104,12 +117,15 @@ class Heads:
         width, out = heads * self.head_dim, heads * self.value_width
         kv_heads = kv_heads_of_rank(self, ranks) if self.cache == "own" else 0
         kv_width = kv_heads * (self.head_dim + (self.value_width if self.values else 0))
-        gate = {"none": 0, "element": width, "head": heads}[self.gate]
+        gate = {"none": 0, "query": width, "element": width, "head": heads}[self.gate]
         outer = work.layout.width * (width + kv_width + gate)
         read = sum(weight.elements for weight in self.weights(1) if not weight.linear)
+        flop = self.flop_per_pair() / self.query_heads * heads
+        chosen = None if self.index is None else self.index.tokens
         return [
             *work.into("attention.qkv", work.tokens, outer, collective="reduce_scatter", bias=self.bias),
-            core(work, self, flop_per_pair=self.flop_per_pair() / self.query_heads * heads, moved=width + out, norms=read),
+            *(self.index.block(work) if self.index is not None else []),
+            core(work, self, flop_per_pair=flop, moved=width + out, norms=read, chosen=chosen),
             *output(work, out, bias=self.out_bias),
             *work.extras("attention.extra", self.extra),
         ]

@@ -22,21 +22,25 @@ class Store:
     """What a layer caches of a sequence: elements for every token, or for every so many of them.
 
     window: the tokens that a query sees, itself included, where that is limited. every: tokens that one entry stands for.
+    rest: what is kept of the last tokens, until they are enough for such an entry.
     """
 
     elements: int
     window: int | None = None
     every: int = 1
+    rest: bool = False
 
     def entries(self, context: Size) -> Size:
         """Entries in the cache while a step runs after context tokens."""
         seen = context if self.window is None else np.minimum(context, self.window)
+        if self.rest:
+            return np.mod(seen, self.every)
         return seen if self.every == 1 else np.floor_divide(seen, self.every)
 
     def kept(self, context: Size) -> Size:
         """Elements kept of context tokens until the next one enters, which itself makes the window full."""
         last = context if self.window is None else np.minimum(context, self.window - 1)
-        return self.elements * (last if self.every == 1 else np.floor_divide(last, self.every))
+        return self.elements * Store(1, None, self.every, self.rest).entries(last)
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,7 @@ class Attention(Protocol):
     def describe(self) -> str: ...
     def weights(self, d: int) -> tuple[Weight, ...]: ...
     def stores(self, ranks: int) -> tuple[Store, ...]: ...
+    def read_elements(self, ranks: int) -> int: ...
     def state(self, ranks: int) -> State: ...
     def flop_per_pair(self) -> int: ...
     def block(self, work: RankWork) -> list[Op]: ...

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from inferometer.emulator.workload.kinds.core import core, output
+from inferometer.emulator.workload.kinds.index import Index
 from inferometer.emulator.workload.kinds.kind import Demand, Proportion, Smaller, State, Store, at_least
 from inferometer.emulator.workload.operations import Op
 from inferometer.emulator.workload.rank import RankWork
@@ -29,6 +30,8 @@ class Latent:
     window: int | None = None
     bias: bool = False
     """Whether the projections from the residual stream into the latents, and the output, add a bias."""
+    index: Index | None = None
+    """What chooses the tokens that are attended to (DeepSeek V3.2)."""
     extra: tuple[Weight, ...] = ()
 
     def __post_init__(self) -> None:
@@ -38,7 +41,8 @@ class Latent:
             at_least(1, self, "query_rank")
 
     def describe(self) -> str:
-        return "latent" if self.window is None else f"latent, window {self.window}"
+        words = "latent" if self.window is None else f"latent, window {self.window}"
+        return words if self.index is None else f"{words}, {self.index.describe()}"
 
     @property
     def inner_norms(self) -> int:
@@ -62,11 +66,18 @@ class Latent:
             Weight("self_attn.kv_b_proj", "attention", self.kv_rank, expanded),
             Weight("self_attn.o_proj", "attention", self.query_heads * self.value_dim, d, self.bias),
         ]
+        if self.index is not None:
+            found += self.index.weights(d)
         return (*found, *self.extra)
 
     def stores(self, ranks: int) -> tuple[Store, ...]:
         """Every rank keeps the whole latent."""
-        return (Store(self.kv_rank + self.rope_dim, self.window),)
+        own = Store(self.read_elements(ranks), self.window)
+        return (own,) if self.index is None else (own, *self.index.stores())
+
+    def read_elements(self, ranks: int) -> int:
+        """Cached elements of a token that attention reads."""
+        return self.kv_rank + self.rope_dim
 
     def state(self, ranks: int) -> State:
         return State()
@@ -93,13 +104,16 @@ class Latent:
             ops += work.into("attention.query_down", work.tokens, self.query_rank, bias=self.bias)
             ops.append(work.matmul("attention.query_up", work.tokens, self.query_rank, query_width))
         ops += work.into("attention.latent_down", work.tokens, self.kv_rank + self.rope_dim, bias=self.bias)
-        moved, norms = query_width + value_width, self.inner_norms
+        chosen = None if self.index is None else self.index.tokens
+        if self.index is not None:
+            ops += self.index.block(work)
+        cost: dict[str, Any] = {"moved": query_width + value_width, "norms": self.inner_norms, "chosen": chosen}
         if absorbed(work):
             per_head: dict[str, Any] = {"matrices_read": heads, "matrices_kept": heads}
             pair = 2.0 * heads * (2 * self.kv_rank + self.rope_dim)
             ops += [
                 work.matmul("attention.key_up", work.tokens * heads, self.nope_dim, self.kv_rank, **per_head),
-                core(work, self, flop_per_pair=pair, moved=moved, norms=norms),
+                core(work, self, flop_per_pair=pair, **cost),
                 work.matmul("attention.value_up", work.tokens * heads, self.kv_rank, self.value_dim, **per_head),
             ]
         else:
@@ -107,7 +121,7 @@ class Latent:
             expanded = heads * (self.nope_dim + self.value_dim)
             ops += [
                 work.matmul("attention.latent_up", work.tokens, self.kv_rank, expanded),
-                core(work, self, flop_per_pair=pair, moved=moved, norms=norms),
+                core(work, self, flop_per_pair=pair, **cost),
             ]
         return [*ops, *output(work, value_width, bias=self.bias), *work.extras("attention.extra", self.extra)]
 

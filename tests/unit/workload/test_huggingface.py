@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.workload.cache import kv_tokens
 from inferometer.emulator.workload.catalogue import load_shape, model_names
-from inferometer.emulator.workload.hugging_face.config import MODEL_TYPES, shape_from_config
+from inferometer.emulator.workload.hugging_face.config import shape_from_config
+from inferometer.emulator.workload.hugging_face.model_types import model_types
 from inferometer.emulator.workload.parameters import count
 from inferometer.emulator.workload.shape import Heads, Latent, Shape
 
@@ -163,10 +164,9 @@ def test_the_built_in_models():
 
 
 WRONG = [
-    (LLAMA | {"model_type": "bert"}, "config: model_type = 'bert' is not supported; supported are llama, mistral"),
-    (LLAMA | {"model_type": "qwen3_mo"}, "(did you mean qwen3_moe?)"),
+    (LLAMA | {"model_type": "bert"}, "config: model_type = 'bert' is not supported: give a config.json of a type that"),
     (LLAMA | {"model_type": 3}, "model_type = '3' is not supported"),
-    ({}, "config: model_type: missing; supported are llama"),
+    ({}, "config: model_type: missing; give a config.json"),
     ({key: LLAMA[key] for key in LLAMA if key != "hidden_size"}, "config: hidden_size: missing"),
     (LLAMA | {"hidden_size": "4096"}, "config: hidden_size = '4096': input should be a valid integer"),
     (LLAMA | {"hidden_size": 4096.5}, "config: hidden_size = 4096.5: input should be a valid integer"),
@@ -177,14 +177,11 @@ WRONG = [
     (LLAMA | {"num_key_value_heads": 5}, "config: query_heads = 32 is no multiple of kv_heads = 5 (32 = 6·5 + 2)"),
     (LLAMA | {"tie_word_embeddings": "yes"}, "config: tie_word_embeddings = 'yes': input should be a valid boolean"),
     (MOE | {"num_experts_per_tok": 129}, "config: active experts = 129 are more than the 128 there are"),
-    (MOE | {"decoder_sparse_step": 2}, "config: decoder_sparse_step = 2: only 1"),
-    (MOE | {"mlp_only_layers": [3]}, "config: mlp_only_layers = [3]: only layers at the start"),
+    (MOE | {"decoder_sparse_step": 0}, "config: decoder_sparse_step = 0: input should be greater than 0"),
+    (MOE | {"mlp_only_layers": [48]}, "config: mlp_only_layers: 48 is beyond the last of num_hidden_layers = 48"),
     (QWEN3 | {"use_sliding_window": True, "sliding_window": 8, "layer_types": ["sliding_attention"]},
      "config: layer_types: 1 of num_hidden_layers = 28"),
-    (QWEN3 | {"use_sliding_window": True, "sliding_window": 8, "layer_types": ["sliding_attention", "full_attention"] * 14},
-     "config: layer_types: full_attention after sliding_attention is not supported"),
     (DEEPSEEK | {"moe_layer_freq": 2}, "config: moe_layer_freq = 2: only 1"),
-    (DEEPSEEK | {"attention_bias": True}, "config: attention_bias = true is not supported"),
     (DEEPSEEK | {"first_k_dense_replace": 62}, "config: first_dense = 62 dense layers are more than layers = 61"),
     ({"model_type": "decoder", "colour": 1}, "missing"),
 ]  # fmt: skip
@@ -209,7 +206,7 @@ def test_an_unknown_key_of_our_own_type_is_refused():
         (b"", "not JSON"),
         (b"{", "not JSON"),
         (b"[1]", "expected an object with a model_type, found list"),
-        (b'{"model_type": NaN}', "NaN is not a JSON number"),
+        (b'{"model_type": NaN}', "model_type = 'nan' is not supported"),
         (b"\xff\xfe", "not JSON"),
         (b"[" * 100_000, "brackets too deep"),
         (b'{"a":' * 100_000, "brackets too deep"),
@@ -262,7 +259,7 @@ def test_any_mutation_is_a_shape_or_one_line(data):
         else:
             config.pop(key, None)
     if data.draw(st.booleans()):
-        config["model_type"] = data.draw(st.sampled_from(sorted(MODEL_TYPES)))
+        config["model_type"] = data.draw(st.sampled_from(model_types()))
     try:
         shape = shape_from_config(config)
     except InputError as error:
