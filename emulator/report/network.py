@@ -80,7 +80,8 @@ def _paper_row(laws: Sequence[NetworkLaw], one: str | None) -> Row:
     combinations = [c for law in laws for c in law.identifiable_combinations if c.expr == one]
     together = ""
     if combinations and combinations[0].coefficients.keys() <= constants.keys():
-        together = f"{sum(k * constants[name] for name, k in combinations[0].coefficients.items()):g}"
+        theta = {name: value if name in LATENCIES else 1 / value for name, value in constants.items()}  # µs, ns/byte
+        together = f"{sum(k * theta[name] for name, k in combinations[0].coefficients.items()):.4g}"
     values = {name: f"{constants[name]:g}" for name in (*LATENCIES, *BANDWIDTHS)}
     return {"collective": PAPER, "backend": "nccl", **values, "together": together, "law": "H100"}
 

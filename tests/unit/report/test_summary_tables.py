@@ -59,6 +59,9 @@ def test_what_is_determined_only_together_has_a_column_and_the_papers_sum_below(
     assert "a (µs)" not in row and row["a + 3·b (µs)"] == "20.5 [18, 23]"
     assert float(paper["a + 3·b (µs)"]) == pytest.approx(6.8 + 3 * 1.2)
     assert row["B (GB/s)"] == "2 [no interval]"
+    one_size = joint.model_copy(update={"expr": "t at 1 MB", "coefficients": {"a": 1.0, "b": 1.0, "B_intra": 1000.0}})
+    *_, paper = fields(network_table([law({"a": unknown}, [one_size])], set(), intervals=True))
+    assert float(paper["t at 1 MB (µs)"]) == pytest.approx(6.8 + 1.2 + 1000 / 225, rel=1e-3)  # 1e6 bytes at 1/225 ns/byte
 
 
 def test_in_step_overheads_are_in_the_units_of_their_columns_and_crowded_ones_come_last():
