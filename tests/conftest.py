@@ -14,7 +14,7 @@ import pytest
 from hypothesis import settings
 
 from tests.forked_ranks import run_forked
-from tests.places import ROOT, SHARED_DATA
+from tests.places import ROOT
 
 settings.register_profile("unit", deadline=None, max_examples=60, derandomize=True)
 settings.load_profile("unit")
@@ -91,15 +91,6 @@ def write_samples(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
-
-
-@pytest.fixture(scope="session")
-def shared() -> Path:
-    """The reference data beside the checkout."""
-    folder = SHARED_DATA.parent / "shared"
-    if not (folder / "data").is_dir():
-        pytest.skip("needs ../shared/data, which is not here")
-    return folder
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from inferometer.emulator.economics.pricing.accelerators import load_accelerator
 from inferometer.emulator.economics.pricing.tuned import TunerNetwork
 from inferometer.emulator.economics.serving.predict import predict
 from inferometer.emulator.errors import InputError
-from tests.places import SHARED_DATA
+from tests.places import DATA
 
-FIGURES = SHARED_DATA / "nccl_tuner_constants_2.30.7.json"
+FIGURES = DATA / "nccl_tuner_constants_2.30.7.json"
 H100 = NcclTuner("hopper", 450.0, 50.0)
 B200 = NcclTuner("blackwell", 900.0, 50.0)
 A100 = NcclTuner("ampere", 300.0, 25.0)
@@ -146,7 +146,6 @@ def test_predict_takes_it_by_name():
     assert row["network_latency_s"] == pytest.approx(2 * 32 * 15.0e-6, rel=0.05)
 
 
-@pytest.mark.skipif(not FIGURES.exists(), reason=f"no {FIGURES.name} beside the repository")
 def test_the_figures_are_those_of_the_source():
     theirs, ours = json.loads(FIGURES.read_text()), load_constants()
     algorithms = theirs["order"]["algo"]

@@ -5,19 +5,17 @@ from __future__ import annotations
 import io
 
 import pyarrow.parquet
-import pytest
 
 from inferometer.emulator.calibrate.fit.from_samples import fit
 from inferometer.emulator.exporters.query import Query
 from inferometer.emulator.exporters.targets import export_query
 from inferometer.emulator.importers.imports import import_files
 from inferometer.emulator.samples.samples import SamplesFile
-from tests.places import SHARED_DATA
+from tests.places import DATA
 
-TABLE = SHARED_DATA / "aiconfigurator/h100_sxm/comm/nccl/2.29.2/nccl_perf.parquet"
+TABLE = DATA / "aiconfigurator/h100_sxm/comm/nccl/2.29.2/nccl_perf.parquet"
 
 
-@pytest.mark.skipif(not TABLE.exists(), reason=f"needs the public measurements in {TABLE.parents[5]}")
 def test_an_exported_table_looks_as_aiconfigurators_own(tmp_path):
     imported = import_files("aiconfigurator", [TABLE])
     samples = SamplesFile.create(tmp_path / "h100.samples.jsonl", imported.header)

@@ -1,4 +1,4 @@
-"""Public logs, where they are at hand: every entry gives what its description says, or null with a flag, or is refused."""
+"""Public logs, of tests/data and of the larger collection: each gives what it says, a null with a flag, or an error."""
 
 from __future__ import annotations
 
@@ -9,11 +9,17 @@ import pytest
 
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.importers.imports import import_files
-from tests.places import SHARED_DATA
+from tests.places import DATA, SHARED_DATA
 
-LOGS = SHARED_DATA / "nccl_logs"
-SOURCES = LOGS / "sources.json"
-ENTRIES = json.loads(SOURCES.read_text())["entries"] if SOURCES.exists() else []
+LOGS, MORE_LOGS = DATA / "nccl_logs", SHARED_DATA / "nccl_logs"
+
+
+def entries_of(folder: Path) -> dict[str, dict]:
+    sources = folder / "sources.json"
+    return {entry["file"]: entry for entry in json.loads(sources.read_text())["entries"]} if sources.exists() else {}
+
+
+ENTRIES = entries_of(MORE_LOGS) | entries_of(LOGS)
 NO_TABLE_OF_TIMES = (
     "peak_busbw_tables.json",
     "b200_all_reduce_1n8_vs_4n32_busbw.csv",
@@ -21,16 +27,18 @@ NO_TABLE_OF_TIMES = (
     "perf_ndmv5.jsonl",
 )
 
-pytestmark = pytest.mark.skipif(not ENTRIES, reason="no nccl_logs beside the repository")
+
+def path_of(file: str) -> Path:
+    return next(folder / file for folder in (LOGS, MORE_LOGS) if (folder / file).exists())
 
 
 def format_of(file: str) -> str:
     return "csv" if file.endswith(".csv") else "rccl-tests" if "rccl" in file else "nccl-tests"
 
 
-@pytest.mark.parametrize("source", ENTRIES, ids=lambda source: source["file"])
+@pytest.mark.parametrize("source", ENTRIES.values(), ids=lambda source: source["file"])
 def test_every_entry(source):
-    path = LOGS / source["file"]
+    path = path_of(source["file"])
     if path.name in NO_TABLE_OF_TIMES:
         with pytest.raises(InputError):
             import_files(format_of(source["file"]), [path])
@@ -50,9 +58,10 @@ def test_every_entry(source):
     assert entry["excluded"].get("size_zero", 0) == (source.get("rows_size_zero") or 0)
 
 
+@pytest.mark.skipif(not MORE_LOGS.exists(), reason="no shared/data/nccl_logs beside the repository")
 def test_what_is_wrong_is_named():
-    by_file = {source["file"]: import_files(format_of(source["file"]), [LOGS / source["file"]]).files[0]["flags"]
-               for source in ENTRIES if Path(source["file"]).name not in NO_TABLE_OF_TIMES}  # fmt: skip
+    by_file = {file: import_files(format_of(file), [path_of(file)]).files[0]["flags"]
+               for file in ENTRIES if Path(file).name not in NO_TABLE_OF_TIMES}  # fmt: skip
     assert "one_rank" in by_file["snellius_h100/1n1_all_reduce_iters100.log"]
     assert "ranks_contradicted" in by_file["coreweave/gb200_2racks_all_reduce.log"]
     assert "settings_contradicted" in by_file["coreweave/h100_ib_all_reduce.log"]

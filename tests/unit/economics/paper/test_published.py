@@ -15,10 +15,9 @@ from inferometer.emulator.economics.paper.published.record import Call
 from inferometer.emulator.economics.paper.published.reproduce import Comparison, compare, reproduce, summary
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.report.published import published_lines
-from tests.places import SHARED_DATA
+from tests.places import DATA
 
-DATA = SHARED_DATA / "economics"
-beside = pytest.mark.skipif(not DATA.exists(), reason="no shared/data/economics beside the repository")
+PRINTED = DATA / "economics"
 
 
 @pytest.fixture(scope="module")
@@ -60,9 +59,8 @@ def test_every_call_is_made_and_another_is_refused_by_file_and_key(numbers):
         books.known_call("closed_form.roofline.read_z")
 
 
-@beside
 def test_all_numbers_of_the_texts_are_here_as_they_are_printed(comparisons):
-    records = json.loads((DATA / "seed_numbers.json").read_text())["records"]
+    records = json.loads((PRINTED / "printed_numbers.json").read_text())
     assert len(records) == 101
     agreeing = 0
     for record in records:
@@ -78,9 +76,8 @@ def test_all_numbers_of_the_texts_are_here_as_they_are_printed(comparisons):
     assert agreeing == 100
 
 
-@beside
 def test_the_table_of_llm_analysis_to_every_digit(comparisons):
-    rows = json.loads((DATA / "llm_analysis_table.json").read_text())["rows"]
+    rows = json.loads((PRINTED / "llm_analysis_table.json").read_text())
     assert len(rows) == 18
     for row in rows:
         name = f"llm_analysis.b{row['batch']}.p{row['prompt_tokens']}.n{row['completion_tokens']}"
@@ -96,10 +93,9 @@ def rounded(value, digits):
     return Decimal(str(value)).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
 
 
-@beside
 @pytest.mark.parametrize("table", [2, 3, 4, 5, 6])
 def test_the_tables_of_the_paper(comparisons, table):
-    printed = json.loads((DATA / "paper_tables.json").read_text())[f"table{table}"]
+    printed = json.loads((PRINTED / "paper_tables.json").read_text())[f"table{table}"]
     for name, *values in printed["rows"]:
         for column, value in zip(printed["columns"][1:], values):
             c = comparisons[f"epoch.table{table}.{name}.{column}"]

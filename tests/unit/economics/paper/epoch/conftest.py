@@ -1,4 +1,4 @@
-"""The public sample points of the paper's own code, where they are at hand."""
+"""Sample points of the paper's own code."""
 
 import json
 from dataclasses import replace
@@ -6,9 +6,7 @@ from dataclasses import replace
 import pytest
 
 from inferometer.emulator.economics.paper.epoch import load_accelerator, load_model
-from tests.places import SHARED_DATA
-
-SAMPLES = SHARED_DATA / "economics" / "sample_points.json"
+from tests.places import DATA
 
 #: Names there: names here, where they are not the same words.
 RENAMED = {"Llama_3_405B": "llama-3.1-405b", "GPT_3_5": "gpt-3.5", "Falcon": "falcon-180b"}
@@ -21,9 +19,7 @@ def name_of(theirs):
 
 @pytest.fixture(scope="session")
 def samples():
-    if not SAMPLES.exists():
-        pytest.skip(f"no {SAMPLES.name} beside the repository")
-    return json.loads(SAMPLES.read_text())
+    return json.loads((DATA / "economics" / "sample_points.json").read_text())
 
 
 @pytest.fixture(scope="session")
