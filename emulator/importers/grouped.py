@@ -25,6 +25,8 @@ class Reading:
     device: str | None = None
     backend_version: str | None = None
     statistic: str | None = None
+    variant: str = ""
+    concurrent_groups: int | str = 1
 
     def place(self) -> tuple[object, ...]:
         """All but the row's numbers; the dtype belongs to it."""
@@ -50,9 +52,10 @@ def runs_from(source: Source, readings: Iterable[Reading], statistic: str) -> li
 
 def _run(reading: Reading, statistic: str) -> Run:
     run = Run([], statistic=reading.statistic or statistic)
-    for name in ("tool_collective", "ranks", "nodes", "implementation", "backend", "launch_mode", "timing"):
+    for name in ("tool_collective", "ranks", "nodes", "implementation", "backend", "launch_mode", "timing", "variant"):
         setattr(run, name, getattr(reading, name))
     run.collective = TOOL_COLLECTIVES[reading.tool_collective] if reading.tool_collective else None
+    run.concurrent_groups = reading.concurrent_groups
     run.device, run.backend_version = reading.device, reading.backend_version
     return run
 

@@ -66,6 +66,11 @@ def ratio_of(cells: Iterable[tuple[str, str]]) -> Ratio:
     return Ratio(low, high)
 
 
+def two_digits(printed: str) -> bool:
+    """Whether a printed number has two digits that count: 0.03 says too little."""
+    return len(Decimal(printed).normalize().as_tuple().digits) >= 2
+
+
 def half_unit(printed: str) -> float:
     """Half a unit of the last printed digit: 0.005 for 12.90, 0.5 for 15, 500 for 2e+03."""
     exponent = Decimal(printed).as_tuple().exponent

@@ -10,6 +10,7 @@ from inferometer.emulator.aliases import Document
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.importers import aiconfigurator, table, vidur
 from inferometer.emulator.importers.cells import cell_records, entry, header, settle_unknown
+from inferometer.emulator.importers.guess import hint
 from inferometer.emulator.importers.launches import flag_far
 from inferometer.emulator.importers.mpi import text as mpi_text
 from inferometer.emulator.importers.nccl import nccl_tests, rccl_tests
@@ -65,7 +66,10 @@ def import_files(format_name: str, paths: Sequence[str | Path], settings: Settin
     seen: dict[str, str] = {}
     for path in paths:
         source = Source(path)
-        read = FORMATS[format_name](source, given)
+        try:
+            read = FORMATS[format_name](source, given)
+        except InputError as error:
+            raise InputError(f"{error}{hint(source, format_name)}") from None
         if source.sha256 in seen:
             raise InputError(f"{source}: has the same contents as {seen[source.sha256]}: one measurement cannot count twice")
         seen[source.sha256] = str(source)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inferometer.emulator.importers.run import Run
+from inferometer.emulator.importers.run import Row, Run
 
 COLD = 1.1
 """A first row this much slower than both following, larger ones pays for connecting."""
@@ -39,3 +39,27 @@ def flag_noise(run: Run) -> None:
     if len(spikes) >= MANY_SPIKES:
         times = ", ".join([*spikes.values()][:4])
         run.flag("noisy", f"{len(spikes)} sizes take twice as long as both neighbouring sizes ({times} µs …)")
+
+
+def merge_cycles(run: Run) -> None:
+    """Sweeps that one start of the ranks repeated (-N) are samples of one launch, not launches: the first row gets them."""
+    first: dict[tuple[object, ...], Row] = {}
+    times: dict[int, list[float]] = {}
+    for row in run.rows:
+        if row.excluded is not None or row.us is None:
+            continue
+        key = (row.bytes, row.dtype, row.extra.get("redop"), row.extra.get("root"))
+        held = first.setdefault(key, row)
+        times.setdefault(id(held), []).append(row.us)
+        if held is not row:
+            row.excluded = "further_cycle"
+    cycles = {len(found) for found in times.values() if len(found) > 1}
+    if not cycles:
+        return
+    for row in first.values():
+        found = times[id(row)]
+        if len(found) > 1:
+            row.iterations_us = row.iterations_us or found
+            row.us = sum(found) / len(found)
+            row.extra["cycles"] = len(found)
+    run.flag("repeated_cycles", f"sizes come up to {max(cycles)} times in one run: samples of one launch")

@@ -23,6 +23,7 @@ ALIASES = {
     "dtype": ("dtype", "type"),
 }
 WORDS = ("implementation", "backend", "launch_mode", "timing", "device", "backend_version", "statistic")
+NEEDS = "needed are bytes (B) and us (µs of one operation): convert, rename"
 PLACE = ("collective", "ranks", "nodes")
 
 
@@ -30,12 +31,12 @@ def read(source: Source, settings: Settings) -> list[Run]:
     """Raises ``InputError`` where there is no column of sizes or of times, naming the line of a bad cell."""
     columns = columns_of(source)
     if columns is None:
-        raise InputError(f"{source}: not a CSV table: its first line is no list of columns")
+        raise InputError(f"{source}: not a CSV table: its first line is no list of columns with commas; {NEEDS}")
     _refuse_ambiguous(source, columns)
     used = {name: next((alias for alias in aliases if alias in columns), None) for name, aliases in ALIASES.items()}
     for name in ("bytes", "us"):
         if used[name] is None:
-            raise InputError(f"{source}: no column {' or '.join(ALIASES[name])}")
+            raise InputError(f"{source}: no column {' or '.join(ALIASES[name])}; {NEEDS}; it has {', '.join(columns)[:60]}")
     runs = runs_from(source, _readings(source, columns, used), statistic="mean")
     named = None if "collective" in columns else from_name(source.path.stem, set(TOOL_COLLECTIVES) - {PAIR})
     read_by_name = {*PLACE, *WORDS, *used.values()}
@@ -86,4 +87,16 @@ def _readings(source: Source, columns: list[str], used: dict[str, str | None]) -
             row.extra["in_place_us"] = number(value(record, "in_place_us"), where, "in_place_us", optional=True)
         ranks, nodes = (None if record.get(key) is None else count(record[key], where, key) for key in ("ranks", "nodes"))
         words = {key: known_word(key, record[key], where) for key in WORDS if record.get(key) is not None}
-        yield Reading(row, collective, ranks, nodes, **{key: words.get(key) for key in WORDS})
+        yield Reading(
+            row,
+            collective,
+            ranks,
+            nodes,
+            implementation=words.get("implementation"),
+            backend=words.get("backend"),
+            launch_mode=words.get("launch_mode"),
+            timing=words.get("timing"),
+            device=words.get("device"),
+            backend_version=words.get("backend_version"),
+            statistic=words.get("statistic"),
+        )

@@ -15,15 +15,20 @@ LARGEST = 1 << 62
 
 def columns_of(source: Source) -> list[str] | None:
     """The column names of a CSV file (lower case, spaces as underscores); None where the first line is no list of names."""
-    for _, line in Source(source.path).lines():
+    for line in source.head_lines():
         if line.strip() and not line.startswith("#"):
             cells = _cells(line)
             return [cell.strip().lower().replace(" ", "_") for cell in cells] if cells and len(cells) > 1 else None
     return None
 
 
-def records_of(source: Source, columns: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Line number and cells by column. Blank cells are None; lines that begin with # are passed over."""
+def records_of(
+    source: Source, columns: list[str], missing: tuple[str, int] | None = None
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Line number and cells by column. Blank cells are None; lines that begin with # are passed over.
+
+    missing: a column and its place, which the head lacks where the rows have one cell more.
+    """
     seen_head = False
     for number_, line in source.lines():
         if not line.strip() or line.startswith("#"):
@@ -32,6 +37,8 @@ def records_of(source: Source, columns: list[str]) -> Iterator[tuple[int, dict[s
             seen_head = True
             continue
         cells = _cells(line)
+        if missing and cells is not None and len(cells) == len(columns) + 1:
+            columns, missing = [*columns[: missing[1]], missing[0], *columns[missing[1] :]], None
         if cells is None or len(cells) != len(columns):
             found = "no CSV" if cells is None else f"{len(cells)} cells"
             raise InputError(f"{source}: line {number_}: {found}, the head has {len(columns)} columns")
@@ -40,7 +47,7 @@ def records_of(source: Source, columns: list[str]) -> Iterator[tuple[int, dict[s
 
 def _cells(line: str) -> list[str] | None:
     try:
-        return next(csv.reader([line], strict=True), None)
+        return next(csv.reader([line], strict=True, skipinitialspace=True), None)
     except csv.Error:
         return None
 

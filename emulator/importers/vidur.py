@@ -1,4 +1,4 @@
-"""Vidur's profiles (data/profiling/network/DEVICE/{all_reduce,send_recv}.csv): ms, bytes, kernel times of one rank.
+"""Vidur's profiles (network/DEVICE/{all_reduce,send_recv}.csv, .csv.xz since 0.0.26): ms, bytes, kernel times of one rank.
 
 Its profiler takes the duration of the NCCL kernel, launched eagerly in fp16: the wait for the slowest rank is in it, the
 launch is not.

@@ -12,7 +12,7 @@ from inferometer.emulator.importers.run import Run, tool_name
 from inferometer.parallel.collectives import COLLECTIVES
 
 TITLE = re.compile(
-    r"(?:OSU|OMB)(?:[- ]Py(?:thon)?)?\s+(?P<suite>[A-Za-z+]{3,12})(?:[-_]\w+)?\s+(?P<what>[^#]*?)\s*\bTest\b(?P<rest>.*)"
+    r"(?:OSU|OMB)(?:[- ]Py(?:thon)?)?\s+(?P<suite>[A-Za-z+]{3,12})(?:-\w+)?[\s_]+(?P<what>[^#]*?)\s*\bTest\b(?P<rest>.*)"
 )
 VERSION = re.compile(r"\bv?(\d{1,2}(?:\.\d{1,3}){1,3}\w*)")
 DTYPE = re.compile(r"#?\s*Datatype:\s*(?:MPI_|NCCL_|nccl|DT_)?(\w+)", re.IGNORECASE)

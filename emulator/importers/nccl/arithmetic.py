@@ -7,10 +7,9 @@ size / time = algbw. Sources: src/common.cu and the GetCollByteCount of each tes
 from __future__ import annotations
 
 from collections.abc import Iterable
-from decimal import Decimal
 
-from inferometer.emulator.importers.implied import half_unit
-from inferometer.emulator.importers.nccl.table import NcclRun, TableCell, TableRow
+from inferometer.emulator.importers.implied import half_unit, two_digits
+from inferometer.emulator.importers.nccl.table import NcclRun, TableRow
 from inferometer.parallel.dtypes import NAMED
 
 SLACK = 0.1
@@ -78,10 +77,5 @@ def contradicts(row: TableRow, unit: float, loose: bool) -> str | None:
 
 def _ratios(row: TableRow) -> Iterable[float]:
     for cell in (row.out_of_place, row.in_place):
-        if cell is not None and row.bytes and _digits(cell) and float(cell.time) > 0:
+        if cell is not None and row.bytes and float(cell.algbw) > 0 and two_digits(cell.algbw) and float(cell.time) > 0:
             yield row.bytes / float(cell.time) / 1e3 / float(cell.algbw)
-
-
-def _digits(cell: TableCell) -> bool:
-    """Whether algbw has two digits that count: 0.03 says too little."""
-    return float(cell.algbw) > 0 and len(Decimal(cell.algbw).normalize().as_tuple().digits) >= 2

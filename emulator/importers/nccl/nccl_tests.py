@@ -31,9 +31,7 @@ def read(source: Source, settings: Settings, library: str = "nccl") -> list[Run]
         tables = list(log.runs())  # at most MAX_RUNS
         cut_off = source.cut_off
         if log.in_place_first and not any(table.rows for table in tables):
-            raise InputError(
-                f"{source}: line {log.in_place_first}: in-place stands first: mscclpp-test's table, import it as mscclpp"
-            )
+            raise InputError(f"{source}: line {log.in_place_first}: in-place stands first, as in mscclpp-test's table")
         why = f": {log.near}" if log.near else ""
     if not tables:
         raise InputError(f"{source}: no table of {library}-tests in it{why}")

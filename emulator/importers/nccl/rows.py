@@ -8,7 +8,7 @@ from inferometer.emulator.importers.nccl.arithmetic import contradicts, in_words
 from inferometer.emulator.importers.nccl.collective import SHARDED, TESTS
 from inferometer.emulator.importers.nccl.table import NcclRun, TableCell
 from inferometer.emulator.importers.run import Row, Run
-from inferometer.emulator.importers.sweeps import flag_cold, flag_noise
+from inferometer.emulator.importers.sweeps import flag_cold, flag_noise, merge_cycles
 from inferometer.parallel.dtypes import common_name
 
 #: The largest relative difference that versions before August 2022 let pass (deltaMaxValue); whole numbers must be equal.
@@ -63,7 +63,7 @@ def examine(table: NcclRun, run: Run, cut_off: bool) -> None:
     _wrong_data(table, run)
     _order(table, run)
     _whole(table, run, cut_off)
-    _merge_cycles(run)
+    merge_cycles(run)
     flag_cold(run)
     flag_noise(run)
 
@@ -123,30 +123,6 @@ def _wrong_data(table: NcclRun, run: Run) -> None:
 
 def _limit(dtype: str) -> float:
     return FAR * TOLERANCE.get(common_name(dtype), 0.05)
-
-
-def _merge_cycles(run: Run) -> None:
-    """Sweeps that one start of the ranks repeated (-N) are samples of one launch, not launches: the first row gets them."""
-    first: dict[tuple[object, ...], Row] = {}
-    times: dict[int, list[float]] = {}
-    for row in run.rows:
-        if row.excluded is not None or row.us is None:
-            continue
-        key = (row.bytes, row.dtype, row.extra.get("redop"), row.extra.get("root"))
-        held = first.setdefault(key, row)
-        times.setdefault(id(held), []).append(row.us)
-        if held is not row:
-            row.excluded = "further_cycle"
-    cycles = {len(found) for found in times.values() if len(found) > 1}
-    if not cycles:
-        return
-    for row in first.values():
-        found = times[id(row)]
-        if len(found) > 1:
-            row.iterations_us = row.iterations_us or found
-            row.us = sum(found) / len(found)
-            row.extra["cycles"] = len(found)
-    run.flag("repeated_cycles", f"sizes come up to {max(cycles)} times in one run: samples of one launch")
 
 
 def _order(table: NcclRun, run: Run) -> None:
