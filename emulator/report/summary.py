@@ -191,7 +191,7 @@ def _compute(calibration: Calibration, verbose: bool) -> Iterator[str]:
     lines = _table(verbose, lambda: compute_table(laws, intervals=True), lambda: compute_table(laws, intervals=False))
     if not lines:
         return
-    yield "Compute of a rank while so many ranks compute: matmuls whose weights come from memory"
+    yield "Compute of one rank, by how many ranks compute at once (matmuls, weights from memory)"
     yield from lines
     if verbose:
         kinds = [law.kind for law in laws]
