@@ -2,46 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from inferometer.emulator.economics.serving.candidates import Row
 from inferometer.emulator.report.columns import aligned
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 LAYOUT_COLUMNS = ("tp", "ep", "pp", "attention", "two_d", "tp_attention", "tp_ff")
 ROWS_SHOWN = 12
 
 
-def frontier_lines(table: pd.DataFrame) -> list[str]:
+def frontier_lines(rows: Sequence[Row]) -> list[str]:
     """For each curve a few points from the fastest to the cheapest, the named ones among them."""
     lines: list[str] = []
-    for label, rows in table.groupby("curve", sort=False):
-        rows = rows.reset_index(drop=True)
-        lines += [f"{label}: {len(rows)} points, {rows['network'].iloc[0]}", *_rows(rows, _spread(rows)), ""]
+    for label, points in _curves(rows).items():
+        lines += [f"{label}: {len(points)} points, {points[0]['network']}", *_rows(points, _spread(points)), ""]
     return lines[:-1]
 
 
-def target_lines(table: pd.DataFrame) -> list[str]:
+def target_lines(rows: Sequence[Row]) -> list[str]:
     """The layouts within a service target, cheapest first."""
-    shown = min(len(table), 2 * ROWS_SHOWN)
-    more = [] if shown == len(table) else [f"… {len(table) - shown} more: --csv or --json writes all"]
-    return [*_rows(table.reset_index(drop=True), list(range(shown))), *more]
+    shown = min(len(rows), 2 * ROWS_SHOWN)
+    more = [] if shown == len(rows) else [f"… {len(rows) - shown} more: --csv or --json writes all"]
+    return [*_rows(rows, range(shown)), *more]
 
 
-def _spread(rows: pd.DataFrame) -> list[int]:
-    named = {int(i) for i in rows.index[rows["point"] != ""]}
-    step = max(1, (len(rows) - 1) // max(1, ROWS_SHOWN - len(named)))
-    return sorted(named | set(range(0, len(rows), step)))
+def _curves(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """The points of each curve, by its label."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row["curve"], []).append(row)
+    return found
 
 
-def _rows(rows: pd.DataFrame, chosen: list[int]) -> list[str]:
-    with_ttft = "ttft_s" in rows and rows["ttft_s"].notna().any()
+def _spread(points: Sequence[Row]) -> list[int]:
+    named = {at for at, row in enumerate(points) if row["point"]}
+    step = max(1, (len(points) - 1) // max(1, ROWS_SHOWN - len(named)))
+    return sorted(named | set(range(0, len(points), step)))
+
+
+def _rows(rows: Sequence[Row], chosen: Iterable[int]) -> list[str]:
+    with_ttft = any(row["ttft_s"] == row["ttft_s"] for row in rows)
     head = ["tokens/s", "ms/token", *(["TTFT s"] if with_ttft else []), "$/Mtok", "GPUs", "batch", "layout", ""]
     cells = [head]
     for i in chosen:
-        row = rows.loc[i]
+        row = rows[i]
         price = row["usd_per_mtok"]
         cells.append(
             [
@@ -58,7 +64,7 @@ def _rows(rows: pd.DataFrame, chosen: list[int]) -> list[str]:
     return [f"  {line}" for line in aligned(cells, right=range(len(head) - 2))]
 
 
-def draw_frontiers(table: pd.DataFrame, path: str | Path) -> None:
+def draw_frontiers(rows: Sequence[Row], path: str | Path) -> None:
     """Cost over speed, both logarithmic, one line per curve; a dot marks the preferred point.
 
     Without a price the cost is in GPU-seconds per token.
@@ -70,13 +76,14 @@ def draw_frontiers(table: pd.DataFrame, path: str | Path) -> None:
     figure = Figure(figsize=(7.2, 4.8), layout="constrained")
     FigureCanvasAgg(figure)
     axes: Any = figure.subplots()
-    priced = bool(table["usd_per_mtok"].notna().all())
+    priced = all(row["usd_per_mtok"] == row["usd_per_mtok"] for row in rows)
     column = "usd_per_mtok" if priced else "gpu_s_per_token"
-    for index, (label, rows) in enumerate(table.groupby("curve", sort=False)):
+    for index, (label, points) in enumerate(_curves(rows).items()):
         colour = f"C{index % 10}"
-        axes.plot(rows["tokens_per_s"], rows[column], color=colour, ls=("-", "--", ":")[index // 10 % 3], label=label)
-        dot = rows[rows["point"].str.contains("preferred")]
-        axes.plot(dot["tokens_per_s"], dot[column], "o", color=colour, ms=6)
+        speed, cost = [row["tokens_per_s"] for row in points], [row[column] for row in points]
+        axes.plot(speed, cost, color=colour, ls=("-", "--", ":")[index // 10 % 3], label=label)
+        dots = [at for at, row in enumerate(points) if "preferred" in row["point"]]
+        axes.plot([speed[at] for at in dots], [cost[at] for at in dots], "o", color=colour, ms=6)
     for scale, axis in ((axes.set_xscale, axes.xaxis), (axes.set_yscale, axes.yaxis)):
         scale("log")
         axis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=20))

@@ -8,6 +8,13 @@ from inferometer.emulator.economics.serving.prediction import Prediction, hidden
 
 GB = 1e9
 TERM_WORDS = {"in_step_s": "in-step overhead"}
+HIDDEN = {
+    "roof_s": "alone, part of the roof",
+    "compute_s": "alone, part of compute",
+    "memory_s": "hidden behind memory",
+    "arithmetic_s": "hidden behind arithmetic",
+}
+"""Of a term that adds nothing to the latency, by the term that counts instead."""
 
 
 def prediction_lines(p: Prediction) -> list[str]:
@@ -47,7 +54,7 @@ def _latency(p: Prediction) -> Iterator[str]:
     behind = hidden(p.terms)
     for name in p.terms:
         words = TERM_WORDS.get(name) or name.removesuffix("_s").replace("_", " ")
-        mark = f"(hidden behind {behind[name].removesuffix('_s')})" if name in behind else ""
+        mark = f"({HIDDEN[behind[name]]})" if name in behind else ""
         mark = "<- binds" if name.removesuffix("_s") == p.binds else mark
         yield f"  {words:<18}{milliseconds(p.terms[name]):>11}  {mark}".rstrip()
     if p.pipeline_s:

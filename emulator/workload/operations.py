@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from inferometer.emulator.workload.layout import Axis
 
 Size = float | NDArray[Any]
-ComputeKind = Literal["matmul", "attention", "stream"]
+ComputeKind = Literal["matmul", "attention", "stream", "glue"]
+"""glue: what an engine does between operations; a program holds none, a price does."""
 #: What stands where no operation does: before the first of a step, after the last.
 BEGIN, END = "step.begin", "step.end"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from inferometer.emulator.economics.serving.predict import load_of, precision_of
-from inferometer.emulator.economics.serving.request import Request
+from inferometer.emulator.economics.serving.scenario import Scenario, scenario_of
 from inferometer.emulator.errors import InputError
 from inferometer.launch.commands.law_key import add_key_flag, law_key
 from inferometer.launch.commands.outputs import json_target
@@ -82,9 +82,9 @@ def add_prompt_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def request_from(args: argparse.Namespace) -> Request:
-    """The deployable question of the flags."""
-    return Request(
+def scenario_from(args: argparse.Namespace) -> Scenario:
+    """The scenario of the flags."""
+    return scenario_of(
         args.model,
         args.accelerator,
         load_of(args.context, args.prompt, args.output, args.interleave),
@@ -99,7 +99,7 @@ def bits(given: int | None) -> int:
 
 
 def pricing(args: argparse.Namespace) -> dict[str, Any]:
-    """Fields of Request (or EpochQuestion) for the flags that were given, so that its defaults stand for the others.
+    """Arguments of scenario_of (or EpochQuestion) for the flags that were given, so that its defaults stand for the others.
 
     Raises InputError for an acceptance without anything to accept.
     """

@@ -11,11 +11,10 @@ Models, accelerators, weight bits, contexts, speculators, demand caps: each may 
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from inferometer.emulator.economics.serving.candidates import Target
-from inferometer.emulator.economics.serving.curves import curves
-from inferometer.emulator.economics.serving.frontier import Search, frontier, within_target
+from inferometer.emulator.economics.serving.frontier import Search, frontier_rows, within_target
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.report.frontier import frontier_lines, target_lines
 from inferometer.launch.commands.economics_flags import (
@@ -28,10 +27,7 @@ from inferometer.launch.commands.economics_flags import (
     positive,
     pricing,
 )
-from inferometer.launch.commands.frontier_flags import add_curve_flags, curve_lists, show_frontier
-
-if TYPE_CHECKING:
-    import pandas as pd
+from inferometer.launch.commands.frontier_flags import add_curve_flags, asked_curves, show_frontier
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,13 +47,14 @@ def run(args: argparse.Namespace) -> int:
     target = Target(args.ttft_max, args.tpot_max)
     if target == Target():
         keep_inputs(args, args.csv, args.figure)
-        table = frontier(**curve_lists(args), search=_search(args))
-        show_frontier(args, table, frontier_lines(table))
+        rows = frontier_rows(asked_curves(args), _search(args))
+        show_frontier(args, rows, frontier_lines(rows))
     else:
         _refuse_several(args)
         keep_inputs(args, args.csv, args.figure)
-        table = _within(args, target)
-        show_frontier(args, table, target_lines(table))
+        (curve,) = asked_curves(args)
+        rows = within_target(curve, target, _search(args))
+        show_frontier(args, rows, target_lines(rows))
     return 0
 
 
@@ -82,11 +79,6 @@ def _search(args: argparse.Namespace) -> Search:
         interleave=args.interleave,
         activation_bits=bits(args.activation_bits),
         kv_bits=bits(args.kv_bits),
-        request=pricing(args),
+        further=pricing(args),
         **given,
     )
-
-
-def _within(args: argparse.Namespace, target: Target) -> pd.DataFrame:
-    (curve,) = curves(**curve_lists(args))
-    return within_target(curve, target, _search(args))

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TextIO
 
+from inferometer.emulator.economics.serving.candidates import Row
+from inferometer.emulator.economics.serving.curves import Curve, curves
 from inferometer.emulator.report.frontier import draw_frontiers
 from inferometer.launch.commands.economics_flags import number, positive
 from inferometer.launch.commands.outputs import figure_path, show
 from inferometer.launch.runs.outputs import replaced_path, writing
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def add_curve_flags(parser: argparse.ArgumentParser, context: str) -> None:
@@ -36,28 +37,33 @@ def add_curve_flags(parser: argparse.ArgumentParser, context: str) -> None:
     parser.add_argument("--csv", type=replaced_path, metavar="FILE", help="write every point as CSV")
 
 
-def curve_lists(args: argparse.Namespace) -> dict[str, list[Any]]:
-    """Every flag that may be several, as `frontier` names them."""
-    return {
-        "models": args.model,
-        "accelerators": args.accelerator,
-        "weight_bits": args.weight_bits,
-        "contexts": args.context or [None],
-        "speculators": [None if name == "none" else name for name in args.speculator or ["none"]],
-        "demand_caps": args.demand_cap or [None],
-    }
+def asked_curves(args: argparse.Namespace) -> list[Curve]:
+    """One curve for each combination of the flags that may be several."""
+    speculators = [None if name == "none" else name for name in args.speculator or ["none"]]
+    contexts, caps = args.context or [None], args.demand_cap or [None]
+    return curves(args.model, args.accelerator, args.weight_bits, contexts, speculators, caps)
 
 
-def show_frontier(args: argparse.Namespace, table: pd.DataFrame, lines: Sequence[str]) -> None:
-    """The lines or the JSON on stdout, the table as CSV and as a figure where the flags say."""
+def show_frontier(args: argparse.Namespace, rows: Sequence[Row], lines: Sequence[str]) -> None:
+    """The lines or the JSON on stdout, the rows as CSV and as a figure where the flags say."""
     out = sys.stderr if args.json == "-" else sys.stdout
     if args.csv:
-        with writing(args.csv):
-            table.to_csv(args.csv, index=False)
-    show(args.json, table.to_dict(orient="records"), lines)
+        with writing(args.csv), Path(args.csv).open("w", encoding="utf-8", newline="") as stream:
+            write_csv(rows, stream)
+    show(args.json, rows, lines)
     if args.csv:
         print(f"table: {args.csv}", file=out)
     if args.figure:
         with writing(args.figure):
-            draw_frontiers(table, args.figure)
+            draw_frontiers(rows, args.figure)
         print(f"figure: {args.figure}", file=out)
+
+
+def write_csv(rows: Sequence[Row], stream: TextIO) -> None:
+    """The rows below a line of their names; what is not known, None or NaN, is empty."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(names)
+    for row in rows:
+        values = (row.get(name) for name in names)
+        writer.writerow(["" if value is None or value != value else value for value in values])

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import argparse
 
-from inferometer.emulator.economics.paper.epoch_answer import EpochQuestion, answer, paper_frontier
+from inferometer.emulator.economics.paper.epoch_answer import EpochQuestion, answer, paper_frontier_rows
 from inferometer.emulator.report.frontier import frontier_lines
 from inferometer.emulator.report.prediction import prediction_lines
 from inferometer.launch.commands.economics_flags import add_price_flags, keep_inputs, number, positive, pricing
-from inferometer.launch.commands.frontier_flags import add_curve_flags, curve_lists, show_frontier
+from inferometer.launch.commands.frontier_flags import add_curve_flags, asked_curves, show_frontier
 from inferometer.launch.commands.outputs import show
 
 
@@ -58,6 +58,6 @@ def _predict(args: argparse.Namespace) -> int:
 def _frontier(args: argparse.Namespace) -> int:
     keep_inputs(args, args.csv, args.figure)
     alpha = 3.0 if args.alpha is None else args.alpha
-    table = paper_frontier(**curve_lists(args), alpha=alpha, **pricing(args))
-    show_frontier(args, table, frontier_lines(table))
+    rows = paper_frontier_rows(asked_curves(args), alpha, pricing(args))
+    show_frontier(args, rows, frontier_lines(rows))
     return 0

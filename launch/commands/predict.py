@@ -24,7 +24,7 @@ from inferometer.launch.commands.economics_flags import (
     count,
     keep_inputs,
     number,
-    request_from,
+    scenario_from,
 )
 from inferometer.launch.commands.outputs import show
 
@@ -61,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     keep_inputs(args)
-    prediction = answer(request_from(args), batch=args.batch, layout=_layout(args), gpus=args.gpus)
+    prediction = answer(scenario_from(args), batch=args.batch, layout=_layout(args), gpus=args.gpus)
     show(args.json, prediction.as_dict(), prediction_lines(prediction))
     return 0
 

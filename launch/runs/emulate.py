@@ -5,27 +5,21 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from inferometer.emulator.economics.pricing.accelerators import load_accelerator
-from inferometer.emulator.economics.pricing.calibrated_in_step import CalibrationInStep
-from inferometer.emulator.economics.pricing.calibrated_network import CalibrationNetwork
-from inferometer.emulator.economics.pricing.calibrated_processor import CalibrationProcessor
-from inferometer.emulator.economics.pricing.network import Network
-from inferometer.emulator.economics.pricing.processor import Datasheet, Processor
-from inferometer.emulator.economics.serving.request import loaded, network_of
-from inferometer.emulator.economics.serving.uncertainty import beyond
+from inferometer.emulator.economics.pricing.prices import Prices, loaded, measured_prices, prices_of
 from inferometer.emulator.errors import InputError, RunFailed
 from inferometer.emulator.measure.header import header_for
 from inferometer.emulator.report.emulation import split
 from inferometer.emulator.samples.samples import SamplesFile, read_header, read_records
 from inferometer.emulator.validate.accounting import Account, account
 from inferometer.emulator.validate.campaign import Matrix
-from inferometer.emulator.validate.predicted import Priced, predicted
+from inferometer.emulator.validate.predicted import Priced, mean_over_ranks, priced_step
 from inferometer.emulator.validate.records import traces
 from inferometer.emulator.validate.settings import PHASES, SCHEMA, Emulation, Phase
+from inferometer.emulator.workload.precision import Precision
 from inferometer.launch.ranks.environment import rank_environment
 from inferometer.launch.ranks.events import Event, Listener
 from inferometer.launch.ranks.identity import Identity, identity_from
@@ -103,46 +97,30 @@ def price_phases(
     """Predicted times by phase; none without a calibration and an accelerator. Raises InputError as these do."""
     if calibration is None and accelerator is None:
         return {}
-    laws = loaded(calibration)
-    network: Network
-    processor: Processor | None = None
-    if accelerator is not None:
-        device = load_accelerator(accelerator)
-        network, processor = network_of(calibration, device, method.precision, key), Datasheet(device)
-    elif laws is None:
-        raise InputError(f"--calibration {calibration}: needs --accelerator")
-    else:
-        network = CalibrationNetwork(laws, bits=method.bits, key=key)
-        try:
-            processor = CalibrationProcessor(laws, key)
-            processor.check(method.precision)
-        except InputError as why:  # the collectives can be predicted all the same
-            processor = None
-            print(f"note: {why}", file=sys.stderr)
-    in_step = None if laws is None else CalibrationInStep(laws, key)
+    prices = _prices(method.precision, calibration, accelerator, key)
     here = min(method.world_size, int(os.environ.get("LOCAL_WORLD_SIZE", method.world_size)))
-    found = {
-        phase: predicted(
-            method.program(phase, here),
-            network,
-            processor,
-            in_step,
-            concurrent_ranks=here,
-            repeated=phase == "decode",
-            uneven=method.program(phase, here, "alike"),
-        )
-        for phase in PHASES
-    }
-    notes: dict[str, None] = {}
-    for source in (processor, in_step):
-        if isinstance(source, CalibrationProcessor | CalibrationInStep):
-            notes |= source.notes
-    if isinstance(network, CalibrationNetwork):
-        for phase in PHASES:
-            notes |= beyond(method.program(phase, here), network)
-    for text in notes:
+    steps = {phase: priced_step(method, phase, prices, here) for phase in PHASES}
+    for text in dict.fromkeys(note for step in steps.values() for note in [prices.no_compute, *step.notes] if note):
         print(f"note: {text}", file=sys.stderr)
-    return found
+    return {phase: mean_over_ranks(step) for phase, step in steps.items()}
+
+
+def _prices(
+    precision: Precision, calibration: str | Path | None, accelerator: str | Path | None, key: Mapping[str, Any]
+) -> Prices:
+    """The accelerator's, or the machine's that the calibration has measured; without compute where it has measured none."""
+    if accelerator is not None:
+        return prices_of(calibration, accelerator, precision=precision, key=key)
+    laws = loaded(calibration)
+    if laws is None:
+        raise InputError(f"--calibration {calibration}: needs --accelerator")
+    prices = measured_prices(laws, precision=precision, key=key, as_machine=False)
+    try:
+        if prices.processor is not None:
+            prices.processor.check(precision)
+    except InputError as why:  # the collectives can be predicted all the same
+        return replace(prices, processor=None, no_compute=str(why))
+    return prices
 
 
 def emulate_here(matrix: Matrix, path: Path) -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, PrivateAttr
 
-from inferometer.emulator.calibrate.evaluate.in_step import choose_in_step_laws, in_step_us
-from inferometer.emulator.calibrate.evaluate.predict import ExtrapolationWarning, NotIdentifiedWarning, outside, predict_us
+from inferometer.emulator.calibrate.evaluate.compute import Call
+from inferometer.emulator.calibrate.evaluate.evaluator import Evaluator, Ready
+from inferometer.emulator.calibrate.evaluate.in_step import STANDS_IN, asked, outside
+from inferometer.emulator.calibrate.evaluate.predict import ExtrapolationWarning, NotIdentifiedWarning
+from inferometer.emulator.calibrate.evaluate.predict import outside as outside_domain
 from inferometer.emulator.calibrate.evaluate.uncertainty import half_width
 from inferometer.emulator.calibrate.laws.query import query_arrays
 from inferometer.emulator.calibrate.schema.compute_records import ComputeLaw
@@ -27,15 +31,12 @@ from inferometer.emulator.calibrate.schema.records import (
     Provenance,
     Quality,
     Record,
-    Target,
 )
 from inferometer.emulator.errors import InputError
+from inferometer.emulator.workload.program import Compute, Size
 
 if TYPE_CHECKING:
     import pandas as pd
-
-#: Taken when several laws match and the caller did not say: what a law is, undisturbed and in full precision.
-PREFERRED: dict[str, Any] = {"timing": "isolated", "concurrent_groups": 1, "dtype": "float32"}
 
 
 class Calibration(Record):
@@ -58,6 +59,12 @@ class Calibration(Record):
     launch_floor: list[LaunchFloor]
     guidelines: Guidelines | None = None
     cells: list[Cell]
+    _ready: Ready = PrivateAttr(default_factory=Ready)
+
+    @property
+    def evaluator(self) -> Evaluator:
+        """Its laws, indexed and made ready once."""
+        return self._ready.of(self.id, self.network_laws, self.compute_laws, self.in_step_laws, self.not_measured)
 
     def law(self, collective: str, **key: Any) -> NetworkLaw:
         """The one law of a collective that matches key (dtype, timing, backend, …; None means any).
@@ -67,22 +74,7 @@ class Calibration(Record):
         Raises InputError if none matches (it lists what there is), if several still do (it names the choices), or for
         a name that is no field of a key.
         """
-        if unknown := sorted(set(key) - set(Target.model_fields)):
-            raise InputError(f"no such key field: {', '.join(unknown)}")
-        asked = {name: value for name, value in key.items() if value is not None}
-        of_collective = [m for m in self.network_laws if m.target.collective == collective]
-        found = [m for m in of_collective if all(getattr(m.target, k) == v for k, v in asked.items())]
-        if not of_collective:
-            have = ", ".join(sorted({m.target.collective for m in self.network_laws})) or "nothing"
-            raise InputError(f"no law of '{collective}' in this calibration: it has {have}")
-        if not found:
-            wanted = ", ".join(f"{k}={v}" for k, v in asked.items())
-            raise InputError(f"no law of '{collective}' with {wanted}: there is {_differences(of_collective)}")
-        for name, value in PREFERRED.items():
-            found = [m for m in found if getattr(m.target, name) == value] or found
-        if len(found) > 1:
-            raise InputError(f"several laws of '{collective}' match: choose among {_differences(found)}")
-        return found[0]
+        return self.evaluator.network.choose(collective, key)
 
     def time_s(
         self,
@@ -132,29 +124,92 @@ class Calibration(Record):
     ) -> NDArray[np.float64] | float:
         """Seconds that a call in a real step takes beyond `time_s`; its ranks have computed compute_gap_s before it.
 
-        bytes, ranks, nodes and compute_gap_s broadcast; scalars give a float. Never below 0; one rank pays 0. key chooses
-        among keys as for `law`. Ranks and nodes (or a collective, or a key) that were not timed in_step give NaN with one
-        NotIdentifiedWarning; beyond the measured bytes and compute gaps the overhead is given with one ExtrapolationWarning.
+        What `predict` prices: the law and its residuals, and for a collective that was not timed in a step on these ranks
+        the overhead of all_reduce there, with one ExtrapolationWarning. bytes, ranks, nodes and compute_gap_s broadcast;
+        scalars give a float. Never below 0; one rank pays 0. key chooses among keys as for `law`. Ranks and nodes without
+        any law give NaN with one NotIdentifiedWarning; beyond the measured bytes and compute gaps the overhead is given with
+        one ExtrapolationWarning.
 
         Raises InputError for impossible arguments, or where several keys match.
         """
-        if unknown := sorted(set(key) - set(Target.model_fields)):
-            raise InputError(f"no such key field: {', '.join(unknown)}")
-        asked = {name: value for name, value in key.items() if value is not None}
-        in_step_laws = choose_in_step_laws(self.in_step_laws, collective, asked, PREFERRED)
-        us = in_step_us(in_step_laws, collective, bytes, ranks, nodes, compute_gap_s)
-        return us * 1e-6 if us.ndim else float(us) * 1e-6
+        try:
+            n, r, N, gap_s = np.broadcast_arrays(*query_arrays(bytes, ranks, nodes), np.asarray(compute_gap_s, dtype=float))
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"compute_gap_s must be numbers whose shape goes with bytes, ranks and nodes: {error}"
+            ) from error
+        if not (np.isfinite(gap_s) & (gap_s >= 0)).all():
+            raise InputError("compute_gap_s must be finite and at least 0")
+        laws = self.evaluator.in_step
+        of_key = {name: value for name, value in key.items() if name != "timing"}
+        seconds = np.where(r > 1, np.nan, 0.0)
+        beyond: dict[str, None] = {}
+        for ranks_, nodes_ in {(int(one), int(other)) for one, other in zip(r[r > 1], N[r > 1])}:
+            found = laws.find(collective, ranks_, nodes_, key)
+            if found is None:
+                continue
+            here = (r == ranks_) & (nodes_ == N)
+            isolated_s = (
+                0.0
+                if found.law.residuals is None or found.stands_in
+                else self._isolated_s(collective, n[here], ranks_, nodes_, of_key)
+            )
+            seconds[here] = laws.overhead_s(found, collective, n[here], gap_s[here], isolated_s)
+            beyond |= dict.fromkeys(outside(found.law, *asked(collective, n[here], gap_s[here])).values())
+            if found.stands_in:
+                beyond[f"was not timed in a step on {ranks_} ranks, {STANDS_IN} stands in"] = None
+        if (missing := np.isnan(seconds)).any():
+            have = ", ".join(f"{r_} ranks on {N_}" for r_, N_ in laws.choose(collective, key)) or "nothing"
+            calls = f"{int(missing.sum())} of {seconds.size} calls"
+            text = f"{collective}: the in-step overhead of {calls} was not measured (there is {have})"
+            warnings.warn(text, NotIdentifiedWarning, stacklevel=2)
+        if beyond:
+            text = f"{collective}: {'; '.join(beyond)}; the in-step overhead is given all the same"
+            warnings.warn(text, ExtrapolationWarning, stacklevel=2)
+        return seconds if seconds.ndim else float(seconds)
+
+    def compute_s(
+        self,
+        op: Compute,
+        *,
+        dtype: str | None = None,
+        concurrent_ranks: int = 1,
+        sharded: bool = False,
+        predecessors: Sequence[str] = (),
+        tokens: Size = 1,
+        **key: Any,
+    ) -> NDArray[np.float64] | float:
+        """Seconds one operation takes on each of concurrent_ranks ranks of a node, with the glue before it.
+
+        What `predict` prices: the law of the operation after its predecessors (the computation before it and the
+        collectives since), else the next wider one, and its residuals. sharded: of a step with collectives; tokens: new ones
+        in the step. key: backend, scheduler.
+
+        Raises InputError where computing was not measured (in this dtype), or where several keys match.
+        """
+        laws = self.evaluator.compute(key)
+        if dtype is None and len(laws.dtypes) > 1:
+            raise InputError(f"computing was measured in {' and '.join(laws.dtypes)}: say which dtype")
+        if dtype is not None and dtype not in laws.dtypes:
+            raise InputError(f"computing was measured in {', '.join(laws.dtypes)}, not in {dtype}")
+        call = Call(op, tuple(predecessors), concurrent_ranks, sharded, tokens)
+        (found,) = laws.times([call], dtype or laws.dtypes[0])
+        return found.total_s
+
+    def _isolated_s(self, collective: str, n: ArrayLike, r: ArrayLike, N: ArrayLike, key: dict[str, Any]) -> ArrayLike:
+        return self.evaluator.network.fitted(collective, key).us(n, r, N) * 1e-6
 
     def _times(
         self, collective: str, bytes: ArrayLike, ranks: ArrayLike, nodes: ArrayLike, key: dict[str, Any], beyond_text: str
     ) -> tuple[NDArray[np.float64], NetworkLaw]:
         """Times in µs and the law they are from; warns of what is not determined or outside the domain."""
-        model = self.law(collective, **key)
+        law = self.evaluator.network.fitted(collective, key)
+        model = law.record
         n, r, N = query_arrays(bytes, ranks, nodes)
         if collective == "barrier":
             n = np.zeros_like(n)
         several = r > 1
-        us = np.where(several, predict_us(model, n, r, N), 0.0)
+        us = law.us(n, r, N)
         missing = np.isnan(us)
         if missing.any():
             why = [f"{k}: {p.reason}" for k, p in model.params.items() if p.status == "not_identified"]
@@ -162,7 +217,7 @@ class Calibration(Record):
             text = f"{collective}: {int(missing.sum())} of {us.size} times are not determined ({'; '.join(why)})"
             warnings.warn(text, NotIdentifiedWarning, stacklevel=3)
         given = several & ~missing
-        if beyond := outside(model.domain, n[given], r[given], N[given]):
+        if beyond := outside_domain(model.domain, n[given], r[given], N[given]):
             warnings.warn(f"{collective}: {'; '.join(beyond)}; {beyond_text}", ExtrapolationWarning, stacklevel=3)
         return us, model
 
@@ -181,11 +236,3 @@ class Calibration(Record):
                     | {"held_out_sizes": m.fit.cv.sizes.median if m.fit else None}
                 )
         return pd.DataFrame(rows)
-
-
-def _differences(laws: list[NetworkLaw]) -> str:
-    """The key fields in which laws differ, with the values to choose from; all of them if they differ in none."""
-    targets = [m.target.model_dump() for m in laws]
-    values = {name: sorted({str(t[name]) for t in targets}) for name in targets[0] if name != "collective"}
-    varying = {name: v for name, v in values.items() if len(v) > 1} or values
-    return ", ".join(f"{name}={'|'.join(v)}" for name, v in varying.items())

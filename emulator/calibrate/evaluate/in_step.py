@@ -1,86 +1,113 @@
-"""The in-step overhead that a step pays, asked of a calibration's records: numpy only, no optimiser."""
+"""What collectives cost in a step beyond their isolated time: the in-step laws of a calibration, as steps are priced."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from inferometer.emulator.aliases import Array
-from inferometer.emulator.calibrate.evaluate.predict import ExtrapolationWarning, NotIdentifiedWarning
-from inferometer.emulator.calibrate.laws.query import query_arrays
+from inferometer.emulator.calibrate.evaluate.departure import Departure
+from inferometer.emulator.calibrate.evaluate.in_step_residuals import departure_of, place_of
+from inferometer.emulator.calibrate.evaluate.network import PREFERRED
 from inferometer.emulator.calibrate.schema.in_step_records import UNITS, InStepLaw
+from inferometer.emulator.calibrate.schema.records import Target
 from inferometer.emulator.errors import InputError
 
-
-def in_step_us(
-    in_step_laws: Sequence[InStepLaw],
-    collective: str,
-    bytes: ArrayLike,
-    ranks: ArrayLike,
-    nodes: ArrayLike,
-    compute_gap_s: ArrayLike,
-) -> Array:
-    """s in µs, never below 0, for arguments that broadcast; 0 for one rank, NaN for ranks and nodes without a law.
-
-    in_step_laws: of one key. Warns once of what is NaN (NotIdentifiedWarning), once of what lies outside the measured
-    bytes and compute gaps (ExtrapolationWarning). Raises InputError for impossible bytes, ranks, nodes or compute gaps.
-    """
-    try:
-        compute_gap_us = np.asarray(compute_gap_s, dtype=float) * 1e6
-        n, r, N, step_breakdown = np.broadcast_arrays(*query_arrays(bytes, ranks, nodes), compute_gap_us)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"compute_gap_s must be numbers whose shape goes with bytes, ranks and nodes: {error}") from error
-    if not (np.isfinite(step_breakdown) & (step_breakdown >= 0)).all():
-        raise InputError("compute_gap_s must be finite and at least 0")
-    us = np.where(r > 1, np.nan, 0.0)
-    beyond: dict[str, None] = {}
-    for in_step in in_step_laws:
-        here = (r == in_step.ranks) & (in_step.nodes == N)
-        us[here] = np.maximum(terms_us(in_step, n[here], step_breakdown[here]).sum(axis=0), 0.0)
-        beyond |= dict.fromkeys(outside(in_step, n[here], step_breakdown[here]).values())
-    if (missing := np.isnan(us)).any():
-        have = ", ".join(f"{s.ranks} ranks on {s.nodes}" for s in in_step_laws) or "nothing"
-        calls = f"{int(missing.sum())} of {us.size} calls"
-        text = f"{collective}: the in-step overhead of {calls} was not measured (there is {have})"
-        warnings.warn(text, NotIdentifiedWarning, stacklevel=3)
-    if beyond:
-        text = f"{collective}: {'; '.join(beyond)}; the in-step overhead is given all the same"
-        warnings.warn(text, ExtrapolationWarning, stacklevel=3)
-    return us
+#: Waking up cold and drifting apart cost much the same whatever the collective: its overhead stands in for others'.
+STANDS_IN = "all_reduce"
+#: One stage hands on to the next: that they drift apart is the pipeline's waiting, which is priced as such.
+HANDS_ON = frozenset({"send_recv"})
 
 
-def terms_us(in_step: InStepLaw, n: Array, compute_gap_us: Array) -> Array:
-    """What s0, u and v add [3, …] in µs, for n bytes and a time apart; 0 for what is not identified."""
+class FoundLaw(NamedTuple):
+    """The law for a collective on so many ranks and nodes. stands_in: it is another collective's."""
+
+    law: InStepLaw
+    stands_in: bool
+
+
+class InStepLaws:
+    """The in-step laws of one calibration by collective, key, ranks and nodes."""
+
+    def __init__(self, laws: Sequence[InStepLaw]) -> None:
+        self._laws = laws
+        self._chosen: dict[tuple[str, tuple[tuple[str, Any], ...]], dict[tuple[int, int], InStepLaw]] = {}
+        self._departures: dict[int, Departure | None] = {}
+        """By the identity of the law."""
+
+    def find(self, collective: str, ranks: int, nodes: int, key: Mapping[str, Any]) -> FoundLaw | None:
+        """The collective's own law, else that of all_reduce; None where neither was timed in a step there.
+
+        Raises InputError as `choose` does.
+        """
+        for name in (collective, STANDS_IN):
+            if law := self.choose(name, key).get((ranks, nodes)):
+                return FoundLaw(law, name != collective)
+        return None
+
+    def choose(self, collective: str, key: Mapping[str, Any]) -> dict[tuple[int, int], InStepLaw]:
+        """By ranks and nodes: the laws of the one key of a collective that matches; none where no law does.
+
+        Where several match, the PREFERRED values decide, in their order. Raises InputError where several still do, or for
+        a name that is no field of a key.
+        """
+        at = collective, tuple(sorted(key.items()))
+        if at not in self._chosen:
+            if unknown := sorted(set(key) - set(Target.model_fields)):
+                raise InputError(f"no such key field: {', '.join(unknown)}")
+            asked = {name: value for name, value in key.items() if value is not None}
+            found = [law for law in self._laws if law.target.collective == collective]
+            found = [law for law in found if all(getattr(law.target, name) == value for name, value in asked.items())]
+            for name, value in PREFERRED.items():
+                found = [law for law in found if getattr(law.target, name) == value] or found
+            targets = {law.target for law in found}
+            if len(targets) > 1:
+                fields = type(found[0].target).model_fields
+                varying = [name for name in fields if len({getattr(target, name) for target in targets}) > 1]
+                raise InputError(f"several in-step overheads of '{collective}' match: choose one {', one '.join(varying)}")
+            self._chosen[at] = {(law.ranks, law.nodes): law for law in found}
+        return self._chosen[at]
+
+    def overhead_s(
+        self, found: FoundLaw, collective: str, bytes: ArrayLike, compute_gap_s: ArrayLike, isolated_s: ArrayLike
+    ) -> Array:
+        """Seconds beyond isolated_s, at least 0, by the law and its residuals; the arguments broadcast.
+
+        A law's residuals do not count where it stands in: they include its own isolated time.
+        """
+        n, gap_us = asked(collective, bytes, compute_gap_s)
+        total_s = isolated_s + np.maximum(terms_us(found.law, n, gap_us).sum(axis=0), 0.0) * 1e-6
+        departure = None if found.stands_in else self._departure(found.law)
+        if departure is not None:
+            total_s = total_s * departure.ratio(place_of(n, gap_us, True))
+        return np.maximum(total_s - isolated_s, 0.0)
+
+    def _departure(self, law: InStepLaw) -> Departure | None:
+        if id(law) not in self._departures:
+            self._departures[id(law)] = departure_of(law.residuals) if law.residuals else None
+        return self._departures[id(law)]
+
+
+def asked(collective: str, bytes: ArrayLike, compute_gap_s: ArrayLike) -> tuple[Array, Array]:
+    """Bytes and the compute gap in µs that a law is asked for, broadcast."""
+    gap = np.asarray(compute_gap_s, dtype=float) * (0.0 if collective in HANDS_ON else 1e6)
+    n, gap_us = np.broadcast_arrays(np.asarray(bytes, dtype=float), gap)
+    return n, gap_us
+
+
+def terms_us(law: InStepLaw, n: Array, compute_gap_us: Array) -> Array:
+    """What s0, u and v add [3, …] in µs, for n bytes after a compute gap; 0 for what is not identified."""
     quantities = (np.ones_like(n), compute_gap_us, n)
-    values = (in_step.params[name].value or 0.0 for name in UNITS)
+    values = (law.params[name].value or 0.0 for name in UNITS)
     return np.array([value * factor * x for value, (_, factor), x in zip(values, UNITS.values(), quantities)])
 
 
-def choose_in_step_laws(
-    in_step_laws: Sequence[InStepLaw], collective: str, key: dict[str, Any], preferred: dict[str, Any]
-) -> list[InStepLaw]:
-    """The records of the one key of a collective that matches; none where no record does.
-
-    Where several match, the preferred values decide, in their order. Raises InputError where several still do.
-    """
-    found = [s for s in in_step_laws if s.target.collective == collective]
-    found = [s for s in found if all(getattr(s.target, name) == value for name, value in key.items())]
-    for name, value in preferred.items():
-        found = [s for s in found if getattr(s.target, name) == value] or found
-    targets = {s.target for s in found}
-    if len(targets) > 1:
-        varying = [name for name in type(found[0].target).model_fields if len({getattr(t, name) for t in targets}) > 1]
-        raise InputError(f"several in-step overheads of '{collective}' match: choose one {', one '.join(varying)}")
-    return found
-
-
-def outside(in_step: InStepLaw, n: Array, compute_gap_us: Array) -> dict[str, str]:
-    """By name, in words: the limits of a in-step overhead's domain that are exceeded; empty where none is."""
-    limits = {"bytes": (n, *in_step.domain.bytes), "time apart (us)": (compute_gap_us, *in_step.domain.compute_gap_us)}
+def outside(law: InStepLaw, n: Array, compute_gap_us: Array) -> dict[str, str]:
+    """By name, in words: the limits of what was measured in a step that are exceeded; empty where none is."""
+    limits = {"bytes": (n, *law.domain.bytes), "compute gap (us)": (compute_gap_us, *law.domain.compute_gap_us)}
     found = {}
     for name, (values, low, high) in limits.items():
         beyond = values[(values < low) | (values > high)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
@@ -16,6 +17,61 @@ MANY_ROWS = 8
 COUNTS = np.arange(1.0, 4 * MANY_ROWS + 1)
 
 
+@dataclass(frozen=True)
+class Surface:
+    """A law's table of matmuls, made ready: t(rows, inner, outer) in µs. knots: logarithms by axis; table: of the times."""
+
+    knots: tuple[Array, ...]
+    table: Array
+
+    @classmethod
+    def of(cls, law: ComputeLaw) -> Surface:
+        """Of a law of form surface."""
+        assert law.rows and law.inner and law.outer
+        knots = tuple(np.log(its) for its in (law.rows, law.inner, law.outer))
+        times = np.array([law.params[knot(*sizes)].value for sizes in law.knots()], dtype=float)
+        return cls(knots, np.log(times).reshape([len(its) for its in knots]))
+
+    def us(self, rows: ArrayLike, inner: ArrayLike, outer: ArrayLike) -> Array:
+        """Time of rows × inner by inner × outer, one matrix, in µs; these broadcast."""
+        at = np.broadcast_arrays(*(np.asarray(its, dtype=float) for its in (rows, inner, outer)))
+        return np.exp(surface(self.knots, self.table, [np.log(np.maximum(its, 1.0)) for its in at]))
+
+    def matmul_us(
+        self, rows: ArrayLike, inner: ArrayLike, outer: ArrayLike, matrices: ArrayLike = 1.0, routed: ArrayLike = False
+    ) -> Array:
+        """Time of rows × inner by inner × outer, the rows spread over so many different matrices, in µs; these broadcast.
+
+        Each matrix costs what its own rows do: the same number for each, at least one; or, routed, numbers as they fall to
+        those that get any (chosen_shares). Two rows may take 1.7 times as long as one, and four 1.2 times as long as two, so
+        that this is another time than that of the mean. Without rows or matrices nothing is done.
+        By the surface alone: how matmuls of models depart from it is evaluate.residuals'.
+        """
+        rows, inner, outer, matrices = np.broadcast_arrays(
+            *(np.asarray(v, dtype=float) for v in (rows, inner, outer, matrices))
+        )
+        each = np.maximum(rows / np.maximum(matrices, 1e-12), 1.0)
+        us = self.us(each, inner, outer)
+        few = np.asarray(routed, dtype=bool) & (each < MANY_ROWS)
+        if few.any():
+            us = np.where(few, self._by_count(each, inner, outer).sum(axis=-1), us)
+        return np.where((rows > 0) & (matrices > 0), matrices * us, 0.0)
+
+    def several_share(self, each: ArrayLike, inner: ArrayLike, outer: ArrayLike, routed: ArrayLike) -> Array:
+        """The part of a matmul's time that matrices of two rows or more take; each: mean rows of a matrix."""
+        each, inner, outer = np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in (each, inner, outer)))
+        few = np.asarray(routed, dtype=bool) & (each < MANY_ROWS)
+        found = np.clip(each - 1, 0.0, 1.0)
+        if few.any():
+            times = self._by_count(each, inner, outer)
+            found = np.where(few, 1 - times[..., 0] / times.sum(axis=-1), found)
+        return found
+
+    def _by_count(self, each: Array, inner: Array, outer: Array) -> Array:
+        """[…, COUNTS]: of a routed matrix's mean time, the parts of the numbers of rows that it may get."""
+        return chosen_shares(each) * self.us(COUNTS, inner[..., None], outer[..., None])
+
+
 def matmul_us(
     law: ComputeLaw,
     rows: ArrayLike,
@@ -24,46 +80,13 @@ def matmul_us(
     matrices: ArrayLike = 1.0,
     routed: ArrayLike = False,
 ) -> Array:
-    """Time of rows × inner by inner × outer, the rows spread over so many different matrices, in µs; these broadcast.
-
-    Each matrix costs what its own rows do: the same number for each, at least one; or, routed, numbers as they fall to
-    those that get any (chosen_shares). Two rows may take 1.7 times as long as one, and four 1.2 times as long as two, so
-    that this is another time than that of the mean. Without rows or matrices nothing is done.
-    By the surface alone: how those of models depart from it is calibrate.inmodel's.
-    """
-    rows, inner, outer, matrices = np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in (rows, inner, outer, matrices)))
-    each = np.maximum(rows / np.maximum(matrices, 1e-12), 1.0)
-    us = surface_us(law, each, inner, outer)
-    few = np.asarray(routed, dtype=bool) & (each < MANY_ROWS)
-    if few.any():
-        us = np.where(few, _by_count(law, each, inner, outer).sum(axis=-1), us)
-    return np.where((rows > 0) & (matrices > 0), matrices * us, 0.0)
+    """Surface.matmul_us of a law."""
+    return Surface.of(law).matmul_us(rows, inner, outer, matrices, routed)
 
 
 def several_share(law: ComputeLaw, each: ArrayLike, inner: ArrayLike, outer: ArrayLike, routed: ArrayLike) -> Array:
-    """The part of a matmul's time that matrices of two rows or more take; each: mean rows of a matrix. These broadcast."""
-    each, inner, outer = np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in (each, inner, outer)))
-    few = np.asarray(routed, dtype=bool) & (each < MANY_ROWS)
-    found = np.clip(each - 1, 0.0, 1.0)
-    if few.any():
-        times = _by_count(law, each, inner, outer)
-        found = np.where(few, 1 - times[..., 0] / times.sum(axis=-1), found)
-    return found
-
-
-def _by_count(law: ComputeLaw, each: Array, inner: Array, outer: Array) -> Array:
-    """[…, COUNTS]: of a routed matrix's mean time, the parts of the numbers of rows that it may get."""
-    return chosen_shares(each) * surface_us(law, COUNTS, inner[..., None], outer[..., None])
-
-
-def surface_us(law: ComputeLaw, rows: ArrayLike, inner: ArrayLike, outer: ArrayLike) -> Array:
-    """Time of rows × inner by inner × outer, one matrix, in µs; these broadcast."""
-    assert law.rows and law.inner and law.outer
-    knots = [np.log(its) for its in (law.rows, law.inner, law.outer)]
-    times = np.array([law.params[knot(*sizes)].value for sizes in law.knots()], dtype=float)
-    table = np.log(times).reshape([len(its) for its in knots])
-    at = np.broadcast_arrays(*(np.asarray(its, dtype=float) for its in (rows, inner, outer)))
-    return np.exp(surface(knots, table, [np.log(np.maximum(its, 1.0)) for its in at]))
+    """Surface.several_share of a law."""
+    return Surface.of(law).several_share(each, inner, outer, routed)
 
 
 def chosen_shares(mean: ArrayLike) -> Array:

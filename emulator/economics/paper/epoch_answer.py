@@ -12,11 +12,11 @@ from inferometer.emulator.economics.paper.epoch.catalogue import CONVENTION
 from inferometer.emulator.economics.pricing import paper_accelerators
 from inferometer.emulator.economics.pricing.accelerator import Accelerator
 from inferometer.emulator.economics.pricing.accelerators import load_accelerator
-from inferometer.emulator.economics.pricing.calibrated_network import CalibrationNetwork
 from inferometer.emulator.economics.pricing.network import Network
+from inferometer.emulator.economics.pricing.prices import at_price, loaded, network_of
+from inferometer.emulator.economics.serving.candidates import Row
 from inferometer.emulator.economics.serving.curves import Curve, as_list, curves, side_by_side
 from inferometer.emulator.economics.serving.prediction import Prediction, checked_words, frame
-from inferometer.emulator.economics.serving.request import at_price, network_of
 from inferometer.emulator.workload.precision import Precision
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def answer(question: EpochQuestion, *, gpus: float, batch: float) -> Prediction:
     found = predict.predict(model, device, gpus, batch, **further)
     constants = None
     notes = [checked_words(found.gamma, found.pass_s)] if found.gamma and found.gamma > 1 else []
-    if isinstance(further["network"], CalibrationNetwork):
+    if loaded(question.calibration) is not None:
         constants = predict.predict(model, device, gpus, batch, **further | {"network": None}).token_latency_s
         notes.append(f"no interval: {CONVENTION} prices fractions of ranks that nobody can measure")
     return Prediction(
@@ -123,11 +123,18 @@ def paper_frontier(
     demand_caps: tokens/s of all users together. alpha: the preferred point has the greatest speed^alpha / cost (eq. 45).
     further: calibration, key, usd_per_hour, acceptance of EpochQuestion. Raises InputError where a model fits nowhere.
     """
+    import pandas as pd
+
     asked = curves(*(as_list(one) for one in (models, accelerators, weight_bits, contexts, speculators, demand_caps)))
+    return pd.DataFrame(paper_frontier_rows(asked, alpha, further))
+
+
+def paper_frontier_rows(asked: Sequence[Curve], alpha: float, further: Mapping[str, Any]) -> list[Row]:
+    """The rows of `paper_frontier`."""
     return side_by_side(asked, lambda curve: _points(curve, alpha, further), alpha)
 
 
-def _points(curve: Curve, alpha: float, further_fields: Mapping[str, Any]) -> pd.DataFrame:
+def _points(curve: Curve, alpha: float, further_fields: Mapping[str, Any]) -> list[Row]:
     """The points of one curve, fastest first, with the columns that all frontiers share."""
     question = EpochQuestion(
         curve.model,
@@ -149,9 +156,11 @@ def _points(curve: Curve, alpha: float, further_fields: Mapping[str, Any]) -> pd
     kinds = ["2D " if two_d else "" for two_d in found["two_d"]]
     throughput = found["batch"] / found["token_latency_s"]
     network = further["network"]
-    return found.assign(
+    table = found.assign(
         layout=[kind + word for kind, word in zip(kinds, words)],
         throughput_tokens_per_s=throughput,
         ttft_s=float("nan"),
         network=f"{CONVENTION} constants" if network is None else network.name,
     )
+    rows: list[Row] = table.to_dict("records")
+    return rows

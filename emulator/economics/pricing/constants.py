@@ -11,7 +11,7 @@ from inferometer.emulator.aliases import Array
 from inferometer.emulator.calibrate.laws.bus_factors import bus_factors, passes_of
 from inferometer.emulator.calibrate.laws.paper import PAPER_PROTOCOLS, Protocol
 from inferometer.emulator.economics.pricing.accelerator import Accelerator
-from inferometer.emulator.economics.pricing.network import CollectiveTime
+from inferometer.emulator.economics.pricing.network import CollectiveTime, Network
 from inferometer.emulator.errors import InputError
 
 #: The collectives of the convention, and two that only layouts to be started need: m = 1, as for any but an all_reduce.
@@ -20,7 +20,7 @@ COLLECTIVES = ("all_reduce", "all_to_all", "send_recv", "all_gather", "reduce_sc
 HOP_S = 1e-6
 
 
-class ConstantNetwork:
+class ConstantNetwork(Network):
     """The fastest of some protocols on the links of an accelerator, each collective with its own bus factors.
 
     Bytes inside a node and between nodes overlap: the slower of the two counts.
@@ -58,7 +58,7 @@ class ConstantNetwork:
 
 
 @dataclass(frozen=True)
-class RingNetwork:
+class RingNetwork(Network):
     """m (R − 1) hops of 1 µs, and (m/2)(R − 1) X / (R W) with W what an all_reduce reaches; blind to nodes."""
 
     accelerator: Accelerator

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from numpy.typing import ArrayLike
 
 from inferometer.emulator.aliases import Array
+from inferometer.emulator.workload.program import Size
 
 
 @dataclass(frozen=True)
@@ -23,16 +25,56 @@ class CollectiveTime:
 
 
 class Network(Protocol):
-    """A source of network terms: named constants, or a calibration file."""
+    """A source of network terms: named constants, or a calibration file.
+
+    Arguments everywhere: a collective of bytes (nccl-tests' convention) on ranks spread over nodes; these broadcast, and
+    ranks and nodes may be real-valued.
+    """
 
     @property
     def name(self) -> str: ...
 
     def time(self, collective: str, bytes: ArrayLike, ranks: ArrayLike, nodes: ArrayLike) -> CollectiveTime:
-        """Time of one collective of bytes (nccl-tests' convention) on ranks spread over nodes; these broadcast.
-
-        Real-valued ranks and nodes are allowed. One rank costs 0.
+        """Time of one collective; one rank costs 0. NaN where this network does not determine it.
 
         Raises InputError for a collective this network knows nothing of.
         """
         ...
+
+    def notes(self, collective: str, bytes: ArrayLike, ranks: ArrayLike, nodes: ArrayLike) -> list[str]:
+        """What to know of such a time, in words: where it leaves what was measured, what stands in."""
+        return []
+
+    def half_width(self, collective: str, bytes: ArrayLike, ranks: ArrayLike, nodes: ArrayLike) -> Array | None:
+        """h, so that the 95 % interval of a time t is [t e^−h, t e^h]; NaN where nothing says so.
+
+        None of a network that states no errors at all.
+        """
+        return None
+
+    def gaps(self, collectives: Sequence[str]) -> str:
+        """Why times of these collectives may be NaN, in words; empty where that does not happen."""
+        return ""
+
+
+class Sent(NamedTuple):
+    """A collective in a step: after compute_gap_s seconds of computing; isolated_s: what it takes by itself."""
+
+    collective: str
+    bytes: Size
+    ranks: int
+    nodes: int
+    compute_gap_s: Size
+    isolated_s: Size
+
+
+class InStepOverhead(Protocol):
+    """What collectives take in a step beyond their isolated time."""
+
+    def overhead_s(self, sent: Sequence[Sent]) -> list[Size | None]:
+        """Of each, seconds beyond its isolated time; None where nothing is known."""
+        ...
+
+    def notes(self, sent: Sequence[Sent]) -> list[str]:
+        """What to know of these, in words, each once: what stands in, what is left out or extrapolated."""
+        return []

@@ -6,43 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-import numpy as np
-
+from inferometer.emulator.calibrate.evaluate.compute import Call
 from inferometer.emulator.economics.pricing.accelerator import Accelerator
+from inferometer.emulator.economics.pricing.terms import Terms, larger
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.workload.precision import Precision
-from inferometer.emulator.workload.program import Compute, Size
+from inferometer.emulator.workload.program import Size
 
 
-@dataclass(frozen=True)
-class ComputeTime:
-    """One operation, in seconds; arrays of the common shape.
+class ComputeTime(NamedTuple):
+    """One run of an operation. lead_s, a part of its kernel_s: what is done between the operation before and this one."""
 
-    kernel_s: what starting it costs; memory_s, arithmetic_s: its bytes and FLOP at the device's best rates. roof_s: what it
-    takes beyond kernel_s where a law says so; None where only the best rates are known, of which the larger sum over a step
-    holds. lead_s: what is done between the operation before and this one.
-    """
-
-    kernel_s: Size
-    memory_s: Size
-    arithmetic_s: Size
-    roof_s: Size | None = None
+    terms: Terms
     lead_s: Size = 0.0
-
-    @property
-    def total_s(self) -> Size:
-        roof = np.maximum(self.memory_s, self.arithmetic_s) if self.roof_s is None else self.roof_s
-        return self.lead_s + self.kernel_s + roof
-
-
-class State(NamedTuple):
-    """What a rank computes among. concurrent_ranks: ranks of a node that compute at the same time; sharded: with
-    collectives between its computations, after which core and caches are cold; tokens: new ones in the step (Program): the
-    more there are, the colder the caches for operations that run once a step."""
-
-    concurrent_ranks: int = 1
-    sharded: bool = False
-    tokens: Size = 1
 
 
 class Processor(Protocol):
@@ -51,27 +27,32 @@ class Processor(Protocol):
     @property
     def name(self) -> str: ...
 
-    def time(self, op: Compute, precision: Precision, state: State, after: Sequence[str]) -> ComputeTime:
-        """Time of one operation on each rank.
+    def check(self, precision: Precision) -> None:
+        """Raise InputError for a precision this source knows nothing of."""
+        ...
 
-        after: the computation before it and the collectives since; nothing for the first of a step.
+    def times(self, calls: Sequence[Call], precision: Precision) -> list[ComputeTime]:
+        """Time of each call on each rank. Those of kind glue are what an engine does at the ends of a step.
 
         Raises InputError for a precision this source knows nothing of.
         """
         ...
 
-    def begin_s(self, precision: Precision, state: State) -> Size:
-        """What lies before the first operation of a step."""
-        ...
+    def notes(self, calls: Sequence[Call], precision: Precision) -> list[str]:
+        """What to know of these times, in words, each once: where they leave what was measured."""
+        return []
 
-    def end_s(self, logits_bytes: Size, precision: Precision, state: State, after: Sequence[str]) -> Size:
-        """What lies after the last: the choice of tokens from logits, nothing where there are none. after: as of time."""
-        ...
+    def relative_error(self, precision: Precision, concurrent_ranks: int) -> float | None:
+        """How far the times may be off at 95 %, as a fraction; None where nothing says so; 0 of figures that are given."""
+        return 0.0
 
 
 @dataclass(frozen=True)
-class Datasheet:
-    """An accelerator's sustained rates, one kernel launch for every operation."""
+class Datasheet(Processor):
+    """An accelerator's sustained rates, one kernel launch for every operation.
+
+    An operation reads its bytes while it calculates: it takes the longer of both.
+    """
 
     accelerator: Accelerator
 
@@ -79,20 +60,26 @@ class Datasheet:
     def name(self) -> str:
         return self.accelerator.name
 
-    def time(self, op: Compute, precision: Precision, state: State, after: Sequence[str]) -> ComputeTime:
-        """Time at the sustained rates. Raises InputError as flop_per_s does."""
+    def check(self, precision: Precision) -> None:
+        """Raises InputError as flop_per_s does."""
+        for bits in (precision.attention_bits, precision.matmul_bits):
+            flop_per_s(self.accelerator, bits)
+
+    def times(self, calls: Sequence[Call], precision: Precision) -> list[ComputeTime]:
+        """Times at the sustained rates; a datasheet says nothing of glue. Raises InputError as flop_per_s does."""
         device = self.accelerator
-        bits = precision.attention_bits if op.kind == "attention" else precision.matmul_bits
         memory_rate = device.memory_bytes_per_s * device.memory_fraction
-        return ComputeTime(device.kernel_s, op.memory_bytes / memory_rate, op.flop / flop_per_s(device, bits))
-
-    def begin_s(self, precision: Precision, state: State) -> Size:
-        """Nothing: a datasheet says nothing of it."""
-        return 0.0
-
-    def end_s(self, logits_bytes: Size, precision: Precision, state: State, after: Sequence[str]) -> Size:
-        """Nothing: a datasheet says nothing of it."""
-        return 0.0
+        rates = {bits: flop_per_s(device, bits) for bits in {precision.attention_bits, precision.matmul_bits}}
+        found = []
+        for op, *_ in calls:
+            if op.kind == "glue":
+                found.append(ComputeTime(Terms(kernel_s=0.0)))
+                continue
+            bits = precision.attention_bits if op.kind == "attention" else precision.matmul_bits
+            memory, arithmetic = op.memory_bytes / memory_rate, op.flop / rates[bits]
+            roof = larger(memory, arithmetic)
+            found.append(ComputeTime(Terms(kernel_s=device.kernel_s, memory_s=memory, arithmetic_s=arithmetic, roof_s=roof)))
+        return found
 
 
 def flop_per_s(accelerator: Accelerator, bits: int) -> float:

@@ -10,11 +10,11 @@ from numpy.typing import ArrayLike
 
 from inferometer.emulator.calibrate.laws.nccl_tuner import TUNER, NcclTuner, generation_of
 from inferometer.emulator.economics.pricing.accelerator import Accelerator
-from inferometer.emulator.economics.pricing.network import CollectiveTime
+from inferometer.emulator.economics.pricing.network import CollectiveTime, Network
 from inferometer.emulator.errors import InputError
 
 
-class TunerNetwork:
+class TunerNetwork(Network):
     """The fastest way by NCCL's own account on the links of an accelerator, on hosts with Intel's CPUs.
 
     name: nccl-2.30 for the device's own generation, nccl-2.30-hopper for that one.

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from inferometer.emulator.economics.serving.layouts import layouts
 from inferometer.emulator.economics.serving.prediction import usd_per_mtok
-from inferometer.emulator.economics.serving.scenario import Scenario
+from inferometer.emulator.economics.serving.scenario import Scenario, Timing
 from inferometer.emulator.errors import InputError
-
-if TYPE_CHECKING:
-    import pandas as pd
+from inferometer.emulator.workload.layout import Layout
+from inferometer.emulator.workload.program import Program
 
 #: Batches tried: powers of two and the quarters between them, as serving engines capture them.
 BATCH_STEPS = (1.0, 1.25, 1.5, 1.75)
+
+Row = dict[str, Any]
+Columns = dict[str, NDArray[Any]]
+"""A table: arrays of one length by name."""
 
 
 @dataclass(frozen=True)
@@ -27,118 +32,139 @@ class Target:
     tpot_max_s: float | None = None
 
 
-def candidates(scenario: Scenario, gpus_max: int, batch_max: int = 4096) -> pd.DataFrame:
+def candidates(scenario: Scenario, gpus_max: int, batch_max: int = 4096) -> Columns:
     """Every layout on at most gpus_max devices with every batch that fits, one row each.
 
     Columns: gpus, tp, ep, pp, attention, batch, token_latency_s, ttft_s, tokens_per_s (of one user),
-    throughput_tokens_per_s, gpu_s_per_token, usd_per_mtok, pass_s with its five terms and pipeline_s (of the pass that
-    checks gamma tokens, where tokens are drafted), memory_bytes, gamma.
+    throughput_tokens_per_s, gpu_s_per_token, pass_s with its terms and pipeline_s (of the pass that checks gamma tokens,
+    where tokens are drafted), memory_bytes, gamma, layout, usd_per_mtok, network.
 
     Raises InputError if nothing fits, naming the least memory that would do, or if the network's terms are determined
     for no layout.
     """
-    import pandas as pd
-
     batches = batch_grid(batch_max)
-    rows: list[pd.DataFrame] = []
     missing_bytes = np.inf
-    undetermined: str | None = None
+    fitting: list[tuple[Layout, Program, NDArray[np.float64]]] = []
     for layout in layouts(scenario.shape, scenario.accelerator, gpus_max):
-        memory = np.asarray(scenario.memory(layout, batches).total_bytes, dtype=float)
-        fits = memory <= scenario.available_bytes
+        program = scenario.deployment(layout).decode_program(batches, scenario.load)
+        memory = np.asarray(scenario.memory(layout, batches, program).total_bytes, dtype=float)
         missing_bytes = min(missing_bytes, float(np.min(memory)) - scenario.available_bytes)
-        if not fits.any():
-            continue
-        batch = batches[fits]
-        try:
-            timing = scenario.time(layout, batch)
-        except InputError as error:  # the calibration has no law for a collective of this layout
-            undetermined = str(error)
-            continue
-        known = np.isfinite(timing.token_latency_s)
-        table = {
-            "gpus": layout.gpus,
-            "tp": layout.tp,
-            "ep": layout.ep,
-            "pp": layout.pp,
-            "attention": layout.attention,
-            "batch": batch.astype(int),
-            "token_latency_s": timing.token_latency_s,
-            "ttft_s": np.nan if timing.ttft_s is None else timing.ttft_s,
-            "tokens_per_s": 1 / timing.token_latency_s,
-            "throughput_tokens_per_s": 1 / timing.seconds_per_token,
-            "gpu_s_per_token": layout.gpus * timing.seconds_per_token,
-            "pass_s": timing.step.total_s,
-            **timing.step.terms.as_dict(),
-            "pipeline_s": timing.step.pipeline_s,
-            "memory_bytes": memory[fits],
-            "gamma": np.nan if timing.gamma is None else timing.gamma,
-        }
-        rows.append(pd.DataFrame(table)[known])
-    if not rows and undetermined:
-        raise InputError(undetermined)
-    if not rows:
+        if (memory <= scenario.available_bytes).any():
+            fitting.append((layout, program, memory))
+    if not fitting:
         raise InputError(
             f"{scenario.shape.name} fits on no layout of at most {gpus_max} × {scenario.accelerator.name}: "
             f"{missing_bytes / 1e9:.1f} GB per GPU are missing at batch 1"
         )
-    found = pd.concat(rows, ignore_index=True)
-    if not len(found):
-        raise InputError(f"{scenario.network.name} determines the collectives of no layout that fits")
-    price = scenario.accelerator.usd_per_hour
-    found["usd_per_mtok"] = np.nan if price is None else usd_per_mtok(1, price, found["gpu_s_per_token"])
-    return found
+    timings = scenario.times([layout for layout, *_ in fitting], [program for _, program, _ in fitting], batches)
+    undetermined: InputError | None = None
+    tables: list[Columns] = []
+    for (layout, _, memory), timing in zip(fitting, timings):
+        if isinstance(timing, InputError):  # the calibration has no law for a collective of this layout
+            undetermined = timing
+            continue
+        known = np.isfinite(timing.token_latency_s) & (memory <= scenario.available_bytes)
+        columns = _columns(layout, batches, memory, timing)
+        tables.append({name: np.broadcast_to(column, known.shape)[known] for name, column in columns.items()})
+    if not tables and undetermined:
+        raise undetermined
+    names = dict.fromkeys(name for table in tables for name in table)
+    found = {name: np.concatenate([_column(table, name) for table in tables]) for name in names}
+    if not len(found["gpus"]):
+        raise InputError(f"{scenario.prices.network.name} determines the collectives of no layout that fits")
+    dollars = usd_per_mtok(1, scenario.accelerator.usd_per_hour, 1.0)
+    cost = found["gpu_s_per_token"] * (np.nan if dollars is None else dollars)
+    return found | {"usd_per_mtok": cost, "network": np.full(len(cost), scenario.prices.network.name)}
 
 
-def batch_grid(batch_max: int) -> np.ndarray:
+def _columns(layout: Layout, batches: NDArray[np.float64], memory: NDArray[np.float64], timing: Timing) -> Row:
+    return {
+        "gpus": layout.gpus,
+        "tp": layout.tp,
+        "ep": layout.ep,
+        "pp": layout.pp,
+        "attention": layout.attention,
+        "batch": batches.astype(int),
+        "token_latency_s": timing.token_latency_s,
+        "ttft_s": np.nan if timing.ttft_s is None else timing.ttft_s,
+        "tokens_per_s": 1 / timing.token_latency_s,
+        "throughput_tokens_per_s": 1 / timing.seconds_per_token,
+        "gpu_s_per_token": layout.gpus * timing.seconds_per_token,
+        "pass_s": timing.step.total_s,
+        **timing.step.terms,
+        "pipeline_s": timing.step.pipeline_s,
+        "memory_bytes": memory,
+        "gamma": np.nan if timing.gamma is None else timing.gamma,
+        "layout": layout.describe(),
+    }
+
+
+def _column(table: Columns, name: str) -> NDArray[Any]:
+    """NaN of a term that a layout does not have."""
+    return table[name] if name in table else np.full(len(table["gpus"]), np.nan)
+
+
+def batch_grid(batch_max: int) -> NDArray[np.float64]:
     """Whole batches from 1 to batch_max, four to an octave."""
     octaves = 2.0 ** np.arange(int(np.ceil(np.log2(max(2, batch_max)))) + 1)
     grid = np.unique(np.floor(np.outer(octaves, BATCH_STEPS)))
     return grid[grid <= batch_max]
 
 
-def within(found: pd.DataFrame, target: Target, demand_cap: float | None = None) -> pd.DataFrame:
+def within(found: Columns, target: Target, demand_cap: float | None = None) -> Columns:
     """The rows that meet a service target, cheapest first. Raises InputError if none does, naming the nearest."""
     found = _demanded(found, demand_cap)
-    keep = np.ones(len(found), dtype=bool)
+    keep = np.ones(len(found["batch"]), dtype=bool)
     for column, limit, name in (("ttft_s", target.ttft_max_s, "TTFT"), ("token_latency_s", target.tpot_max_s, "TPOT")):
         if limit is None:
             continue
-        if found[column].isna().all():
+        if np.isnan(found[column]).all():
             raise InputError(f"a {name} target needs a prompt and an output")
-        here = (found[column] <= limit).to_numpy()
+        here = found[column] <= limit
         if not here.any():
-            raise InputError(f"no layout reaches {name} {limit:g} s: the least is {found[column].min():.4g} s")
+            raise InputError(f"no layout reaches {name} {limit:g} s: the least is {np.nanmin(found[column]):.4g} s")
         keep &= here
     if not keep.any():
         raise InputError("no layout meets both targets at once")
-    return found[keep].sort_values("gpu_s_per_token", kind="stable").reset_index(drop=True)
+    kept = taken(found, np.flatnonzero(keep))
+    return taken(kept, np.argsort(kept["gpu_s_per_token"], kind="stable"))
 
 
-def pareto(found: pd.DataFrame, demand_cap: float | None = None) -> pd.DataFrame:
+def pareto(found: Columns, demand_cap: float | None = None) -> Columns:
     """The rows that no other beats in both latency and cost, fastest first.
 
     demand_cap: tokens/s of all users together; a deployment that yields more than is asked for is left out, since its
     batch would never fill.
     """
-    rows = _demanded(found, demand_cap).sort_values(["token_latency_s", "gpu_s_per_token"], kind="stable")
-    cost = rows["gpu_s_per_token"].to_numpy()
+    found = _demanded(found, demand_cap)
+    order = np.lexsort((found["gpu_s_per_token"], found["token_latency_s"]))
+    cost = found["gpu_s_per_token"][order]
     before = np.concatenate([[np.inf], np.minimum.accumulate(cost)[:-1]])
-    return rows[cost < before].reset_index(drop=True)
+    return taken(found, order[cost < before])
 
 
-def _demanded(found: pd.DataFrame, demand_cap: float | None) -> pd.DataFrame:
+def taken(found: Columns, rows: NDArray[np.intp]) -> Columns:
+    """These rows, in this order."""
+    return {name: column[rows] for name, column in found.items()}
+
+
+def rows_of(found: Columns) -> list[Row]:
+    """One dict of plain values for each row."""
+    return [dict(zip(found, values)) for values in zip(*(column.tolist() for column in found.values()))]
+
+
+def _demanded(found: Columns, demand_cap: float | None) -> Columns:
     """The rows that yield no more than is asked for."""
     if demand_cap is None:
         return found
-    rows = found[found["throughput_tokens_per_s"] <= demand_cap]
+    rows = np.flatnonzero(found["throughput_tokens_per_s"] <= demand_cap)
     if not len(rows):
         least = found["throughput_tokens_per_s"].min()
         raise InputError(f"demand cap {demand_cap:g} tokens/s: the smallest deployment already yields {least:.4g}")
-    return rows
+    return taken(found, rows)
 
 
-def preferred(frontier: pd.DataFrame, alpha: float) -> int:
+def preferred(frontier: Sequence[Row], alpha: float) -> int:
     """Row of the frontier with the greatest speed^alpha / cost (Erdil, eq. 45)."""
-    value = alpha * np.log(frontier["tokens_per_s"]) - np.log(frontier["gpu_s_per_token"])
-    return int(np.argmax(value))
+    speed, cost = (np.array([row[name] for row in frontier]) for name in ("tokens_per_s", "gpu_s_per_token"))
+    return int(np.argmax(alpha * np.log(speed) - np.log(cost)))

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from inferometer.emulator.economics.serving.candidates import preferred
+from inferometer.emulator.economics.serving.candidates import Row, preferred
 from inferometer.emulator.errors import InputError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -74,30 +71,24 @@ def as_list(value: Any) -> list[Any]:
     return [value] if value is None or isinstance(value, str | int | float) else list(value)
 
 
-def side_by_side(asked: Sequence[Curve], rows_of: Callable[[Curve], pd.DataFrame], alpha: float) -> pd.DataFrame:
+def side_by_side(asked: Sequence[Curve], rows_of: Callable[[Curve], list[Row]], alpha: float) -> list[Row]:
     """The frontier of each curve, one below the other. rows_of: a curve's points, fastest first.
 
-    The column `point` names each curve's fastest, cheapest, preferred row: the last has the greatest speed^alpha / cost.
+    `point` names each curve's fastest, cheapest, preferred row: the last has the greatest speed^alpha / cost.
     """
-    import pandas as pd
-
-    tables = []
+    found = []
     for curve in asked:
         rows = rows_of(curve)
-        tables.append(marked(rows, curve.label(asked), curve, preferred(rows, alpha)))
-    return pd.concat(tables, ignore_index=True)
+        found += marked(rows, curve.label(asked), curve, preferred(rows, alpha))
+    return found
 
 
-def marked(frontier: pd.DataFrame, label: str, curve: Curve, preferred: int) -> pd.DataFrame:
-    """The rows of one curve with its label, and a column `point` that names the fastest, cheapest, preferred row."""
-    table = frontier.copy()
+def marked(frontier: Sequence[Row], label: str, curve: Curve, preferred: int) -> list[Row]:
+    """The rows of one curve with its label, and a `point` that names the fastest, cheapest, preferred row."""
     names: dict[int, list[str]] = {}
-    for row, name in ((0, "fastest"), (len(table) - 1, "cheapest"), (preferred, "preferred")):
+    for row, name in ((0, "fastest"), (len(frontier) - 1, "cheapest"), (preferred, "preferred")):
         names.setdefault(row, []).append(name)
-    about: dict[str, Any] = {"curve": label, "model": curve.model, "accelerator": curve.accelerator}
+    about: Row = {"curve": label, "model": curve.model, "accelerator": curve.accelerator}
     about |= {"weight_bits": curve.weight_bits, "context": curve.context}
     about |= {"speculator": curve.speculator, "demand_cap": curve.demand_cap}
-    for position, (name, value) in enumerate(about.items()):
-        table.insert(position, name, [value] * len(table))
-    table.insert(len(about), "point", [", ".join(names.get(row, [])) for row in range(len(table))])
-    return table
+    return [about | {"point": ", ".join(names.get(at, []))} | row for at, row in enumerate(frontier)]

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from inferometer.emulator.economics.serving.candidates import Target, candidates, pareto, within
+from inferometer.emulator.economics.serving.candidates import Columns, Row, Target, candidates, pareto, rows_of, within
 from inferometer.emulator.economics.serving.curves import Curve, as_list, curves, side_by_side
 from inferometer.emulator.economics.serving.predict import load_of
-from inferometer.emulator.economics.serving.request import Request
-from inferometer.emulator.workload.layout import Layout
+from inferometer.emulator.economics.serving.scenario import Scenario, scenario_of
 from inferometer.emulator.workload.precision import Precision
 
 if TYPE_CHECKING:
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Search:
-    """What all curves of one frontier share. request: fields of Request beyond model, accelerator, load, precision."""
+    """What all curves of one frontier share. further: other arguments of scenario_of."""
 
     gpus_max: int = 64
     batch_max: int = 4096
@@ -29,14 +28,13 @@ class Search:
     interleave: bool = False
     activation_bits: int = 16
     kv_bits: int = 16
-    request: dict[str, Any] = field(default_factory=dict)
+    further: Mapping[str, Any] = field(default_factory=dict)
 
-    def request_of(self, curve: Curve) -> Request:
-        """The deployable question behind one curve."""
+    def scenario_of(self, curve: Curve) -> Scenario:
+        """The scenario behind one curve."""
         load = load_of(curve.context, self.prompt, self.output, self.interleave)
         precision = Precision(curve.weight_bits, self.activation_bits, self.kv_bits)
-        further = self.request | {"speculator": curve.speculator}
-        return Request(curve.model, curve.accelerator, load, precision, **further)
+        return scenario_of(curve.model, curve.accelerator, load, precision, **self.further, speculator=curve.speculator)
 
 
 def frontier(
@@ -56,34 +54,32 @@ def frontier(
 
     Raises InputError where a model fits nowhere, or a demand cap leaves nothing.
     """
-    asked = curves(*(as_list(one) for one in (models, accelerators, weight_bits, contexts, speculators, demand_caps)))
-    chosen = search or Search()
-    found: dict[Curve, pd.DataFrame] = {}
+    import pandas as pd
 
-    def rows_of(curve: Curve) -> pd.DataFrame:
+    asked = curves(*(as_list(one) for one in (models, accelerators, weight_bits, contexts, speculators, demand_caps)))
+    return pd.DataFrame(frontier_rows(asked, search or Search()))
+
+
+def frontier_rows(asked: Sequence[Curve], search: Search) -> list[Row]:
+    """The rows of `frontier`."""
+    found: dict[Curve, Columns] = {}
+
+    def points(curve: Curve) -> list[Row]:
         scenario_of = replace(curve, demand_cap=None)  # a cap only chooses among what was priced
         if scenario_of not in found:
-            found[scenario_of] = _candidates(chosen, scenario_of)
-        return pareto(found[scenario_of], curve.demand_cap)
+            found[scenario_of] = candidates(search.scenario_of(scenario_of), search.gpus_max, search.batch_max)
+        return rows_of(pareto(found[scenario_of], curve.demand_cap))
 
-    return side_by_side(asked, rows_of, chosen.alpha)
+    return side_by_side(asked, points, search.alpha)
 
 
-def within_target(curve: Curve, target: Target, search: Search) -> pd.DataFrame:
+def within_target(curve: Curve, target: Target, search: Search) -> list[Row]:
     """The layouts that meet a service target, each with its cheapest batch, cheapest first.
 
     Raises InputError if no layout meets the target.
     """
-    best = within(_candidates(search, curve), target, curve.demand_cap)
-    return best.drop_duplicates("layout").reset_index(drop=True)
-
-
-def _candidates(search: Search, curve: Curve) -> pd.DataFrame:
-    scenario = search.request_of(curve).scenario()
-    table = candidates(scenario, search.gpus_max, search.batch_max)
-    table["layout"] = [
-        Layout(tp=int(tp), ep=int(ep), pp=int(pp), attention=attention).describe()
-        for tp, ep, pp, attention in zip(table["tp"], table["ep"], table["pp"], table["attention"])
-    ]
-    table["network"] = scenario.network.name
-    return table
+    found = candidates(search.scenario_of(curve), search.gpus_max, search.batch_max)
+    best: dict[str, Row] = {}
+    for row in rows_of(within(found, target, curve.demand_cap)):
+        best.setdefault(row["layout"], row)
+    return list(best.values())

@@ -7,19 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from inferometer.emulator.economics.pricing.calibrated_in_step import CalibrationInStep
-from inferometer.emulator.economics.pricing.calibrated_network import CalibrationNetwork
-from inferometer.emulator.economics.pricing.calibrated_processor import CalibrationProcessor
 from inferometer.emulator.economics.pricing.constants import ConstantNetwork
+from inferometer.emulator.economics.pricing.step import StepTime
 from inferometer.emulator.economics.serving.deployable import Load
 from inferometer.emulator.economics.serving.layouts import layouts
 from inferometer.emulator.economics.serving.prediction import Prediction, frame
-from inferometer.emulator.economics.serving.request import Request
-from inferometer.emulator.economics.serving.scenario import Scenario
+from inferometer.emulator.economics.serving.scenario import Scenario, Timing, scenario_of
 from inferometer.emulator.economics.serving.uncertainty import latency_interval
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.workload.layout import Layout
 from inferometer.emulator.workload.precision import Precision
+from inferometer.emulator.workload.program import Program
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,7 +47,7 @@ def predict(
     model, accelerator: built-in names, files or records; accelerator None: the machine that the calibration has measured.
     Bits that are not given are 16, or what was measured there. Without a layout the fastest on gpus devices is taken,
     without gpus the fastest on one node, or on the fewest nodes that hold the model. further: calibration, key,
-    usd_per_hour, routing, memory_reserve, speculator, acceptance of Request. Without context or prompt a context of
+    usd_per_hour, routing, memory_reserve, speculator, acceptance of scenario_of. Without context or prompt a context of
     2048 tokens is taken.
 
     Raises InputError for whatever cannot be started, with the arithmetic.
@@ -57,8 +55,8 @@ def predict(
     if layout is not None and gpus is not None and layout.gpus != gpus:
         raise InputError(f"tp·ep·pp·dp = {layout.gpus} but gpus = {gpus}")
     load = load_of(context, prompt, output, interleave)
-    request = Request(model, accelerator, load, precision_of(weight_bits, activation_bits, kv_bits), **further)
-    return frame([answer(request, batch=batch, layout=layout, gpus=gpus)])
+    scenario = scenario_of(model, accelerator, load, precision_of(weight_bits, activation_bits, kv_bits), **further)
+    return frame([answer(scenario, batch=batch, layout=layout, gpus=gpus)])
 
 
 def precision_of(*bits: int | None) -> Precision | None:
@@ -73,32 +71,34 @@ def load_of(context: float | None, prompt: float | None, output: float | None, i
     return Load(context, prompt, output, interleave)
 
 
-def answer(request: Request, *, batch: int, layout: Layout | None = None, gpus: int | None = None) -> Prediction:
-    """The prediction for one request; with a calibration also its interval, where it leaves what was measured, and
+def answer(scenario: Scenario, *, batch: int, layout: Layout | None = None, gpus: int | None = None) -> Prediction:
+    """The prediction for one scenario; with a calibration also its interval, where it leaves what was measured, and
     what the paper's constants would have said."""
-    scenario = request.scenario()
-    network = scenario.network
     chosen = layout or _best_layout(scenario, batch, gpus)
-    scenario.check_fit(chosen, batch)
-    if not np.isfinite(scenario.time(chosen, batch).token_latency_s):
-        raise _undetermined(scenario, chosen)
-    for source in (scenario.processor, scenario.in_step):
-        if isinstance(source, CalibrationProcessor | CalibrationInStep):
-            source.notes.clear()  # those of layouts that were tried and not chosen
-    found = scenario.predict(chosen, batch)
-    if not isinstance(network, CalibrationNetwork):
+    program = scenario.deployment(chosen).decode_program(batch, scenario.load)
+    memory = scenario.memory(chosen, batch, program)
+    scenario.check_fit(chosen, batch, memory)
+    timing = _raised(scenario.times([chosen], [program], batch)[0])
+    found = scenario.prediction(chosen, batch, timing, memory)
+    if scenario.prices.calibration is None:
         return found
-    interval, notes = latency_interval(scenario, chosen, batch, network)
-    constants = None
-    if scenario.processor is None:  # of a measured machine's links only the laws say how fast they are
-        paper = replace(scenario, network=ConstantNetwork(scenario.accelerator), in_step=None)
-        constants = float(paper.time(chosen, batch).token_latency_s)
+    assert isinstance(timing.step, StepTime)
+    interval, notes = latency_interval(timing.step, found.token_latency_s)
     return replace(
         found,
         interval_s=interval,
-        paper_constants_s=constants,
-        notes=[*found.notes, *notes],
+        paper_constants_s=_by_constants(scenario, chosen, program, batch),
+        notes=[*found.notes, *timing.notes, *notes],
     )
+
+
+def _by_constants(scenario: Scenario, layout: Layout, program: Program, batch: int) -> float | None:
+    """The latency with the paper's constants on the accelerator's links; None where their speed is not known."""
+    prices = scenario.prices
+    if prices.device.intra_bytes_per_s is None:  # of a measured machine's links only the laws say how fast they are
+        return None
+    paper = replace(scenario, prices=replace(prices, network=ConstantNetwork(prices.device), in_step=None))
+    return float(_raised(paper.times([layout], [program], batch)[0]).token_latency_s)
 
 
 def _best_layout(scenario: Scenario, batch: int, gpus: int | None) -> Layout:
@@ -106,23 +106,25 @@ def _best_layout(scenario: Scenario, batch: int, gpus: int | None) -> Layout:
     fullest: InputError | None = None
     for counts in _sizes(scenario.accelerator.node_size) if gpus is None else [(gpus,)]:
         undetermined: InputError | None = None
-        times: list[tuple[float, Layout]] = []
+        fitting: list[tuple[Layout, Program]] = []
         tried = [one for count in counts for one in layouts(scenario.shape, scenario.accelerator, count, gpus=count)]
         for layout in tried:
+            program = scenario.deployment(layout).decode_program(batch, scenario.load)
             try:
-                scenario.check_fit(layout, batch)
+                scenario.check_fit(layout, batch, scenario.memory(layout, batch, program))
             except InputError as error:
                 fullest = error
                 continue
-            try:
-                seconds = float(scenario.time(layout, batch).token_latency_s)
-            except InputError as error:  # the calibration has no law for one of its collectives
-                undetermined = error
-                continue
-            if np.isfinite(seconds):
+            fitting.append((layout, program))
+        times: list[tuple[float, Layout]] = []
+        names, programs = [layout for layout, _ in fitting], [program for _, program in fitting]
+        for layout, timing in zip(names, scenario.times(names, programs, batch) if fitting else []):
+            if isinstance(timing, InputError):  # the calibration has no law for one of its collectives
+                undetermined = timing
+            elif np.isfinite(seconds := float(timing.token_latency_s)):
                 times.append((seconds, layout))
             else:
-                undetermined = _undetermined(scenario, layout)
+                undetermined = scenario.undetermined(layout, timing)
         if times:
             return min(times, key=lambda pair: pair[0])[1]
         if undetermined is not None:
@@ -132,10 +134,10 @@ def _best_layout(scenario: Scenario, batch: int, gpus: int | None) -> Layout:
     raise InputError(f"{scenario.shape.name}: no layout of {gpus or 'any number of'} GPUs divides it")
 
 
-def _undetermined(scenario: Scenario, layout: Layout) -> InputError:
-    network = scenario.network
-    why = f": {network.gaps()}" if isinstance(network, CalibrationNetwork) else ""
-    return InputError(f"{network.name} does not determine what {layout.gpus} GPUs ({layout.describe()}) need{why}")
+def _raised(found: Timing | InputError) -> Timing:
+    if isinstance(found, InputError):
+        raise found
+    return found
 
 
 def _sizes(node_size: int) -> list[tuple[int, ...]]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from inferometer.emulator.economics.pricing.terms import ALONE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -13,9 +16,9 @@ if TYPE_CHECKING:
 class Prediction:
     """Times in seconds, sizes in bytes per GPU. Unknown is None, with the reason in notes.
 
-    token_latency_s is the time per output token (TPOT): the sum of the terms, memory and arithmetic counting once with
-    their larger, plus pipeline_s. With speculation it is the effective time per generated token, and the terms are
-    those of the pass that checks gamma drafted tokens.
+    token_latency_s is the time per output token (TPOT): the sum of the terms but memory_s and arithmetic_s, which say what
+    either would take alone (pricing.terms), plus pipeline_s. With speculation it is the effective time per generated token,
+    and the terms are those of the pass that checks gamma drafted tokens.
     """
 
     convention: str
@@ -63,18 +66,25 @@ def frame(predictions: list[Prediction]) -> pd.DataFrame:
     return pd.DataFrame([prediction.as_row() for prediction in predictions])
 
 
-def what_binds(terms: dict[str, float], pipeline_s: float) -> str:
-    """The largest part of the latency, by name without its unit; of those that hide each other only what counts."""
+def what_binds(terms: Mapping[str, float], pipeline_s: float) -> str:
+    """The largest part of the latency, by name without its unit: of a roof the larger of memory and arithmetic."""
     parts = {name: value for name, value in terms.items() if name not in hidden(terms)} | {"pipeline_s": pipeline_s}
-    return max(parts, key=parts.__getitem__).removesuffix("_s")
+    largest = max(parts, key=parts.__getitem__)
+    if largest == "roof_s":
+        largest = max(sorted(ALONE), key=terms.__getitem__)
+    return largest.removesuffix("_s")
 
 
-def hidden(terms: dict[str, float]) -> dict[str, str]:
-    """The terms that do not count, each with the one that counts instead: the smaller of memory and arithmetic, or both
-    where what computations really take is measured."""
-    if "compute_s" in terms:
-        return {"memory_s": "compute_s", "arithmetic_s": "compute_s"}
-    smaller, larger = sorted(("memory_s", "arithmetic_s"), key=terms.__getitem__)
+def hidden(terms: Mapping[str, float]) -> dict[str, str]:
+    """The terms that do not add to the latency, each with the one that counts instead.
+
+    Memory and arithmetic alone, where roof_s or compute_s says what operations take; the smaller of the two where nothing
+    does (the paper's convention takes the larger sum of a step).
+    """
+    instead = next((name for name in ("compute_s", "roof_s") if name in terms), None)
+    if instead is not None:
+        return dict.fromkeys(sorted(ALONE), instead)
+    smaller, larger = sorted(ALONE, key=terms.__getitem__)
     return {smaller: larger}
 
 

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from inferometer.emulator.economics.pricing.accelerator import Accelerator
-from inferometer.emulator.economics.pricing.network import Network
-from inferometer.emulator.economics.pricing.price import InStepOverhead
-from inferometer.emulator.economics.pricing.processor import Processor
-from inferometer.emulator.economics.serving.deployable import MEMORY_RESERVE, Deployment, Load, StepTime, fastest
+from inferometer.emulator.economics.pricing.prices import Prices, prices_of
+from inferometer.emulator.economics.pricing.step import StepTime, step_times
+from inferometer.emulator.economics.serving.deployable import MEMORY_RESERVE, Deployment, Load, Timed, fastest
 from inferometer.emulator.economics.serving.layouts import divides
 from inferometer.emulator.economics.serving.prediction import Prediction, checked_words, usd_per_mtok, what_binds
 from inferometer.emulator.errors import InputError
+from inferometer.emulator.workload.catalogue import load_shape
 from inferometer.emulator.workload.feedforward import Routing
 from inferometer.emulator.workload.layout import Layout
 from inferometer.emulator.workload.memory import Resident
 from inferometer.emulator.workload.precision import Precision
-from inferometer.emulator.workload.program import Size
+from inferometer.emulator.workload.program import Program, Size
 from inferometer.emulator.workload.shape import Shape
+
+if TYPE_CHECKING:
+    from inferometer.emulator.calibrate.evaluate.calibration import Calibration
 
 GB = 1e9
 
@@ -44,32 +50,34 @@ class Speculation:
 
 @dataclass(frozen=True)
 class Timing:
-    """The answer for an array of batches; seconds_per_token is of the whole deployment, prompts included."""
+    """The answer for an array of batches; seconds_per_token is of the whole deployment, prompts included.
 
-    step: StepTime
+    priced: every step that was priced for it, with notes.
+    """
+
+    step: Timed
     token_latency_s: Size
     ttft_s: Size | None
     seconds_per_token: Size
     gamma: Size | None
+    priced: tuple[Timed, ...]
+
+    @property
+    def notes(self) -> list[str]:
+        """What to know of these times, in words, each once; none of arrays whose elements are of several programs."""
+        return list(dict.fromkeys(note for step in self.priced if isinstance(step, StepTime) for note in step.notes))
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """A model on a kind of accelerator and network, under a load.
-
-    processor, in-step overhead: as a Deployment has them.
-    """
+    """Everything a prediction needs but the layout and the batch: a model at some prices, under a load."""
 
     shape: Shape
-    accelerator: Accelerator
-    network: Network
+    prices: Prices
     load: Load
-    precision: Precision = field(default_factory=Precision)
     routing: Routing = "random"
     memory_reserve: float = MEMORY_RESERVE
     speculation: Speculation | None = None
-    processor: Processor | None = None
-    in_step: InStepOverhead | None = None
 
     def __post_init__(self) -> None:
         if self.speculation is not None and self.load.interleave:
@@ -78,38 +86,56 @@ class Scenario:
         if limit is not None and longest > limit:
             raise InputError(f"{self.shape.name}: {self.load.longest_words} = {longest:g} is beyond the model's {limit}")
 
+    @property
+    def accelerator(self) -> Accelerator:
+        return self.prices.device
+
     def deployment(self, layout: Layout, shape: Shape | None = None) -> Deployment:
-        return Deployment(
-            shape or self.shape,
-            layout,
-            self.accelerator,
-            self.network,
-            self.precision,
-            self.routing,
-            self.memory_reserve,
-            self.processor,
-            self.in_step,
-        )
+        return Deployment(shape or self.shape, layout, self.prices, self.routing, self.memory_reserve)
+
+    def times(self, layouts: Sequence[Layout], programs: Sequence[Program], batch: Size) -> list[Timing | InputError]:
+        """Times under several layouts, or why one cannot be priced. programs: the decode step's of each layout."""
+        ranks = [min(layout.gpus, self.accelerator.node_size) for layout in layouts]
+        steps = step_times(programs, self.prices, ranks)
+        found: list[Timing | InputError] = []
+        for layout, step in zip(layouts, steps):
+            if isinstance(step, InputError):
+                found.append(step)
+                continue
+            try:
+                found.append(self._timing(layout, batch, step))
+            except InputError as error:
+                found.append(error)
+        return found
 
     def time(self, layout: Layout, batch: Size) -> Timing:
         """Times under one layout for one batch or an array of them."""
-        deployment, load = self.deployment(layout), self.load
-        step = deployment.decode(batch, load)
-        latency, gamma = step.total_s, None
-        if self.speculation is not None:
-            step, latency, gamma = self._speculative(layout, batch, step)
-        if load.prompt is None or load.output is None:
-            return Timing(step, latency, None, latency / batch, gamma)
-        if load.interleave:
-            return Timing(step, latency, deployment.first_token(batch, load).total_s, latency / batch, gamma)
-        ttft = deployment.prefill(batch, load.prompt).total_s
-        if self.speculation is not None:  # the draft needs the prompt in its cache too
-            ttft = ttft + self._draft(layout).prefill(self._of_one_replica(layout, batch), load.prompt).total_s
-        return Timing(step, latency, ttft, (ttft + load.output * latency) / (batch * load.output), gamma)
+        return self._timing(layout, batch, self.deployment(layout).decode(batch, self.load))
 
-    def memory(self, layout: Layout, batch: Size) -> Resident:
-        """Weights and cache on the fullest GPU; a draft model's are added."""
-        own = self.deployment(layout).memory(batch, self.load)
+    def _timing(self, layout: Layout, batch: Size, decoded: StepTime) -> Timing:
+        deployment, load = self.deployment(layout), self.load
+        step: Timed = decoded
+        latency, gamma, priced = decoded.total_s, None, [step]
+        if self.speculation is not None:
+            step, latency, gamma, priced = self._speculative(layout, batch, decoded)
+        if load.prompt is None or load.output is None:
+            return Timing(step, latency, None, latency / batch, gamma, tuple(priced))
+        if load.interleave:
+            first = deployment.first_token(batch, load)
+            return Timing(step, latency, first.total_s, latency / batch, gamma, (*priced, first))
+        prefill = deployment.prefill(batch, load.prompt)
+        priced.append(prefill)
+        ttft = prefill.total_s
+        if self.speculation is not None:  # the draft needs the prompt in its cache too
+            drafted = self._draft(layout).prefill(self._of_one_replica(layout, batch), load.prompt)
+            priced.append(drafted)
+            ttft = ttft + drafted.total_s
+        per_token = (ttft + load.output * latency) / (batch * load.output)
+        return Timing(step, latency, ttft, per_token, gamma, tuple(priced))
+
+    def memory(self, layout: Layout, batch: Size, program: Program | None = None) -> Resident:
+        """Weights and cache on the fullest GPU; a draft model's are added. program: any step of the layout's."""
+        own = self.deployment(layout).memory(batch, self.load, program)
         if self.speculation is None:
             return own
         draft = self._draft(layout).memory(self._of_one_replica(layout, batch), self.load)
@@ -128,14 +154,17 @@ class Scenario:
         """
         memory = self.memory(layout, batch)
         self.check_fit(layout, batch, memory)
-        timing = self.time(layout, batch)
+        return self.prediction(layout, batch, self.time(layout, batch), memory)
+
+    def prediction(self, layout: Layout, batch: int, timing: Timing, memory: Resident) -> Prediction:
+        """What `predict` returns, of a timing. Raises InputError where the network's terms are not determined."""
         latency = float(timing.token_latency_s)
         if not np.isfinite(latency):
-            raise InputError(f"{layout.describe()}: {self.network.name} does not determine every collective it needs")
+            raise self.undetermined(layout, timing)
         gamma = None if timing.gamma is None else int(timing.gamma)
         step = timing.step
         notes = [checked_words(gamma, float(step.total_s))] if gamma is not None and gamma > 1 else []
-        terms = {name: float(value) for name, value in step.terms.as_dict().items()}
+        terms = {name: float(value) for name, value in step.terms.items()}
         pipeline = float(step.pipeline_s)
         price = self.accelerator.usd_per_hour
         if price is None:
@@ -144,11 +173,11 @@ class Scenario:
             convention="deployable",
             model=self.shape.name,
             accelerator=self.accelerator.name,
-            network=self.network.name,
+            network=self.prices.network.name,
             precision={
-                "weight_bits": self.precision.weight_bits,
-                "activation_bits": self.precision.activation_bits,
-                "kv_bits": self.precision.kv_bits,
+                "weight_bits": self.prices.precision.weight_bits,
+                "activation_bits": self.prices.precision.activation_bits,
+                "kv_bits": self.prices.precision.kv_bits,
             },
             gpus=layout.gpus,
             batch=batch,
@@ -175,6 +204,14 @@ class Scenario:
             notes=notes,
         )
 
+    def undetermined(self, layout: Layout, timing: Timing) -> InputError:
+        """Why the time of a layout is not determined."""
+        network = self.prices.network
+        sent = {one.collective: None for step in timing.priced if isinstance(step, StepTime) for one in step.sent}
+        gaps = network.gaps(list(sent))
+        why = f": {gaps}" if gaps else ""
+        return InputError(f"{network.name} does not determine what {layout.gpus} GPUs ({layout.describe()}) need{why}")
+
     def check_fit(self, layout: Layout, batch: int, memory: Resident | None = None) -> None:
         """Raise InputError, with the arithmetic, where weights, cache and reserve exceed a GPU's memory."""
         memory = memory or self.memory(layout, batch)
@@ -187,16 +224,18 @@ class Scenario:
                 f"{self.memory_reserve:.0%} reserve"
             )
 
-    def _speculative(self, layout: Layout, batch: Size, plain: StepTime) -> tuple[StepTime, Size, Size]:
-        """Over plain decoding and γ = 2 … gamma_max: the pass of the least time per token, that time, its γ."""
+    def _speculative(self, layout: Layout, batch: Size, plain: StepTime) -> tuple[Timed, Size, Size, list[Timed]]:
+        """Over plain decoding and γ = 2 … gamma_max: the pass of the least time per token, that time, its γ, all priced."""
         assert self.speculation is not None
-        draft_s = self._draft(layout).decode(self._of_one_replica(layout, batch), self.load).total_s
-        passes, times = [plain], [plain.total_s]
+        draft = self._draft(layout).decode(self._of_one_replica(layout, batch), self.load)
+        passes: list[Timed] = [plain]
+        times = [plain.total_s]
         for gamma in range(2, self.speculation.gamma_max + 1):
             passes.append(self.deployment(layout).decode(batch, self.load, tokens=gamma))
-            times.append(self.speculation.seconds_per_token(passes[-1].total_s, draft_s, gamma))
+            times.append(self.speculation.seconds_per_token(passes[-1].total_s, draft.total_s, gamma))
         together = np.array(np.broadcast_arrays(*times), dtype=float)
-        return fastest(passes, by=times), together.min(axis=0), together.argmin(axis=0) + 1
+        chosen = fastest(passes, by=times)
+        return chosen, together.min(axis=0), together.argmin(axis=0) + 1, [chosen, draft]
 
     @staticmethod
     def _of_one_replica(layout: Layout, batch: Size) -> Size:
@@ -209,3 +248,32 @@ class Scenario:
         options = [Layout(tp=tp) for tp in range(ranks, 0, -1) if ranks % tp == 0]
         found = next(o for o in options if divides(self.speculation.draft, o, self.accelerator))
         return self.deployment(found, self.speculation.draft)
+
+
+def scenario_of(
+    model: str | Path | Shape,
+    accelerator: str | Path | Accelerator | None,
+    load: Load,
+    precision: Precision | None = None,
+    *,
+    calibration: str | Path | Calibration | None = None,
+    key: Mapping[str, Any] | None = None,
+    usd_per_hour: float | None = None,
+    routing: Routing = "random",
+    memory_reserve: float = MEMORY_RESERVE,
+    speculator: str | Path | Shape | None = None,
+    acceptance: float = 0.8,
+) -> Scenario:
+    """The scenario by names and numbers.
+
+    model, speculator: a built-in name, a config.json or a Shape. accelerator, calibration, key, precision, usd_per_hour: as
+    pricing.prices.prices_of has them. Raises InputError for anything that cannot be found, read or priced.
+    """
+    prices = prices_of(calibration, accelerator, precision=precision, key=key, usd_per_hour=usd_per_hour)
+    speculation = None if speculator is None else Speculation(shape_of(speculator), acceptance)
+    return Scenario(shape_of(model), prices, load, routing, memory_reserve, speculation)
+
+
+def shape_of(model: str | Path | Shape) -> Shape:
+    """A model by its name or file."""
+    return model if isinstance(model, Shape) else load_shape(model)

@@ -1,4 +1,4 @@
-"""How far a prediction may be off, by the calibration's own account."""
+"""How far a predicted step may be off, by the sources' own account."""
 
 from __future__ import annotations
 
@@ -6,76 +6,60 @@ from collections import defaultdict
 
 import numpy as np
 
-from inferometer.emulator.economics.pricing.calibrated_in_step import CalibrationInStep
-from inferometer.emulator.economics.pricing.calibrated_network import CalibrationNetwork
-from inferometer.emulator.economics.pricing.calibrated_processor import CalibrationProcessor
-from inferometer.emulator.economics.pricing.processor import Processor
-from inferometer.emulator.economics.serving.scenario import Scenario
-from inferometer.emulator.workload.layout import Layout
-from inferometer.emulator.workload.program import Collective, Program
+from inferometer.emulator.calibrate.evaluate.stack import Stack
+from inferometer.emulator.economics.pricing.step import StepTime
+from inferometer.emulator.workload.program import Collective, Size
 
 
-def latency_interval(
-    scenario: Scenario, layout: Layout, batch: int, network: CalibrationNetwork
-) -> tuple[tuple[float, float] | None, list[str]]:
-    """The 95 % interval of the token latency, as `deviations` has it, with notes on what it rests on.
+def latency_interval(step: StepTime, latency_s: float) -> tuple[tuple[float, float] | None, list[str]]:
+    """The 95 % interval of a token latency that rests on a step, as `deviations` has it, with a note where it has none.
 
-    Where a token takes longer or shorter than the sum of a step's terms (a pipeline's waits, speculation), the deviations
+    Where a token takes longer or shorter than the sum of the step's terms (a pipeline's waits, speculation), the deviations
     grow or shrink with it.
     """
-    program = scenario.deployment(layout).decode_program(batch, scenario.load)
-    timing = scenario.time(layout, batch)
-    terms, concurrent_ranks = timing.step.terms, min(layout.gpus, scenario.accelerator.node_size)
-    computing = float(terms.kernel_s + (0.0 if terms.compute_s is None else terms.compute_s))
-    found, notes = deviations(program, network, scenario.processor, concurrent_ranks, computing)
-    for source in (scenario.processor, scenario.in_step):
-        if isinstance(source, CalibrationProcessor | CalibrationInStep):
-            notes |= source.notes
+    found, notes = deviations(step)
     if found is None:
-        return None, list(notes)
-    latency = float(timing.token_latency_s)
-    stretch = latency / float(terms.total_s)
-    return (max(0.0, latency - found[0] * stretch), latency + found[1] * stretch), list(notes)
+        return None, notes
+    stretch = latency_s / float(step.terms.total_s)
+    return (max(0.0, latency_s - found[0] * stretch), latency_s + found[1] * stretch), notes
 
 
-def beyond(program: Program, network: CalibrationNetwork) -> dict[str, None]:
-    """In words, each once, where a program's collectives leave what the network has measured."""
-    sent = [op for stage in program.stages for _, op in stage.counted() if isinstance(op, Collective)]
-    return dict.fromkeys(text for op in sent for text in network.beyond(op.collective, op.bytes, op.ranks, op.nodes))
-
-
-def deviations(
-    program: Program, network: CalibrationNetwork, processor: Processor | None, concurrent_ranks: int, computing_s: float
-) -> tuple[tuple[float, float] | None, dict[str, None]]:
-    """How far below and above a program's summed time the truth may lie at 95 %, in seconds, with notes.
+def deviations(step: StepTime) -> tuple[tuple[float, float] | None, list[str]]:
+    """How far below and above the sum of a step's terms the truth may lie at 95 %, in seconds, with a note.
 
     All uses of one law err together, since they share its parameters, so their deviations add; different laws err
-    independently, so theirs add in squares. Computing, computing_s seconds in all, is taken as given where it is an
-    accelerator's figures; where it is measured it is one more law. Skews are taken as given. None, with a note, where a law
-    has no interval; None where there is neither network nor measured computing.
+    independently, so theirs add in squares. Computing is one more law, which errs by a fraction of kernel_s and compute_s;
+    an accelerator's figures are taken as given, and so are in-step overheads. None, with a note, where a law has no
+    interval; None where there is neither network nor measured computing.
     """
-    notes = beyond(program, network)
     below: dict[str, float] = defaultdict(float)
     above: dict[str, float] = defaultdict(float)
     unknown = ""
-    for stage in program.stages:
-        for count, op in stage.counted():
-            if not isinstance(op, Collective):
-                continue
-            interval = network.interval(op.collective, op.bytes, op.ranks, op.nodes)
-            if interval is None:
-                unknown = unknown or f"the law of {op.collective}"
-                continue
-            low, middle, high = interval
-            below[op.collective] += count * (middle - low)
-            above[op.collective] += count * (high - middle)
-    if isinstance(processor, CalibrationProcessor):
-        share = processor.relative_error(program.precision, concurrent_ranks)
-        unknown = unknown or ("the laws of computing" if share is None else "")
-        below["compute"] = above["compute"] = computing_s * (share or 0.0)
+    network, processor = step.prices.network, step.prices.processor
+    sent: dict[str, list[tuple[Size, Size, Size, Size]]] = {}
+    for priced in step.ops:
+        if isinstance(op := priced.op, Collective):
+            isolated_s = priced.terms["network_latency_s"] + priced.terms["network_bandwidth_s"]
+            sent.setdefault(op.collective, []).append((op.bytes, op.ranks, op.nodes, priced.repeats * isolated_s))
+    for collective, rows in sent.items():
+        bytes, ranks, nodes, seconds = Stack(rows).columns
+        wide = network.half_width(collective, bytes, ranks, nodes)
+        if wide is None:
+            return None, []
+        if np.isnan(wide).any():
+            unknown = unknown or f"the law of {collective}"
+            continue
+        below[collective] = float((seconds * (1 - np.exp(-wide))).sum())
+        above[collective] = float((seconds * (np.exp(wide) - 1)).sum())
+    share = None if processor is None else processor.relative_error(step.program.precision, step.calls[0].concurrent_ranks)
+    if share is None:
+        unknown = unknown or "the laws of computing"
+    elif share > 0:
+        computing_s = float(step.terms["kernel_s"] + step.terms.get("compute_s", 0.0))
+        below["compute"] = above["compute"] = computing_s * share
     if unknown:
-        return None, notes | {f"no interval: nothing says how far {unknown} may be off": None}
+        return None, [f"no interval: nothing says how far {unknown} may be off"]
     if not below:
-        return None, notes
+        return None, []
     down, up = (float(np.sqrt(sum(v * v for v in side.values()))) for side in (below, above))
-    return (down, up), notes
+    return (down, up), []

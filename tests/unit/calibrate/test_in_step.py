@@ -11,10 +11,12 @@ import pandas as pd
 import pytest
 
 from inferometer.emulator.calibrate.evaluate.file import SCHEMA_FILE, load_calibration, to_json, write_calibration
+from inferometer.emulator.calibrate.evaluate.in_step_residuals import departure_of, place_of
 from inferometer.emulator.calibrate.evaluate.predict import ExtrapolationWarning, NotIdentifiedWarning
 from inferometer.emulator.calibrate.fit.build import calibrate
 from inferometer.emulator.calibrate.fit.in_step import fit_in_step
 from inferometer.emulator.economics.pricing.calibrated_in_step import CalibrationInStep
+from inferometer.emulator.economics.pricing.network import Sent
 from inferometer.emulator.errors import InputError
 
 TRUTH = {"s0": 60.0, "u": 0.02, "v": 0.08}  # µs, 1, ns/byte
@@ -187,9 +189,8 @@ def told_us(n):
 
 def priced_us(made, n, compute_gap_us=500.0):
     in_step = CalibrationInStep(made, {"backend": "gloo"})
-    return (
-        isolated_us(n) + float(in_step.in_step_s("all_reduce", n, 2, 1, compute_gap_us * 1e-6, isolated_us(n) * 1e-6)) * 1e6
-    )
+    (overhead_s,) = in_step.overhead_s([Sent("all_reduce", n, 2, 1, compute_gap_us * 1e-6, isolated_us(n) * 1e-6)])
+    return isolated_us(n) + overhead_s * 1e6
 
 
 def test_a_step_is_priced_by_collectives_of_models_where_they_were_seen():
@@ -258,27 +259,41 @@ def test_cells_in_a_step_change_nothing_else(make):
     assert plain.in_step_laws == [] and plain.not_measured["in_step"]
 
 
-def test_the_skew_of_a_call(stepped):
+def test_the_overhead_of_a_call_is_what_predict_prices(stepped):
     values = {name: parameter.value for name, parameter in stepped.in_step_laws[0].params.items()}
     one = stepped.in_step_s("all_reduce", 65536, 2, 1, 1e-3)
     assert isinstance(one, float)
-    assert one == pytest.approx(1e-6 * (values["s0"] + values["u"] * 1000 + values["v"] * 65.536), rel=1e-9)
+    isolated_s = stepped.time_s("all_reduce", 65536, 2)
+    sent = Sent("all_reduce", 65536, 2, 1, 1e-3, isolated_s)
+    assert [one] == pytest.approx(CalibrationInStep(stepped).overhead_s([sent]), rel=1e-12)
+    law_s = 1e-6 * (values["s0"] + values["u"] * 1000 + values["v"] * 65.536)
+    near = departure_of(stepped.in_step_laws[0].residuals).ratio(place_of(65536, 1000.0, True))
+    assert one == pytest.approx((isolated_s + law_s) * float(near) - isolated_s, rel=1e-9)
     sizes, gap_us = np.array([4096, 65536, 1 << 20]), np.array([[4e-4], [3e-3]])
     table = stepped.in_step_s("all_reduce", sizes, 2, 1, gap_us, dtype="float32", backend="gloo")
     assert table.shape == (2, 3) and (np.diff(table, axis=1) > 0).all() and (np.diff(table, axis=0) > 0).all()
     assert stepped.in_step_s("all_reduce", 65536, 1, 1, 1e-3) == 0
 
 
-@pytest.mark.parametrize(("name", "ranks"), [("all_reduce", 4), ("broadcast", 2)])
-def test_what_was_not_measured_in_a_step_is_nan_with_one_warning(stepped, name, ranks):
-    with pytest.warns(
-        NotIdentifiedWarning, match=f"{name}: the in-step overhead of 3 of 3 calls was not measured"
-    ) as caught:
-        found = stepped.in_step_s(name, [4096, 8192, 65536], ranks, 1, 1e-3)
+def test_what_was_not_measured_in_a_step_is_nan_with_one_warning(stepped):
+    with pytest.warns(NotIdentifiedWarning, match="overhead of 3 of 3 calls was not measured") as caught:
+        found = stepped.in_step_s("all_reduce", [4096, 8192, 65536], 4, 1, 1e-3)
     assert np.isnan(found).all() and len(caught) == 1 and caught[0].filename == __file__
 
 
-@pytest.mark.parametrize(("size", "compute_gap_s", "words"), [(1 << 24, 1e-3, "bytes 1.67772e"), (65536, 0.5, "time apart")])
+def test_another_collective_pays_the_overhead_of_all_reduce_with_one_warning(stepped):
+    with pytest.warns(
+        ExtrapolationWarning, match="broadcast: was not timed in a step on 2 ranks, all_reduce stands in"
+    ) as caught:
+        found = stepped.in_step_s("broadcast", [4096, 65536], 2, 1, 1e-3)
+    values = {name: parameter.value for name, parameter in stepped.in_step_laws[0].params.items()}
+    by_law = [1e-6 * (values["s0"] + values["u"] * 1000 + values["v"] * n / 1e3) for n in (4096, 65536)]
+    assert found == pytest.approx(by_law) and len(caught) == 1 and caught[0].filename == __file__
+
+
+@pytest.mark.parametrize(
+    ("size", "compute_gap_s", "words"), [(1 << 24, 1e-3, "bytes 1.67772e"), (65536, 0.5, "compute gap")]
+)
 def test_beyond_the_domain_is_given_with_one_warning(stepped, size, compute_gap_s, words):
     with pytest.warns(ExtrapolationWarning, match=words) as caught:
         assert stepped.in_step_s("all_reduce", size, 2, 1, compute_gap_s) > 0

@@ -15,7 +15,7 @@ SMALL = "llama-3-70b --scale 1/16 --layers 4"
     ("flags", "words"),
     [
         (f"{SMALL} --tp 2 -n 3", "tp·ep·pp·dp = 2·1·1·1 = 2 but 3 ranks asked for with -n 3"),
-        (f"{SMALL} --pp 3", "layers = 4 does not divide by pp = 3"),
+        (f"{SMALL} --pp 5", "layers = 4 are fewer than pp = 5 stages"),
         (f"{SMALL} --ep 2", "ep = 2, but the model has no experts"),
         (f"{SMALL} --dp 2 --batch 3", "batch = 3 does not divide by dp = 2"),
         (f"{SMALL} --batch 4 --micro-batches 3", "batch = 4 does not divide by 3 micro-batches = 3"),

@@ -56,7 +56,7 @@ def test_cells_beyond_the_cores_are_left_out_and_told(tmp_path):
     [
         (f'name = "x"\n{CELL}tpp = 2', "cell.0.tpp: unknown key"),
         (f'name = "x"\n{CELL}tp = 0', "cell.0.tp = 0: input should be greater than 0"),
-        (f'name = "x"\n{CELL}pp = 2\n{CELL}pp = 3', "cell.1: llama-3-70b · 0.0625: layers = 2 does not divide by pp = 3"),
+        (f'name = "x"\n{CELL}pp = 2\n{CELL}pp = 3', "cell.1: llama-3-70b · 0.0625: layers = 2 are fewer than pp = 3 stages"),
         (f'name = "x"\n{CELL}dp = 2\nbatch = 3', "cell.0: batch = 3 does not divide by dp = 2"),
         ('name = "x"\n[[cell]]\nmodel = "lama"', "cell.0: model 'lama': neither a file"),
         ('name = "x"\n[[cell]]\nmodel = "llama-3-70b"\nscale = "1/0"', "cell.0.scale = '1/0': '1/0' is not a fraction"),

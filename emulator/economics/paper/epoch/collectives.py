@@ -17,7 +17,7 @@ from inferometer.emulator.errors import InputError
 
 
 @dataclass(frozen=True)
-class PaperNetwork:
+class PaperNetwork(Network):
     """Over R ranks on M nodes, m = 2 for an all_reduce and 1 for any other:
 
         latency = base + m [a (R/M − 1) + c log2 M]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -12,7 +14,23 @@ from inferometer.emulator.economics.paper.epoch.forward import ForwardPass
 from inferometer.emulator.economics.paper.epoch.model import PaperModel
 from inferometer.emulator.economics.paper.epoch.reductions import group
 from inferometer.emulator.economics.pricing.accelerator import Accelerator
-from inferometer.emulator.economics.pricing.price import Terms
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Seconds of a token by term, as the paper adds them up: kernels + network + the larger of memory and arithmetic."""
+
+    kernel_s: Array
+    network_latency_s: Array
+    network_bandwidth_s: Array
+    memory_s: Array
+    arithmetic_s: Array
+
+    @property
+    def total_s(self) -> Array:
+        network_s = self.network_latency_s + self.network_bandwidth_s
+        return np.asarray(self.kernel_s + network_s + np.maximum(self.memory_s, self.arithmetic_s))
+
 
 #: Of the toy model: a hop, and what every reduce costs besides.
 TOY_HOP_S = 2e-6

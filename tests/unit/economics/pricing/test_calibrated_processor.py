@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from inferometer.emulator.calibrate.evaluate.compute import Call
 from inferometer.emulator.calibrate.evaluate.file import load_calibration
 from inferometer.emulator.calibrate.fit.compute import fit_compute
 from inferometer.emulator.calibrate.schema.compute_records import ComputeLaw, MatmulResidual, SizesResidual
@@ -12,15 +13,17 @@ from inferometer.emulator.calibrate.schema.records import Provenance
 from inferometer.emulator.economics.pricing.accelerators import load_accelerator
 from inferometer.emulator.economics.pricing.calibrated_processor import CalibrationProcessor
 from inferometer.emulator.economics.pricing.constants import ConstantNetwork
-from inferometer.emulator.economics.pricing.price import price
-from inferometer.emulator.economics.pricing.processor import Datasheet, State
+from inferometer.emulator.economics.pricing.prices import Prices
+from inferometer.emulator.economics.pricing.processor import Datasheet
+from inferometer.emulator.economics.pricing.step import step_time
 from inferometer.emulator.economics.serving.predict import predict
 from inferometer.emulator.errors import InputError
-from inferometer.emulator.validate.predicted import predicted
+from inferometer.emulator.validate.predicted import mean_over_ranks
 from inferometer.emulator.workload.build import build
 from inferometer.emulator.workload.catalogue import load_shape
 from inferometer.emulator.workload.layout import Layout
 from inferometer.emulator.workload.precision import Precision
+from inferometer.emulator.workload.program import Compute
 from inferometer.emulator.workload.scaled import scaled
 from inferometer.emulator.workload.step import Step
 from tests.studies import planted_compute as planted
@@ -39,20 +42,29 @@ def calibration():
     return load_calibration("b200-nccl").model_copy(update={"compute_laws": laws, "provenance": where})
 
 
+def priced(program, processor, **how):
+    return step_time(program, Prices(NETWORK, processor), **how)
+
+
+def predicted(program, processor, *, uneven=None, **how):
+    """As means over ranks."""
+    return mean_over_ranks(priced(program, processor, busiest=uneven, **how))
+
+
 def program(layout=None, step=None):
     return build(SMALL, layout or Layout(), step or Step.decode(8, 512), precision=WIDE, node_size=2)
 
 
 def test_operations_add_up_to_the_step(calibration):
-    terms = price(program(), CalibrationProcessor(calibration), NETWORK, 1)[0]
-    step = predicted(program(), NETWORK, CalibrationProcessor(calibration))
-    assert float(terms.total_s) == pytest.approx(step.total_s)
-    assert sum(step.by_op.values()) + step.kinds["glue"] == pytest.approx(step.total_s)
-    assert {"in_step_s", "compute_s"} & terms.as_dict().keys() == {"compute_s"}
+    terms = priced(program(), CalibrationProcessor(calibration)).terms
+    step = predicted(program(), CalibrationProcessor(calibration))
+    assert terms.total_s == pytest.approx(step.total_s, rel=1e-12)
+    assert sum(step.by_op.values()) + step.kinds["glue"] == pytest.approx(step.total_s, rel=1e-12)
+    assert {"in_step_s", "compute_s", "roof_s"} & terms.keys() == {"compute_s"}
 
 
 def test_a_matmul_costs_what_its_surface_says(calibration):
-    step = predicted(program(), NETWORK, CalibrationProcessor(calibration))
+    step = predicted(program(), CalibrationProcessor(calibration))
     up = SMALL.layers * planted.matmul_us(8, SMALL.d_model * 2 * SMALL.d_ff) * 1e-6
     assert step.by_op["ffn.up"] == pytest.approx(up, rel=0.1)
 
@@ -64,7 +76,7 @@ def test_a_matmul_follows_those_like_it_seen_in_models(calibration):
         law.model_copy(update={"residuals": residuals if law.kind == "matmul" else None}) for law in calibration.compute_laws
     ]
     more, less = (
-        predicted(program(), NETWORK, CalibrationProcessor(calibration.model_copy(update={"compute_laws": its})))
+        predicted(program(), CalibrationProcessor(calibration.model_copy(update={"compute_laws": its})))
         for its in (laws, bare(calibration))
     )
     assert more.by_op["ffn.up"] == pytest.approx(1.2 * less.by_op["ffn.up"], rel=0.02)
@@ -89,9 +101,7 @@ def test_steps_with_collectives_are_priced_by_the_laws_of_such_steps(calibration
     )
     for layout, factor in ((Layout(tp=2), 2.0), (Layout(dp=2), 1.0), (Layout(pp=2), 1.0)):
         here = build(SMALL, layout, Step.decode(8, 512), precision=WIDE, node_size=2)
-        cold, warm = (
-            predicted(here, NETWORK, CalibrationProcessor(its), concurrent_ranks=2) for its in (twice, calibration)
-        )
+        cold, warm = (predicted(here, CalibrationProcessor(its), concurrent_ranks=2) for its in (twice, calibration))
         for kind, times in (("attention", factor), ("stream", factor), ("glue", factor), ("matmul", 1.0)):
             assert cold.kinds[kind] == pytest.approx(times * warm.kinds[kind], rel=0.1), (layout, kind)
 
@@ -106,9 +116,9 @@ def test_a_way_through_a_collective_has_its_own_law_or_that_of_the_way_without(c
     plain = CalibrationProcessor(calibration)
     norm = next(op for op in here.stages[0] if op.name == "ffn.norm")
     after = ("attention.out", "attention.reduce")
-    leads = [p.time(norm, WIDE, State(2, True), previous).lead_s for p in (own, plain) for previous in (after, after[:1])]
-    assert leads[0] == pytest.approx(10 * leads[2]) and leads[1] == leads[2] == leads[3] > 0
-    assert own.time(norm, WIDE, State(2, False), after).lead_s == leads[2]
+    calls = [Call(norm, after, 2, True), Call(norm, after[:1], 2, True), Call(norm, after, 2, False)]
+    leads = [time.lead_s for processor in (own, plain) for time in processor.times(calls, WIDE)]
+    assert leads[0] == pytest.approx(10 * leads[1]) and leads[1] == leads[2] == leads[3] == leads[4] == leads[5] > 0
 
 
 def with_laws(calibration, *laws):
@@ -130,8 +140,8 @@ def test_an_operation_is_priced_by_the_law_of_its_way_of_itself_or_of_its_kind(c
     plain = CalibrationProcessor(calibration.model_copy(update={"compute_laws": bare(calibration)}))
 
     def own_s(processor, after):
-        time = processor.time(norm, WIDE, State(1, False), (after,))
-        return float(time.total_s - time.lead_s)
+        (time,) = processor.times([Call(norm, (after,))], WIDE)
+        return float(time.terms.total_s - time.lead_s)
 
     base = own_s(plain, "attention.out")
     assert own_s(both, "attention.out") == pytest.approx(7 * base)
@@ -145,12 +155,15 @@ def test_the_end_of_a_step_departs_from_its_line_as_was_seen(calibration):
     )
     residuals = [SizesResidual(activation_bytes=1e6, kv_bytes=0, flop=0, tokens=8, ratio=1.5)]
     end = times(kind, 1.0, op="step.end", predecessors="head.logits", residuals=None)
-    told = [
-        float(with_laws(calibration, law).end_s(1e6, WIDE, State(1, False, 8), after=("head.logits",)))
+    call = Call(Compute("step.end", "glue", activation_bytes=1e6), ("head.logits",), tokens=8)
+    bare_s, departed_s = (
+        with_laws(calibration, law).times([call], WIDE)[0].lead_s
         for law in (end, end.model_copy(update={"residuals": residuals}))
-    ]
-    assert told[1] == pytest.approx(1.5 * told[0], rel=0.05)
-    assert with_laws(calibration, end).end_s(0.0, WIDE, State(1, False, 8), after=("head.logits",)) == 0
+    )
+    assert departed_s == pytest.approx(1.5 * bare_s, rel=0.05)
+    first = build(SMALL, Layout(pp=2), Step.decode(8, 512), precision=WIDE, node_size=2)
+    ends = [one.stage for one in priced(first, with_laws(calibration, end)).ops if one.op.name == "step.end"]
+    assert ends == [1]  # the first stage chooses no tokens
 
 
 def test_the_fullest_rank_is_waited_for(calibration):
@@ -160,28 +173,28 @@ def test_the_fullest_rank_is_waited_for(calibration):
         for routing in ("uniform", "random")
     )
     processor = CalibrationProcessor(calibration)
-    step = predicted(even, NETWORK, processor, concurrent_ranks=2, uneven=uneven)
+    step = predicted(even, processor, concurrent_ranks=2, uneven=uneven)
     assert (
-        step.kinds["uneven"] > 0
-        and step.kinds["matmul"] == predicted(even, NETWORK, processor, concurrent_ranks=2).kinds["matmul"]
+        step.kinds["uneven"] > 0 and step.kinds["matmul"] == predicted(even, processor, concurrent_ranks=2).kinds["matmul"]
     )
-    assert step.total_s == pytest.approx(predicted(uneven, NETWORK, processor, concurrent_ranks=2).total_s)
-    assert predicted(even, NETWORK, processor, concurrent_ranks=2, uneven=even).kinds["uneven"] == 0
+    assert step.total_s == pytest.approx(predicted(uneven, processor, concurrent_ranks=2).total_s)
+    assert predicted(even, processor, concurrent_ranks=2, uneven=even).kinds["uneven"] == 0
 
 
 def test_ranks_that_compute_at_once_are_slower_and_more_than_measured_share(calibration):
     processor = CalibrationProcessor(calibration)
-    one, two, four = (predicted(program(), NETWORK, processor, concurrent_ranks=n).total_s for n in (1, 2, 4))
+    one, two, four = (predicted(program(), processor, concurrent_ranks=n).total_s for n in (1, 2, 4))
     assert two == pytest.approx(1.5 * one, rel=0.05)
     assert four == pytest.approx(2 * two)
-    assert any("4 ranks of a node compute" in note for note in processor.notes)
+    notes = [priced(program(), processor, concurrent_ranks=n).notes for n in (2, 4)]
+    assert not notes[0] and any("4 ranks of a node compute" in note for note in notes[1])
 
 
 def test_numbers_and_arrays_agree(calibration):
     batches = np.array([1.0, 7.0, 64.0])
     processor = CalibrationProcessor(calibration)
-    whole = price(program(step=Step.decode(batches, 512)), processor, NETWORK, 1)[0].total_s
-    each = [float(price(program(step=Step.decode(b, 512)), processor, NETWORK, 1)[0].total_s) for b in batches]
+    whole = priced(program(step=Step.decode(batches, 512)), processor).total_s
+    each = [priced(program(step=Step.decode(b, 512)), processor).total_s for b in batches.tolist()]
     assert np.allclose(whole, each)
     assert (np.diff(whole) > 0).all()
 
@@ -189,17 +202,17 @@ def test_numbers_and_arrays_agree(calibration):
 def test_pipelines_wait_for_each_other(calibration):
     processor = CalibrationProcessor(calibration)
     part = build(SMALL, Layout(pp=2), Step.decode(8, 512), precision=WIDE, node_size=2)
-    alone = predicted(part, NETWORK, processor)
+    alone = predicted(part, processor)
     assert alone.kinds["pipeline"] == pytest.approx(
         (alone.total_s - 0) / 2, rel=0.2
     )  # one stage rests while the other works
-    first = predicted(part, NETWORK, processor, repeated=False)
+    first = predicted(part, processor, rhythm="once")
     assert first.total_s < alone.total_s  # the first stage of a prefill does not wait for the last
 
 
 def test_another_width_is_refused_by_name(calibration):
     with pytest.raises(InputError, match="measured in float32, not with weights 16, activations 16, cache 16 bits"):
-        price(build(SMALL, Layout(), Step.decode(1, 1)), CalibrationProcessor(calibration), NETWORK, 1)
+        priced(build(SMALL, Layout(), Step.decode(1, 1)), CalibrationProcessor(calibration))
 
 
 def test_a_calibration_without_compute_says_why():
@@ -222,8 +235,8 @@ def test_predict_with_neither_is_refused():
         predict(SMALL, None)
 
 
-def test_a_datasheet_hides_the_smaller_of_memory_and_arithmetic():
-    step = build(SMALL, Layout(), Step.decode(8, 512))
-    terms = price(step, Datasheet(load_accelerator("h100-sxm")), NETWORK, 1)[0]
-    assert terms.compute_s is None
-    assert float(terms.total_s) == pytest.approx(float(terms.kernel_s + max(terms.memory_s, terms.arithmetic_s)))
+def test_on_a_datasheet_each_operation_takes_the_longer_of_memory_and_arithmetic():
+    terms = priced(build(SMALL, Layout(), Step.decode(8, 512)), Datasheet(load_accelerator("h100-sxm"))).terms
+    assert "compute_s" not in terms
+    assert terms.total_s == pytest.approx(terms["kernel_s"] + terms["roof_s"], rel=1e-12)
+    assert max(terms["memory_s"], terms["arithmetic_s"]) <= terms["roof_s"] <= terms["memory_s"] + terms["arithmetic_s"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -13,7 +11,7 @@ from inferometer.emulator.economics.paper.epoch.predict import predict
 from inferometer.emulator.economics.pricing import paper_accelerators
 from inferometer.emulator.economics.pricing.calibrated_network import CalibrationNetwork
 from inferometer.emulator.economics.serving.deployable import Load
-from inferometer.emulator.economics.serving.request import Request
+from inferometer.emulator.economics.serving.scenario import scenario_of
 from inferometer.emulator.workload.layout import Layout
 
 H100 = paper_accelerators.load_accelerator("h100-sxm")
@@ -41,11 +39,11 @@ def test_one_protocol_is_eq_23_for_one_all_reduce():
 
 
 def test_only_network_terms_differ_between_a_calibration_and_the_constants():
-    request = Request("llama-3-70b", "h100-sxm", Load(context=1000.0))
+    of = "llama-3-70b", "h100-sxm", Load(context=1000.0)
+    constants = scenario_of(*of).predict(Layout(tp=8), 16)
     for name in ("h100-nccl", "paper-2025", "nccl-2.30"):
-        ours = replace(request, calibration=name).scenario().predict(Layout(tp=8), 16)
-        constants = request.scenario().predict(Layout(tp=8), 16)
-        for term in ("kernel_s", "memory_s", "arithmetic_s"):
+        ours = scenario_of(*of, calibration=name).predict(Layout(tp=8), 16)
+        for term in ("kernel_s", "memory_s", "arithmetic_s", "roof_s"):
             assert ours.terms[term] == constants.terms[term]
         networks = [p.terms["network_latency_s"] + p.terms["network_bandwidth_s"] for p in (ours, constants)]
         assert networks[0] != networks[1]

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from inferometer.emulator.calibrate.laws.paper import PAPER_PROTOCOLS
 from inferometer.emulator.economics.pricing.accelerator import Accelerator
 from inferometer.emulator.economics.pricing.constants import ConstantNetwork
+from inferometer.emulator.economics.pricing.prices import datasheet_prices
 from inferometer.emulator.economics.serving.deployable import Load
 from inferometer.emulator.economics.serving.scenario import Scenario, Speculation
 from inferometer.emulator.workload.layout import Layout
-from inferometer.emulator.workload.precision import Precision
 from inferometer.emulator.workload.shape import Experts, Heads, uniform
 
 DENSE = uniform("dense", 16, 2048, 8192, 32000, Heads(16, 8, 128))
@@ -24,7 +24,8 @@ H100 = Accelerator("h100", {8: 2e15, 16: 1e15}, 0.7, 80e9, 3.3e12, 0.75, 450e9, 
 
 
 def scenario(shape=DENSE, load=None, **changed):
-    return Scenario(shape, H100, ConstantNetwork(H100), load or Load(prompt=512.0, output=128.0), Precision(), **changed)
+    prices = datasheet_prices(H100, ConstantNetwork(H100))
+    return Scenario(shape, prices, load or Load(prompt=512.0, output=128.0), **changed)
 
 
 def active_matrices(shape):
@@ -59,8 +60,8 @@ def test_endless_outputs_make_interleaving_plain_decoding():
 def test_interleaved_prompts_do_the_work_of_a_prefill():
     """Over the P/O prompt tokens per sequence and step: their matrices, their attention to half of the prompt."""
     load = Load(prompt=1000.0, output=250.0, interleave=True)
-    mixed = scenario(load=load).time(Layout(), 8).step.terms.arithmetic_s
-    plain = scenario(load=Load(context=load.mean_context)).time(Layout(), 8).step.terms.arithmetic_s
+    mixed = scenario(load=load).time(Layout(), 8).step.terms["arithmetic_s"]
+    plain = scenario(load=Load(context=load.mean_context)).time(Layout(), 8).step.terms["arithmetic_s"]
     tokens = 8 * 1000 / 250
     flop = tokens * (2 * active_matrices(DENSE) + 4 * 16 * 128 * 16 * (500 + 1))
     assert (mixed - plain) * 0.7e15 == pytest.approx(flop, rel=1e-6)

@@ -1,0 +1,177 @@
+"""What a deployment's operations cost: network, computing, in-step overheads, put together once from what is given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from inferometer.emulator.calibrate.evaluate.builtin import computed
+from inferometer.emulator.economics.pricing.accelerator import Accelerator
+from inferometer.emulator.economics.pricing.accelerators import load_accelerator
+from inferometer.emulator.economics.pricing.calibrated_in_step import CalibrationInStep
+from inferometer.emulator.economics.pricing.calibrated_network import CalibrationNetwork
+from inferometer.emulator.economics.pricing.calibrated_processor import CalibrationProcessor
+from inferometer.emulator.economics.pricing.constants import ConstantNetwork, RingNetwork
+from inferometer.emulator.economics.pricing.network import InStepOverhead, Network
+from inferometer.emulator.economics.pricing.processor import Datasheet, Processor
+from inferometer.emulator.economics.pricing.tuned import TunerNetwork
+from inferometer.emulator.errors import InputError
+from inferometer.emulator.workload.precision import Precision
+
+if TYPE_CHECKING:
+    from inferometer.emulator.calibrate.evaluate.calibration import Calibration
+
+
+@dataclass(frozen=True)
+class Prices:
+    """What collectives and computations cost.
+
+    processor None: nothing is known of computing, which is left out; no_compute says why. in_step None: nothing is known of
+    what collectives cost in a step beyond their isolated time. accelerator: the device as a datasheet has it, where one was
+    asked for. precision: the widths that were asked for, or else measured. calibration: the one whose laws price something.
+    """
+
+    network: Network
+    processor: Processor | None
+    in_step: InStepOverhead | None = None
+    precision: Precision = field(default_factory=Precision)
+    accelerator: Accelerator | None = None
+    calibration: Calibration | None = None
+    no_compute: str = ""
+
+    @property
+    def device(self) -> Accelerator:
+        """The accelerator. Raises InputError where none was asked for."""
+        if self.accelerator is None:
+            raise InputError("prices without an accelerator say nothing of memory, nodes and dollars")
+        return self.accelerator
+
+
+def datasheet_prices(accelerator: Accelerator, network: Network | None = None, precision: Precision | None = None) -> Prices:
+    """An accelerator's datasheet with a network; without one the paper's constants on its links."""
+    network = constants_on(accelerator) if network is None else network
+    return Prices(network, Datasheet(accelerator), None, precision or Precision(), accelerator)
+
+
+def prices_of(
+    calibration: str | Path | Calibration | None,
+    accelerator: str | Path | Accelerator | None,
+    *,
+    precision: Precision | None = None,
+    key: Mapping[str, Any] | None = None,
+    usd_per_hour: float | None = None,
+) -> Prices:
+    """The prices of a deployment.
+
+    calibration: a file, a built-in name or a record, whose laws replace the paper's constants; key narrows the choice among
+    them. accelerator: a built-in name, a TOML file or a record; None is the machine that the calibration has measured.
+    precision None: 16 bits throughout, without an accelerator what was measured.
+
+    Raises InputError for anything that cannot be found or read, and where nothing says what computing costs.
+    """
+    key = key or {}
+    laws = loaded(calibration)
+    if accelerator is None:
+        if laws is None:
+            raise InputError("give an --accelerator, or a --calibration whose compute terms say what a machine does")
+        found = measured_prices(laws, precision=precision, key=key)
+        assert found.processor is not None
+        return replace(found, accelerator=at_price(found.device, usd_per_hour))
+    device = load_accelerator(accelerator) if isinstance(accelerator, str | Path) else accelerator
+    precision = precision or Precision()
+    return Prices(
+        network_of(laws or calibration, device, precision, key),
+        Datasheet(device),
+        None if laws is None else CalibrationInStep(laws, key),
+        precision,
+        at_price(device, usd_per_hour),
+        laws,
+    )
+
+
+def measured_prices(
+    calibration: Calibration,
+    *,
+    precision: Precision | None = None,
+    key: Mapping[str, Any] | None = None,
+    as_machine: bool = True,
+) -> Prices:
+    """The prices of the machine that a calibration has measured, everything by its laws.
+
+    as_machine: with the machine as an accelerator, one rank of it a device with an equal share of a node's memory, without a
+    price. Raises InputError then where the calibration has no compute laws, or does not say how many ranks and bytes a node
+    has. Otherwise a calibration without compute laws prices collectives alone, and no_compute says why.
+    """
+    key = key or {}
+    processor, device, no_compute = None, None, ""
+    try:
+        processor = CalibrationProcessor(calibration, key)
+    except InputError as error:
+        if as_machine:
+            raise
+        no_compute = str(error)
+    if processor is not None and as_machine:
+        device = processor.accelerator(*_memory_of(calibration))
+        precision = precision or processor.measured_precision()
+    precision = precision or Precision()
+    network = CalibrationNetwork(calibration, bits=int(precision.residual_bytes * 8), key=key)
+    in_step = CalibrationInStep(calibration, key)
+    return Prices(network, processor, in_step, precision, device, calibration, no_compute)
+
+
+def network_of(
+    calibration: str | Path | Calibration | None, device: Accelerator, precision: Precision, key: Mapping[str, Any]
+) -> Network:
+    """The calibration's laws or NCCL's own model; without a calibration the paper's constants on the device's links."""
+    if "collective" in key:
+        raise InputError("--key collective=…: every collective is priced by its own law; narrow by another field")
+    if calibration is None:
+        if key:
+            raise InputError("a key chooses among the laws of a calibration: give one")
+        return constants_on(device)
+    if isinstance(calibration, str) and computed(calibration):
+        return TunerNetwork(calibration, device, key)
+    laws = loaded(calibration)
+    assert laws is not None
+    return CalibrationNetwork(laws, bits=int(precision.residual_bytes * 8), key=key)
+
+
+def constants_on(device: Accelerator) -> Network:
+    """The paper's constants on a device's links."""
+    return RingNetwork(device) if device.collectives == "ring" else ConstantNetwork(device)
+
+
+def loaded(calibration: str | Path | Calibration | None) -> Calibration | None:
+    """The calibration by name or file; None where there is none, or only a model that NCCL computes."""
+    if calibration is None or (isinstance(calibration, str) and computed(calibration)):
+        return None
+    if isinstance(calibration, str | Path):
+        from inferometer.emulator.calibrate.evaluate.file import load_calibration
+
+        return load_calibration(calibration)
+    return calibration
+
+
+def at_price(device: Accelerator, usd_per_hour: float | None) -> Accelerator:
+    """The accelerator, at the price given instead of its own."""
+    if usd_per_hour is None:
+        return device
+    if not usd_per_hour > 0:
+        raise InputError(f"usd-per-hour = {usd_per_hour:g} must be above 0")
+    return replace(device, usd_per_hour=usd_per_hour)
+
+
+def _memory_of(calibration: Calibration) -> tuple[float, int]:
+    """Bytes of one rank's share of a node's memory, ranks of a node."""
+    provenance = calibration.provenance
+    per_node = (provenance.topology or {}).get("ranks_per_node")
+    memory = (provenance.hardware or {}).get("memory_bytes")
+    ranks = [count for count in per_node if isinstance(count, int) and count > 0] if isinstance(per_node, list) else []
+    if not ranks or not isinstance(memory, int | float) or memory <= 0:
+        missing = "hardware.memory_bytes" if ranks else "topology.ranks_per_node"
+        raise InputError(
+            f"calibration {calibration.id[:12]}: provenance.{missing} says nothing usable: give an --accelerator"
+        )
+    return float(memory) / max(ranks), max(ranks)
