@@ -74,7 +74,7 @@ def predecessors(previous: Sequence[str], name: str, *, computes: bool) -> list[
 
 
 def chain(names: Sequence[str]) -> str:
-    """What a way to a computation leads from and through: the computation before, the collectives since."""
+    """The predecessors of an operation as one text: the computation before it and the collectives since."""
     return ", ".join(names)
 
 

@@ -57,7 +57,7 @@ class Shape:
     extra: tuple[Weight, ...] = ()
     """Weights outside the layers that the fields above do not tell."""
     notes: tuple[str, ...] = ()
-    """What a reader of the shape must be told: what was left out, what was taken instead."""
+    """For a reader of the shape: what was left out, what was taken instead."""
     source: str = ""
     model_type: str = ""
 

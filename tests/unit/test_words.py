@@ -34,13 +34,13 @@ RETIRED = (
     ),
     (
         r"\bways? to (?:(?:an?|the|each|every) (?:operation|computation|matmul)|it|one|each|experts)\b"
-        r"|\bon the way (?:to|from) |\b(?:of|for single|over both|over all|this|16) ways?\b(?! to be| together)|\bway_on\b",
+        r"|\bon the way (?:to|from) |\b(?:of|for single|over both|over all|16) ways?\b(?! to be| together)|\bway_on\b",
         "predecessors",
         "a law for each way to it",
         "every way to be wrong; links one way; 900 GB/s both ways together",
     ),
     (
-        r"\b(?:was|were|is) seen\b(?! as| by (?:a|the) )|\bseen (?:none|of)\b|`seen`|^seen:|\bseen:",
+        r"\b(?:was|were|is) seen\b(?! as| by (?:a|the) )|\bseen (?:none|of)\b|`seen`|(?<!not )\bseen:",
         "residuals, measured, probed",
         "next to what was seen the price follows it",
         "layouts that the fit has not seen",

@@ -1,4 +1,4 @@
-"""On every public data set at hand the chosen law is no worse out of sample than affine by more than its standard error."""
+"""On every public data set the chosen law is no worse out of sample than affine by more than its standard error."""
 
 import runpy
 from pathlib import Path

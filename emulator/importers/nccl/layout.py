@@ -94,7 +94,7 @@ def _nodes(table: NcclRun, run: Run, listed: int | None) -> None:
 
 
 def _only(span: tuple[int, int | None] | None, per_process: int | None) -> int | None:
-    """The one rank count in the span that is a multiple of what a process drives; one rank cannot be told from none."""
+    """The one rank count in the span that is a multiple of what a process drives; one rank looks like none."""
     if span is None or span[1] is None:
         return None
     step = per_process or 1

@@ -19,7 +19,7 @@ from inferometer.emulator.importers.source import Source
 
 
 def read(source: Source, settings: Settings, library: str = "nccl") -> list[Run]:
-    """The runs in a log: those of several programs, reductions or starts are told apart.
+    """The runs in a log: each program, reduction or start is a run of its own.
 
     Raises ``InputError`` where there is none or its rows are missing, naming the first line that looked like one.
     """

@@ -8,7 +8,7 @@ from typing import Any
 from inferometer.emulator.importers.source import MAX_ROWS
 
 MAX_NAMES = 10_000
-"""Hosts or kinds of GPU that are told apart; a run on more than that many nodes is not known."""
+"""Hosts or kinds of GPU that are counted; a run on more nodes than that has an unknown number of them."""
 
 
 @dataclass(slots=True)
@@ -51,12 +51,12 @@ class Devices:
     groups: dict[int, int] = field(default_factory=dict)
     """Ranks of each group."""
     hosts_of: dict[int, set[str]] = field(default_factory=dict)
-    seen: set[int] = field(default_factory=set)
+    ranks: set[int] = field(default_factory=set)
 
     def add(self, rank: int, group: int, host: str, name: str) -> None:
-        self.repeated |= rank in self.seen
-        if len(self.seen) < MAX_ROWS:
-            self.seen.add(rank)
+        self.repeated |= rank in self.ranks
+        if len(self.ranks) < MAX_ROWS:
+            self.ranks.add(rank)
         self.listed += 1
         self.highest = max(self.highest, rank)
         if len(self.hosts) < MAX_NAMES and len(self.groups) < MAX_NAMES:
@@ -85,7 +85,7 @@ class NcclRun:
     devices: Devices = field(default_factory=Devices)
     rows: list[TableRow] = field(default_factory=list)
     header: bool = False
-    """Whether the table's head was seen."""
+    """Whether the table's head was read."""
     cpu_time: bool = False
     errors: bool = False
     """Whether the last column of a group is the largest relative difference, not a number of wrong elements."""

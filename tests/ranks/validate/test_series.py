@@ -1,4 +1,4 @@
-"""Several emulations in one start of the ranks: all told apart in the records, nothing of one left when the next begins."""
+"""Several emulations in one start of the ranks: each has records of its own, nothing is left for the next."""
 
 from __future__ import annotations
 

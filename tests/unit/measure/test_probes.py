@@ -1,4 +1,4 @@
-"""Which probes of the compute side are made, and how steps are taken apart."""
+"""Which probes of the compute side are made, and how steps are broken down by operation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a validation predicts, from laws of which every operation's time can be told by hand."""
+"""What a validation predicts, from laws of which every operation's time follows by hand."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_terms_are_those_of_the_operations_and_add_up():
     found = measured().predictions(DENSE, "decode")
     assert tuple(found) == VARIANTS
     own = found[CALIBRATION]
-    # qkv, out, up, down of 2 layers, the logits; cores; norms of 2 layers, lookup, last norm; 16 ways between, begin and end
+    # qkv, out, up, down of 2 layers, the logits; cores; norms of 2 layers, lookup, last norm; 16 times glue, begin and end
     by_hand = {"matmul": 9 * 10, "attention": 2 * 2, "stream": 6 * 1, "network": 0, "waiting": 0, "glue": 18 * 0.5}
     assert {name: own.terms[name] * 1e6 for name in TERMS} == pytest.approx(by_hand)
     assert own.total_s * 1e6 == pytest.approx(sum(by_hand.values()))

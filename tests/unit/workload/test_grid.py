@@ -33,7 +33,7 @@ def test_the_collectives_of_one_layer():
 
 
 def test_nodes_under_rows_and_columns_of_the_grid():
-    """Ranks of a row lie side by side; those of a column √tp apart: on nodes of 4, each on a node of its own."""
+    """Ranks of a row lie side by side; those of a column at distance √tp: on nodes of 4, each on its own node."""
     layout = Layout(tp=16, tensor="2d")
     assert (layout.nodes("tensor", 4), layout.nodes("width", 4)) == (1, 4)
 

@@ -1,4 +1,4 @@
-"""One layout at one point, taken apart: its terms, its collectives, its degrees."""
+"""The breakdown of one layout at one point: terms, collectives, degrees."""
 
 from __future__ import annotations
 

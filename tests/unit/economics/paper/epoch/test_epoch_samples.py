@@ -1,4 +1,4 @@
-"""What the paper's own code computes: every point, term, collective, speculative case at hand comes out."""
+"""What the paper's own code computes: every sampled point, term, collective and speculative case comes out."""
 
 import numpy as np
 import pytest
