@@ -15,8 +15,10 @@ run: $(VENV)/run.stamp
 	@echo; echo "What these collectives would make of Llama 3 8B on two H100:"
 	$(BIN)/inferometer predict llama-3-8b --accelerator h100-sxm --tp 2 --batch 8 --calibration calibration.json
 
+# Unit tests run side by side, one thread each; whatever starts ranks has the machine to itself.
 test: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest -m "not verify"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "unit and not verify" tests/unit
+	$(BIN)/python -m pytest --ignore tests/unit -m "not verify"
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
