@@ -149,14 +149,6 @@ def participants(node_of: Sequence[int], concurrent_ranks: int) -> list[int]:
     return [rank for rank, node in enumerate(node_of) if node_of[:rank].count(node) < concurrent_ranks]
 
 
-def features(op: Compute) -> dict[str, float]:
-    """What an operation's time may depend on."""
-    rows, inner, outer = op.matmul or (0, 0, 0)
-    sizes = {"rows": rows, "inner": inner, "outer": outer, "matrices": op.matrices if op.matmul else 0, "routed": op.routed}
-    sizes |= {name: getattr(op, name) for name in ("flop", "weight_bytes", "activation_bytes", "kv_bytes")}
-    return {name: float(value) for name, value in sizes.items()}
-
-
 def operations(program: Program) -> dict[str, Compute]:
     """The computations of a one-stage program by name, in the order of execution."""
     return {op.name: op for _, op in program.stages[0].counted() if isinstance(op, Compute)}

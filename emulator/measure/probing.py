@@ -25,15 +25,15 @@ from inferometer.emulator.measure.probes import (
     MatmulProbe,
     ModelProbe,
     Probe,
-    features,
     operations,
     participants,
     probes_of,
     sent,
 )
 from inferometer.emulator.measure.rests import Rests
-from inferometer.emulator.measure.step_breakdown import collective_breakdown, step_breakdown
+from inferometer.emulator.measure.step_breakdown import collective_breakdown, numbers, step_breakdown
 from inferometer.emulator.measure.timing import collector_off
+from inferometer.emulator.workload.features import input_sizes, operation_sizes
 from inferometer.emulator.workload.precision import Precision
 from inferometer.emulator.workload.program import logits_bytes
 from inferometer.parallel.dtypes import DTYPES
@@ -205,12 +205,14 @@ class Prober:
 
         def take(step_s: float) -> list[Record]:
             readings = self._readings(engine, ready, step, step_s)
-            sizes = {name: {"kind": op.kind, **features(op)} for name, op in operations(program).items()}
+            computes = operations(program)
+            sizes = {name: {"kind": op.kind, **numbers(operation_sizes(op))} for name, op in computes.items()}
+            inputs = {name: numbers(input_sizes(op, program.precision.activation_bytes)) for name, op in computes.items()}
             chosen = float(logits_bytes(program.stages[0], program.precision))
-            uneven = {name for name, op in operations(program).items() if op.expected}
+            uneven = {name for name, op in computes.items() if op.expected}
             names = [line.name for line in lines]
             engine.admit(engine.layout.sequence_shares, 1)  # the cache's memory goes to the next model
-            found = step_breakdown(names, readings, sizes, DTYPES[probe.dtype].itemsize, chosen)
+            found = step_breakdown(names, readings, sizes, inputs, chosen)
             return found + collective_breakdown(names, readings, sent(program), uneven)
 
         # By what the probe is, not by what a step took here: sharded ranks have to make as many steps as the others.

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from inferometer.emulator.workload.program import BEGIN, END, chain, predecessors
+from inferometer.emulator.workload.program import BEGIN, END, Size, chain, predecessors
 
 Record = dict[str, Any]
 
 
 def step_breakdown(
-    names: list[str], readings: np.ndarray, sizes: dict[str, Record], width: int, chosen_bytes: float
+    names: list[str], readings: np.ndarray, sizes: dict[str, Record], inputs: dict[str, Record], chosen_bytes: float
 ) -> list[Record]:
     """Each computation and the glue before it, as means over their occurrences in a step, by operation and predecessors.
 
     What ran before an operation decides what it finds in the caches, so each pair of predecessors and operation is separate.
 
-    names: of the operations as executed; readings [steps, 2 + 2·operations]: the beginning of the step, start and stop of
-    every operation, the end. sizes: of each computation its kind and features; width: bytes of an element; chosen_bytes: of
-    the logits that tokens are chosen from at the end. The time of a collective belongs to neither; the glue around it has
-    its name among the predecessors (program.chain).
+    names: of the operations as executed. readings [steps, 2 + 2·operations]: the beginning of the step, start and stop of
+    every operation, the end. sizes: of each computation its kind and operation_sizes. inputs: of each its input_sizes.
+    chosen_bytes: of the logits that tokens are chosen from at the end. The time of a collective belongs to no operation; the
+    glue around it has it among its predecessors.
     """
     own = readings[:, 2:-1:2] - readings[:, 1:-1:2]
     edges = readings.reshape(len(readings), -1, 2)
@@ -48,7 +49,7 @@ def step_breakdown(
         elif name == END:
             about |= {"activation_bytes": chosen_bytes}
         else:
-            about |= {"activation_bytes": entering_bytes(sizes[name], width), "matrices": sizes[name]["matrices"]}
+            about |= inputs[name]
         times = np.column_stack([before[:, gaps].sum(axis=1) for gaps in occurrences])
         found.append({**about, "kind": "glue", "ns": _means(times)})
     return found
@@ -79,9 +80,9 @@ def collective_breakdown(names: list[str], readings: np.ndarray, sizes: dict[str
     ]
 
 
-def entering_bytes(sizes: Record, width: int) -> float:
-    """What an operation is handed: the rows of a matmul; else all it moves."""
-    return float(sizes["rows"] * sizes["inner"] * width or sizes["activation_bytes"])
+def numbers(sizes: Mapping[str, Size]) -> dict[str, float]:
+    """The sizes of one deployment as they go into a record."""
+    return {name: float(value) for name, value in sizes.items()}
 
 
 def _means(times: np.ndarray) -> list[int]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from inferometer.emulator.samples.samples import checked_records
+from inferometer.emulator.workload.features import SIZES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     import pandas
 
 KEY = ("backend", "device", "dtype", "scheduler", "threads", "concurrent_ranks")
-SIZES = ("rows", "inner", "outer", "matrices", "routed", "flop", "weight_bytes", "activation_bytes", "kv_bytes")
 PROBE_COLUMNS = (
     "launch", "probe", *KEY, "model", "sharded", "tokens", "op", "predecessors", "kind", *SIZES, "us", "n",
     "working_set_bytes",

@@ -13,7 +13,8 @@ from inferometer.emulator.calibrate.evaluate.stack import Stack
 from inferometer.emulator.calibrate.laws.compute import Surface, line_us
 from inferometer.emulator.calibrate.schema.compute_records import RESIDUAL_SIZES, ComputeLaw, ComputeTarget
 from inferometer.emulator.errors import InputError
-from inferometer.emulator.workload.program import BEGIN, Compute, Size, chain
+from inferometer.emulator.workload.features import MATMUL, input_sizes, operation_sizes
+from inferometer.emulator.workload.program import Compute, Size, chain
 from inferometer.parallel.dtypes import NAMED
 
 KEYS = ("backend", "scheduler", "dtype")
@@ -91,9 +92,7 @@ class ReadyLaw:
         us = self.surface.matmul_us(rows, inner, outer, matrices, routed)
         if self._in_model is None:
             return us
-        each = np.maximum(rows / np.maximum(matrices, 1e-12), 1.0)
-        several = self.surface.several_share(each, inner, outer, routed)
-        return us * self._in_model.ratio(each, inner, outer, matrices != 1, sharded, several)
+        return us * self._in_model.ratio(**self.surface.place(rows, inner, outer, matrices, routed, sharded))
 
 
 class ComputeLaws:
@@ -175,8 +174,8 @@ class ComputeLaws:
                 continue
             own = self.choose(place, op.kind, call.predecessors, op.name)
             if op.kind == "matmul":
-                assert op.matmul is not None
-                size = (*op.matmul, op.matrices, float(op.routed), float(call.sharded))
+                sizes = operation_sizes(op)
+                size = (*(sizes[name] for name in MATMUL), float(call.sharded))
                 matmuls.setdefault(id(own.law), []).append((2 * at + 1, size))
             else:
                 lines.setdefault(id(own.law), []).append((2 * at + 1, own_sizes(op, call.tokens)))
@@ -291,19 +290,14 @@ class ComputeLaws:
 
 def own_sizes(op: Compute, tokens: Size) -> tuple[Size, ...]:
     """By RESIDUAL_SIZES, of an operation itself."""
-    return op.activation_bytes, op.kv_bytes, op.flop, 0.0, tokens
+    sizes = operation_sizes(op) | {"tokens": tokens}
+    return tuple(sizes[name] for name in RESIDUAL_SIZES)
 
 
 def glue_sizes(op: Compute, dtype: str, tokens: Size) -> tuple[Size, ...]:
-    """By RESIDUAL_SIZES, of the glue before an operation: what enters it.
-
-    Of a matmul its rows, for so many matrices; of others all the activations they move; nothing begins a step.
-    """
-    if op.name == BEGIN:
-        return 0.0, 0.0, 0.0, 0.0, tokens
-    if op.matmul is None:
-        return op.activation_bytes, 0.0, 0.0, 0.0, tokens
-    return op.matmul[0] * op.matmul[1] * (NAMED[dtype].bits / 8), 0.0, 0.0, op.matrices, tokens
+    """By RESIDUAL_SIZES, of the glue before an operation: the sizes of its input."""
+    sizes = input_sizes(op, NAMED[dtype].bits / 8) | {"tokens": tokens}
+    return tuple(sizes.get(name, 0.0) for name in RESIDUAL_SIZES)
 
 
 def least(one: Size, other: float) -> Size:

@@ -1,18 +1,19 @@
-"""Fit the surface of matmuls to a grid of them, and how those of models depart from it."""
+"""Fit the surface of matmuls to a grid of them, and keep the residuals of those of models."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from inferometer.emulator.aliases import Array, Document
 from inferometer.emulator.calibrate.evaluate.residuals import MatmulInModel
 from inferometer.emulator.calibrate.fit.compute_parameters import intervals_of, parameter, relative_errors
-from inferometer.emulator.calibrate.laws.compute import matmul_us, several_share
+from inferometer.emulator.calibrate.laws.compute import Surface
 from inferometer.emulator.calibrate.schema.compute_records import SURFACE, ComputeLaw, ComputeTarget, MatmulResidual, knot
+from inferometer.emulator.workload.features import MATMUL
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 AXES = ("rows", "inner", "outer")
 
 
-def fit_surface(grid: pd.DataFrame, seen_in_models: pd.DataFrame) -> Document | None:
-    """The medians over launches at the knots, and how the matmuls of the probed models depart from them.
+def fit_surface(grid: pd.DataFrame, in_models: pd.DataFrame) -> Document | None:
+    """The medians over launches at the knots, and the residuals of the matmuls of the probed models.
 
     None where fewer than two of any size were measured with all the others in every launch.
     """
@@ -65,49 +66,55 @@ def fit_surface(grid: pd.DataFrame, seen_in_models: pd.DataFrame) -> Document | 
             "held_out": {"median": None, "p90": None, "n": 0, "reason": "no model with so large a working set was probed"},
         },
     }
-    if len(seen_in_models):
+    if len(in_models):
         stand_in = ComputeLaw.model_validate({"target": _any_target(grid), **document})
-        document |= _seen(stand_in, seen_in_models)
-        document["fit"] |= _told_by_others(stand_in, seen_in_models)
+        document["residuals"] = _residuals(stand_in, in_models)
+        document["fit"] |= _held_out(stand_in, in_models)
     return document
 
 
-def _seen(surface: ComputeLaw, matmuls: pd.DataFrame) -> Document:
-    """seen: of every matmul of every probe the median over launches, over the surface's time. matmuls: rows of them."""
-    places = ["probe", "op", "sharded", "rows", "inner", "outer", "matrices", "routed"]
-    found = []
-    for (_, _, sharded, rows, inner, outer, matrices, routed), its in matmuls.groupby(places, sort=True):
-        alone = float(matmul_us(surface, rows, inner, outer, matrices, routed))
-        grouped = matrices != 1
-        each = max(rows / matrices, 1.0)
-        size = {"rows": each, "inner": int(inner), "outer": int(outer), "grouped": grouped, "sharded": bool(sharded)}
-        size |= {"several": float(several_share(surface, each, inner, outer, routed))}
-        found.append({**size, "ratio": float(its["us"].median()) / alone})
-    return {"residuals": found}
+def _residuals(surface: ComputeLaw, matmuls: pd.DataFrame) -> list[Document]:
+    """MatmulResidual records: the median over launches of each matmul of each probe, over its time by the surface.
+
+    matmuls: rows of measured ones, as samples.probe_table has them.
+    """
+    places = ["probe", "op", "sharded", *MATMUL]
+    medians = matmuls.groupby(places, sort=True)["us"].median().reset_index()
+    place, us = _placed(surface, medians)
+    measured = medians["us"].to_numpy(dtype=float) / us
+    rows = zip(*(np.broadcast_to(values, us.shape).tolist() for values in place.values()), measured.tolist())
+    return [matmul_residual(**dict(zip((*place, "ratio"), row))) for row in rows]
 
 
-def _told_by_others(surface: ComputeLaw, matmuls: pd.DataFrame) -> Document:
-    """held_out and whole_steps: the matmuls of each model by the surface and what was seen in the others.
+def matmul_residual(inner: float, outer: float, grouped: float, sharded: float, **sizes: float) -> Document:
+    """A MatmulResidual record of numbers."""
+    return {"inner": int(inner), "outer": int(outer), "grouped": bool(grouped), "sharded": bool(sharded), **sizes}
+
+
+def _placed(law: ComputeLaw, matmuls: pd.DataFrame) -> tuple[dict[str, Any], Array]:
+    """What the residuals of matmuls depend on (Surface.place), and their times [m] by the surface in µs."""
+    rows, inner, outer, matrices, routed, sharded = (matmuls[name].to_numpy(dtype=float) for name in (*MATMUL, "sharded"))
+    by_surface = Surface.of(law)
+    us = by_surface.matmul_us(rows, inner, outer, matrices, routed)
+    return by_surface.place(rows, inner, outer, matrices, routed, sharded), us
+
+
+def _held_out(surface: ComputeLaw, matmuls: pd.DataFrame) -> Document:
+    """held_out and whole_steps: the matmuls of each model by the surface and the residuals of the other models.
 
     A model whole and sharded is one, since it has the same widths.
     """
     model = matmuls["model"]
-    foretold = np.zeros(len(matmuls))
+    predicted = np.zeros(len(matmuls))
     for name in model.unique():
-        its = matmuls[model == name]
-        rest = _seen(surface, matmuls[model != name])["residuals"] if (model != name).any() else []
-        rows, inner, outer, matrices, routed, sharded = (
-            its[name].to_numpy(dtype=float) for name in ("rows", "inner", "outer", "matrices", "routed", "sharded")
-        )
-        alone = matmul_us(surface, rows, inner, outer, matrices, routed)
+        rest = _residuals(surface, matmuls[model != name]) if (model != name).any() else []
         others = MatmulInModel([MatmulResidual.model_validate(one) for one in rest])
-        each = np.maximum(rows / matrices, 1.0)
-        several = several_share(surface, each, inner, outer, routed)
-        foretold[model == name] = alone * others.ratio(each, inner, outer, matrices != 1, sharded, several)
-    steps = matmuls.assign(foretold=foretold).groupby(["probe", "launch"])[["foretold", "us"]].sum()
+        place, us = _placed(surface, matmuls[model == name])
+        predicted[model == name] = us * others.ratio(**place)
+    steps = matmuls.assign(predicted=predicted).groupby(["probe", "launch"])[["predicted", "us"]].sum()
     return {
-        "held_out": relative_errors(foretold, matmuls["us"].to_numpy()),
-        "whole_steps": relative_errors(steps["foretold"].to_numpy(), steps["us"].to_numpy()),
+        "held_out": relative_errors(predicted, matmuls["us"].to_numpy()),
+        "whole_steps": relative_errors(steps["predicted"].to_numpy(), steps["us"].to_numpy()),
     }
 
 

@@ -1,4 +1,4 @@
-"""What laws of computing say: the time of an operation, for numbers and arrays."""
+"""Compute laws as formulas: the time of an operation from its sizes, for numbers and arrays."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from inferometer.emulator.calibrate.schema.compute_records import LINE_UNITS, ST
 #: Mean rows of a routed matrix from which on it does not matter that some have more, others fewer.
 MANY_ROWS = 8
 COUNTS = np.arange(1.0, 4 * MANY_ROWS + 1)
+#: Of which the error squares each time: enough for 15 digits from where it starts.
+NEWTON_STEPS = 6
 
 
 @dataclass(frozen=True)
@@ -28,14 +30,14 @@ class Surface:
     def of(cls, law: ComputeLaw) -> Surface:
         """Of a law of form surface."""
         assert law.rows and law.inner and law.outer
-        knots = tuple(np.log(its) for its in (law.rows, law.inner, law.outer))
+        knots = tuple(np.log(axis) for axis in (law.rows, law.inner, law.outer))
         times = np.array([law.params[knot(*sizes)].value for sizes in law.knots()], dtype=float)
-        return cls(knots, np.log(times).reshape([len(its) for its in knots]))
+        return cls(knots, np.log(times).reshape([len(axis) for axis in knots]))
 
     def us(self, rows: ArrayLike, inner: ArrayLike, outer: ArrayLike) -> Array:
         """Time of rows × inner by inner × outer, one matrix, in µs; these broadcast."""
-        at = np.broadcast_arrays(*(np.asarray(its, dtype=float) for its in (rows, inner, outer)))
-        return np.exp(surface(self.knots, self.table, [np.log(np.maximum(its, 1.0)) for its in at]))
+        at = np.broadcast_arrays(*(np.asarray(size, dtype=float) for size in (rows, inner, outer)))
+        return np.exp(surface(self.knots, self.table, [np.log(np.maximum(size, 1.0)) for size in at]))
 
     def matmul_us(
         self, rows: ArrayLike, inner: ArrayLike, outer: ArrayLike, matrices: ArrayLike = 1.0, routed: ArrayLike = False
@@ -45,17 +47,31 @@ class Surface:
         Each matrix costs what its own rows do: the same number for each, at least one; or, routed, numbers as they fall to
         those that get any (chosen_shares). Two rows may take 1.7 times as long as one, and four 1.2 times as long as two, so
         that this is another time than that of the mean. Without rows or matrices nothing is done.
-        By the surface alone: how matmuls of models depart from it is evaluate.residuals'.
+        By the surface alone, without the residuals of matmuls in models.
         """
         rows, inner, outer, matrices = np.broadcast_arrays(
             *(np.asarray(v, dtype=float) for v in (rows, inner, outer, matrices))
         )
-        each = np.maximum(rows / np.maximum(matrices, 1e-12), 1.0)
+        each = rows_each(rows, matrices)
         us = self.us(each, inner, outer)
         few = np.asarray(routed, dtype=bool) & (each < MANY_ROWS)
         if few.any():
             us = np.where(few, self._by_count(each, inner, outer).sum(axis=-1), us)
         return np.where((rows > 0) & (matrices > 0), matrices * us, 0.0)
+
+    def place(
+        self,
+        rows: ArrayLike,
+        inner: ArrayLike,
+        outer: ArrayLike,
+        matrices: ArrayLike,
+        routed: ArrayLike,
+        sharded: ArrayLike,
+    ) -> dict[str, ArrayLike]:
+        """What the residual of a matmul depends on, by the fields of MatmulResidual; these broadcast."""
+        each = rows_each(rows, matrices)
+        found: dict[str, ArrayLike] = {"rows": each, "inner": inner, "outer": outer, "grouped": np.asarray(matrices) != 1}
+        return found | {"sharded": sharded, "several": self.several_share(each, inner, outer, routed)}
 
     def several_share(self, each: ArrayLike, inner: ArrayLike, outer: ArrayLike, routed: ArrayLike) -> Array:
         """The part of a matmul's time that matrices of two rows or more take; each: mean rows of a matrix."""
@@ -70,6 +86,11 @@ class Surface:
     def _by_count(self, each: Array, inner: Array, outer: Array) -> Array:
         """[…, COUNTS]: of a routed matrix's mean time, the parts of the numbers of rows that it may get."""
         return chosen_shares(each) * self.us(COUNTS, inner[..., None], outer[..., None])
+
+
+def rows_each(rows: ArrayLike, matrices: ArrayLike) -> Array:
+    """Mean rows of each of so many matrices that rows are spread over, at least one; these broadcast."""
+    return np.maximum(np.asarray(rows, dtype=float) / np.maximum(matrices, 1e-12), 1.0)
 
 
 def matmul_us(
@@ -93,21 +114,22 @@ def chosen_shares(mean: ArrayLike) -> Array:
     """[…, COUNTS]: of the experts that are chosen at all, mean times each, the share that is chosen so many times.
 
     Many tokens choose a few of the experts each, so that how often one is chosen is near Poisson distributed around some λ;
-    without those that nobody chose the mean is λ/(1 − exp(−λ)), so λ = mean + W(−mean·exp(−mean)), W Lambert's function.
+    without those that nobody chose the mean is λ/(1 − exp(−λ)). Newton's method finds λ from above: it is at
+    most the mean, and at most 2·(mean − 1).
     """
-    from scipy.special import gammaln, lambertw
-
-    each = np.maximum(np.asarray(mean, dtype=float), 1.0001)  # at 1, where W branches, λ would be 0
-    rate = (each + lambertw(-each * np.exp(-each)).real)[..., None]
-    logs = COUNTS * np.log(rate) - gammaln(COUNTS + 1)
+    each = np.maximum(np.asarray(mean, dtype=float), 1.0001)  # at 1 λ would be 0
+    rate = np.minimum(each, 2 * (each - 1))
+    for _ in range(NEWTON_STEPS):
+        rate = rate - (rate + each * np.expm1(-rate)) / (1 - each * np.exp(-rate))
+    logs = COUNTS * np.log(rate[..., None]) - np.cumsum(np.log(COUNTS))
     weights = np.exp(logs - logs.max(axis=-1, keepdims=True))
     return np.asarray(weights / weights.sum(axis=-1, keepdims=True))
 
 
 def surface(knots: Sequence[Array], table: Array, at: Sequence[Array]) -> Array:
     """Multilinear in the table [len(knots[0]), …]. Beyond the last knot of each axis slope 1, before the first constant."""
-    cells = [_cell(its, where) for its, where in zip(knots, at)]
-    total = sum(np.maximum(where - its[-1], 0.0) for its, where in zip(knots, at))
+    cells = [_cell(axis, where) for axis, where in zip(knots, at)]
+    total = sum(np.maximum(where - axis[-1], 0.0) for axis, where in zip(knots, at))
     for corner in product((0, 1), repeat=len(knots)):
         weight = np.prod([part if up else 1 - part for up, (_, part) in zip(corner, cells)], axis=0)
         total = total + weight * table[tuple(index + up for up, (index, _) in zip(corner, cells))]

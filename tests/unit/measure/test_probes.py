@@ -128,8 +128,10 @@ def test_a_step_taken_apart_adds_up():
     names = ["norm", "up", "norm", "up", "head"]
     sized = {"kind": "matmul", "rows": 2.0, "inner": 3.0, "outer": 5.0, "matrices": 1.0, "activation_bytes": 8.0}
     sizes = dict.fromkeys(names, sized)
+    entered = {"activation_bytes": 24.0, "matrices": 1.0}
+    inputs = dict.fromkeys(names, entered)
     readings = np.cumsum(np.random.default_rng(1).integers(1, 100, (7, 2 + 2 * len(names))) * 2, axis=1)
-    found = step_breakdown(names, readings, sizes, 4, 40.0)
+    found = step_breakdown(names, readings, sizes, inputs, 40.0)
     own = {(op["predecessors"], op["op"]): op["ns"] for op in found if op["kind"] != "glue"}
     ways = {(op["predecessors"], op["op"]): op["ns"] for op in found if op["kind"] == "glue"}
     assert own.keys() == {("", "norm"), ("norm", "up"), ("up", "norm"), ("up", "head")}
@@ -139,11 +141,7 @@ def test_a_step_taken_apart_adds_up():
         total += sum(its["norm", "up"][step] for its in (own, ways))  # the one way that is taken twice
         assert total == pytest.approx(reading[-1] - reading[0], abs=5)
     entering = {(op["predecessors"], op["op"]): op.get("activation_bytes") for op in found if op["kind"] == "glue"}
-    assert (
-        entering["norm", "up"] == 2 * 3 * 4
-        and entering["head", "step.end"] == 2 * 5 * 4
-        and entering["", "step.begin"] is None
-    )
+    assert entering["norm", "up"] == 24 and entering["head", "step.end"] == 40 and entering["", "step.begin"] is None
 
 
 def test_a_way_leads_through_the_collectives_on_it_without_their_time():
@@ -151,7 +149,7 @@ def test_a_way_leads_through_the_collectives_on_it_without_their_time():
     sizes = {"out": {"kind": "matmul", "rows": 2.0, "inner": 3.0, "outer": 5.0, "matrices": 1.0, "activation_bytes": 8.0}}
     sizes["norm"] = {"kind": "stream", "rows": 0.0, "inner": 0.0, "outer": 0.0, "matrices": 0.0, "activation_bytes": 64.0}
     readings = np.array([[0, 1, 10, 13, 113, 118, 918, 925, 930, 931]])  # gaps 1; 3, 5, 7; 1, collectives 100 and 800
-    found = step_breakdown(names, readings, sizes, 4, 40.0)
+    found = step_breakdown(names, readings, sizes, {name: {} for name in sizes}, 40.0)
     own = {(op["predecessors"], op["op"]): op["ns"] for op in found if op["kind"] != "glue"}
     assert own == {("", "out"): [9], ("out, reduce, gather", "norm"): [5]}
     ways = {(op["predecessors"], op["op"]): op["ns"] for op in found if op["kind"] == "glue"}
