@@ -99,6 +99,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except RunFailed as error:
         print(f"inferometer: {one_line(error)}", file=sys.stderr)
         return 1
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] == "inferometer":
+            raise
+        print(f"inferometer: this needs {error.name}, which is not installed: pip install {error.name}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt as interrupt:
         print(f"inferometer: interrupted{f'; {interrupt}' if str(interrupt) else ''}", file=sys.stderr)
         return 130

@@ -1,8 +1,17 @@
-"""The environment variables that a rank starts with."""
+"""The process that a rank runs in: its variables, its memory, and what it says of where it runs."""
 
 from __future__ import annotations
 
+import ctypes
+import os
 from collections.abc import Mapping
+from typing import Any
+
+from inferometer.emulator.samples.environment import rank_usage
+
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
+"""Parameters of glibc's mallopt (malloc.h): from which free size on the heap is cut, how many pieces lie outside of it."""
+NEVER = 2**31 - 1
 
 
 def rank_environment(variables: Mapping[str, str], threads: int) -> dict[str, str]:
@@ -12,3 +21,32 @@ def rank_environment(variables: Mapping[str, str], threads: int) -> dict[str, st
     and with it how long the same step takes (docs/measuring.md; benchmarks/weight_pages.py).
     """
     return {"OMP_NUM_THREADS": str(threads), "THP_MEM_ALLOC_ENABLE": "1", **variables}
+
+
+def keep_memory() -> bool:
+    """Let this process keep what it has once had. False where the C library has no such setting (it is not glibc).
+
+    glibc returns large pieces to the kernel as they are freed, and how large "large" is depends on what was freed before:
+    the same step takes now page faults for all its activations, now none. Serving engines keep their memory; so do ranks.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:
+        return False
+    return bool(mallopt(M_MMAP_MAX, 0)) and bool(mallopt(M_TRIM_THRESHOLD, NEVER))
+
+
+def rank_report(threads: int) -> dict[str, Any]:
+    """Where and how this rank runs, as it says at the beginning of a launch. threads: as the method has them."""
+    import torch  # which this file's other readers, the commands, do without
+
+    affinity = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+    policy = {os.SCHED_RR: "rr", os.SCHED_BATCH: "batch", os.SCHED_OTHER: "other"}.get(os.sched_getscheduler(0), "?")
+    return {
+        "threads": threads,
+        "pid": os.getpid(),
+        "affinity": affinity,
+        "scheduler": policy,
+        "torch_threads": torch.get_num_threads(),
+        "omp_num_threads": os.environ.get("OMP_NUM_THREADS"),
+        **rank_usage(),
+    }

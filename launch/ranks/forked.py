@@ -28,6 +28,7 @@ PRELOADED = [
     "inferometer.emulator.validate.series",
     "inferometer.launch.ranks.emulation_rank",
     "inferometer.launch.ranks.failure",
+    "inferometer.launch.ranks.measurement_rank",
     "inferometer.launch.ranks.forked",
     "inferometer.launch.ranks.rendezvous",
     "inferometer.launch.ranks.watch",

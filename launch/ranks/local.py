@@ -22,8 +22,7 @@ from inferometer.emulator.errors import InputError
 from inferometer.launch.ranks.environment import rank_environment
 from inferometer.launch.ranks.events import Event, EventPipe, Listener
 from inferometer.launch.ranks.job import Job
-from inferometer.launch.ranks.last_words import blamed_by_launcher
-from inferometer.launch.ranks.logs import last_line, remove_log
+from inferometer.launch.ranks.logs import blamed_by_launcher, last_line, remove_log
 from inferometer.launch.ranks.worker import EVENTS_VARIABLE, PARENT_VARIABLE
 
 RUN_VARIABLE = "INFEROMETER_RUN"
@@ -49,7 +48,7 @@ def run_ranks(job: Job, listener: Listener) -> Outcome:
     """
     log = job.logs / "launcher.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    course = Course(listener, job.method.timeout_s)
+    monitor = LaunchMonitor(listener, job.method.timeout_s)
     with tempfile.TemporaryDirectory(prefix="inferometer-") as folder:
         job_file = Path(folder, "job.json")
         job_file.write_text(job.model_dump_json())
@@ -62,26 +61,26 @@ def run_ranks(job: Job, listener: Listener) -> Outcome:
             "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": str(SHUTDOWN_S),
             "TORCH_CPP_LOG_LEVEL": "ERROR",
         }
-        with log.open("wb") as output, course.counting_interrupts():
+        with log.open("wb") as output, monitor.counting_interrupts():
             # A session of its own: Ctrl-C reaches this process alone, which passes it on to rank 0.
             launcher = subprocess.Popen(
                 _command(job, job_file), env=variables, start_new_session=True,
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output,
             )  # fmt: skip
             try:
-                while launcher.poll() is None and not course.lost_patience():
-                    course.follow(pipe.wait(0.2))
-                course.follow(pipe.wait(0))
+                while launcher.poll() is None and not monitor.lost_patience():
+                    monitor.follow(pipe.wait(0.2))
+                monitor.follow(pipe.wait(0))
             finally:
                 kill_all(launcher, token)
                 pipe.close()
-    outcome = course.outcome(launcher.returncode, log)
+    outcome = monitor.outcome(launcher.returncode, log)
     if outcome.reason != "failed":
         remove_log(log)
     return outcome
 
 
-class Course:
+class LaunchMonitor:
     """How a launch is going, as far as its events tell."""
 
     def __init__(self, listener: Listener, timeout_s: float) -> None:

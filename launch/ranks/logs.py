@@ -1,10 +1,12 @@
-"""Where a rank writes: its own file, so that the terminal belongs to one process."""
+"""The logs of a launch: each rank and the launcher have a file, so that the terminal belongs to one process."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -33,3 +35,20 @@ def remove_log(path: Path) -> None:
     for folder in (path.parent, path.parent.parent):
         with contextlib.suppress(OSError):
             folder.rmdir()
+
+
+def blamed_by_launcher(said: str, pids: Sequence[int]) -> str | None:
+    """Which rank a launcher's output names, the only witness where all went down at once; None where it names none.
+
+    hydra (MPICH) names the process, Open MPI and torchrun the rank; all of them the signal or the exit code.
+    """
+    root = said.partition("Root Cause")[2] or said
+    rank = re.search(r"\brank\s*:?\s+(\d+)", root, re.IGNORECASE)
+    process = re.search(r"\bPID:?\s+(\d+)", root)
+    number = int(rank[1]) if rank else None
+    if number is None and process and int(process[1]) in pids:
+        number = list(pids).index(int(process[1]))
+    if number is None:
+        return None
+    how = re.search(r"SIG[A-Z]{3,4}\b|signal:? \d+|exit ?code\s*:? -?\d+", root, re.IGNORECASE)
+    return f"rank {number} died ({' '.join(how[0].split()).lower() if how else 'no reason given'})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -27,7 +28,7 @@ def modules_after(*arguments):
     ("arguments", "unused"),
     [
         (["--help"], "numpy pandas scipy torch pydantic rich matplotlib importlib.metadata"),
-        (["doctor", "--help"], "pandas scipy torch rich matplotlib"),
+        (["doctor", "--help"], "numpy pydantic pandas scipy torch rich matplotlib"),
         (["predict", "--help"], "pandas scipy torch rich matplotlib"),
         (["paper", "predict", "--help"], "pandas scipy torch rich matplotlib"),
     ],
@@ -38,6 +39,23 @@ def test_a_command_imports_no_other_and_no_library_it_does_not_use(arguments, un
     commands = {name.rpartition(".")[2] for name in loaded if name.startswith("inferometer.launch.commands.")}
     asked = {name for name in cli.COMMANDS if name == arguments[0]}
     assert commands & set(cli.COMMANDS) == asked
+
+
+WITHOUT_LIBRARIES = """
+import sys
+for name in ("torch", "numpy", "pydantic", "pandas", "scipy", "rich", "matplotlib", "mpi4py"):
+    sys.modules[name] = None  # importing any of them is an error
+from inferometer.launch.cli import main
+assert main(["doctor", "-n", "2", "--json", "-"]) in (0, 1)
+sys.exit(main(["predict", "llama-3-8b"]))
+"""
+
+
+def test_the_doctor_runs_in_a_clone_without_any_library_and_the_others_say_what_they_need():
+    done = subprocess.run([sys.executable, "-c", WITHOUT_LIBRARIES], capture_output=True, text=True)
+    assert "torch" in {finding["subject"] for finding in json.loads(done.stdout)["findings"]}
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith("inferometer: this needs ") and "pip install" in done.stderr
 
 
 WITHOUT_TORCH = """

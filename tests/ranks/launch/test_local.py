@@ -15,8 +15,8 @@ from inferometer.emulator.errors import InputError
 from inferometer.launch.ranks import local
 from inferometer.launch.ranks.environment import rank_environment
 from inferometer.launch.ranks.job import Job
-from inferometer.launch.ranks.last_words import blamed_by_launcher
 from inferometer.launch.ranks.local import Outcome, kill_all, mpiexec, processes_with, run_ranks
+from inferometer.launch.ranks.logs import blamed_by_launcher
 
 PREAMBLE = """
 import json, os, signal, sys, time

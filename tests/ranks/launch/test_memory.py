@@ -11,7 +11,7 @@ import pytest
 
 STEP = """
 import resource, sys
-from inferometer.launch.ranks.memory import keep_memory
+from inferometer.launch.ranks.environment import keep_memory
 import torch
 if sys.argv[1] == "keep":
     assert keep_memory()

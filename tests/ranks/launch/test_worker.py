@@ -12,10 +12,11 @@ from inferometer.emulator.errors import InputError
 from inferometer.launch.ranks import worker
 from inferometer.launch.ranks.failure import Terminated
 from inferometer.launch.ranks.job import Job
+from inferometer.launch.ranks.recorder import cell_event
 
 
 def test_a_cells_event_has_its_numbers_and_not_its_readings(cell):
-    event = worker._cell_event(cell())
+    event = cell_event(cell())
     assert event["event"] == "cell"
     row = event["row"]
     assert (row["median"], row["mean"], row["min"], row["n"]) == (4, 5, 2, 3)
@@ -26,7 +27,7 @@ def test_a_cells_event_has_its_numbers_and_not_its_readings(cell):
 
 def test_an_unmeasured_cells_event_says_why(cell):
     record = {key: value for key, value in cell(unmeasured="cannot").items() if key not in ("start_ns", "stop_ns")}
-    row = worker._cell_event(record)["row"]
+    row = cell_event(record)["row"]
     assert row["unmeasured"] == "cannot"
     assert "median" not in row
 

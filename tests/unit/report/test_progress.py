@@ -9,7 +9,7 @@ import pytest
 
 from inferometer.emulator.report import table
 from inferometer.emulator.report.progress import Display
-from inferometer.launch.ranks.worker import _cell_event
+from inferometer.launch.ranks.recorder import cell_event
 
 
 @pytest.fixture
@@ -28,14 +28,14 @@ def test_the_table_goes_to_one_stream_and_the_talk_to_the_other(display, streams
     out, err = streams
     display.launch(0, 3, None)
     display({"event": "started", "pids": [1], "cells": 2})
-    display(_cell_event(cell()))
-    display(_cell_event(cell(unmeasured="no")))
+    display(cell_event(cell()))
+    display(cell_event(cell(unmeasured="no")))
     display({"event": "ended", "reason": "complete", "dropped": 0})
     display.close()
     lines = out.getvalue().splitlines()
     head = [*table.LEGEND.splitlines(), *table.HEADER.splitlines()]
     assert lines[: len(head)] == head
-    assert lines[len(head)] == table.row(_cell_event(cell())["row"])
+    assert lines[len(head)] == table.row(cell_event(cell())["row"])
     assert lines[len(head) + 1].endswith("not measured: no")
     footer = lines[len(head) + 2 :]
     assert footer[0] == "# Out of bounds values : 0 OK" and footer[-1] == "#"
@@ -46,7 +46,7 @@ def test_every_fiftieth_cell_is_a_line_of_progress_with_the_time_left(display, s
     display.launch(1, 2, time.monotonic() + 1000)
     display({"event": "started", "pids": [1], "cells": 120})
     for _ in range(101):
-        display(_cell_event(cell()))
+        display(cell_event(cell()))
     first, *talk = streams[1].getvalue().splitlines()
     assert first == "launch 2 of 2"
     assert [line.split(" left")[0].split(", at most ")[0] for line in talk] == ["50 of 120 cells", "100 of 120 cells"]
@@ -60,7 +60,7 @@ def test_the_time_left_is_the_sooner_of_pace_and_deadline(display, cell, monkeyp
     display({"event": "started", "pids": [1], "cells": 10})
     now[0] = 120.0
     for _ in range(5):
-        display(_cell_event(cell()))
+        display(cell_event(cell()))
     assert display._left_s() == pytest.approx(20.0)  # 5 cells took 20 s, 5 are left
     now[0] = 140.0
     assert display._left_s() == pytest.approx(10.0)  # the deadline
@@ -91,7 +91,7 @@ def test_on_a_terminal_the_lines_stand_above_a_bar(cell):
     display.open()
     display.launch(0, 1, None)
     display({"event": "started", "pids": [1], "cells": 2})
-    display(_cell_event(cell()))
+    display(cell_event(cell()))
     display.close()
     assert out.getvalue() == ""  # one terminal: all through the bar's console
     text = err.getvalue()

@@ -1,0 +1,91 @@
+"""Rank 0's account of a launch: records for the samples file, events for whoever shows it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from inferometer.emulator.samples.environment import conditions, steal_fraction
+from inferometer.emulator.samples.samples import SamplesFile, times_us
+from inferometer.emulator.samples.statistics import summary
+from inferometer.launch.ranks.events import Event, Listener
+from inferometer.launch.ranks.job import Job
+
+if TYPE_CHECKING:
+    from inferometer.parallel.communicator import Communicator
+    from inferometer.parallel.placement import HostReport, Placement
+
+Record = dict[str, Any]
+RAW = ("start_ns", "stop_ns", "groups_ranks", "participants")
+"""Fields of a cell's record that an event leaves out."""
+
+
+class Ranks(Protocol):
+    """What a launch knows of its ranks."""
+
+    placement: Placement
+    world: Communicator
+
+
+@dataclass
+class LaunchRecorder:
+    """Writes one launch down as it goes. The samples file has its header already."""
+
+    job: Job
+    listener: Listener
+    samples: SamplesFile
+    before: Record = field(default_factory=conditions)
+    """The state of the machine when the launch began."""
+
+    def begin(self, here: Ranks, ranks: list[Record], hosts: Sequence[HostReport], to_do: int, **further: Any) -> None:
+        """The ranks have found each other. ranks: what each says of itself; to_do: how many cells."""
+        self.record(
+            "launch",
+            node_of=list(here.placement.node_of),
+            one_clock=here.placement.one_clock,
+            implementation=here.world.implementation,
+            ranks=ranks,
+            conditions=self.before,
+            started_unix_s=time.time(),
+            **further,
+        )
+        self.listener({"event": "started", "pids": [host.pid for host in hosts], "cells": to_do})
+
+    def record(self, kind: str, **fields: Any) -> None:
+        """A record for the file."""
+        self.samples.append({"record": kind, "launch": self.job.launch, **fields})
+
+    def doing(self, text: str, **further: Any) -> None:
+        """What the ranks are at."""
+        self.listener({"event": "doing", "text": text, **further})
+
+    def cell(self, record: Record) -> None:
+        """A cell that was measured, or could not be."""
+        self.record("cell", **record)
+        self.listener(cell_event(record))
+
+    def end(self, reason: str, usage: list[Record] | None, wrong: int = 0, dropped: Sequence[str] | None = None) -> None:
+        """The launch is over. usage: of each rank; dropped: ids of cells not reached, None where none can be dropped."""
+        after = conditions()
+        self.record(
+            "launch_end",
+            reason=reason,
+            **({} if dropped is None else {"dropped": list(dropped)}),
+            conditions=after,
+            steal_fraction=steal_fraction(self.before, after),
+            ranks=usage,
+        )
+        self.samples.close()
+        self.listener({"event": "ended", "reason": reason, "dropped": len(dropped or ()), "wrong": wrong})
+
+
+def cell_event(record: Record) -> Event:
+    """A cell as whoever shows it needs it: its statistics instead of its clock readings."""
+    row = {key: value for key, value in record.items() if key not in RAW}
+    if "unmeasured" not in record:
+        times = times_us(record)
+        assert times is not None
+        row |= summary(times)
+    return {"event": "cell", "row": row}
