@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from inferometer.emulator.errors import InputError
-from inferometer.emulator.workload.layout import Layout
+from inferometer.emulator.workload.layout import Layout, spelt
 from inferometer.emulator.workload.shape import Shape
 from inferometer.emulator.workload.stages import check_layout
 
@@ -15,8 +15,7 @@ def check_start(shape: Shape, layout: Layout, ranks: int, batch: int, micro_batc
     """
     check_layout(shape, layout)
     if layout.gpus != ranks:
-        product = f"dp·pp·ep·tp = {layout.dp}·{layout.pp}·{layout.ep}·{layout.tp} = {layout.gpus}"
-        raise InputError(f"{layout.describe()}: {product} ranks, but there are {ranks}")
+        raise InputError(f"{layout.describe()}: {spelt(layout.degrees)} ranks, but there are {ranks}")
     parts = micro_batches * layout.sequence_shares
     if batch % parts:
         over = f" · {layout.sequence_shares} shares" if layout.sequence_shares > 1 else ""

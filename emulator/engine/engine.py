@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import get_args
 
 import torch
 
@@ -11,7 +12,7 @@ from inferometer.emulator.engine.check_deployment import check_start
 from inferometer.emulator.engine.lines import received_lines, stage_lines
 from inferometer.emulator.errors import InputError, RunFailed
 from inferometer.emulator.workload.build import build
-from inferometer.emulator.workload.layout import Layout
+from inferometer.emulator.workload.layout import Axis, Layout
 from inferometer.emulator.workload.precision import Precision
 from inferometer.emulator.workload.program import Program
 from inferometer.emulator.workload.shape import Shape
@@ -249,14 +250,14 @@ def _joined(parts: list[torch.Tensor]) -> torch.Tensor:
 
 def mesh_of(layout: Layout) -> RankMesh:
     """The layout's ranks; tp as the grid of the 2-D cut, one column of ranks long in the 1-D cut."""
-    degrees = {"dp": layout.dp, "pp": layout.pp, "ep": layout.ep}
-    return RankMesh.of(degrees | {"width": layout.width, "tp": layout.ranks("tp")}, layout.gpus)
+    outer = {axis: degree for axis, degree in reversed(layout.degrees.items()) if axis != "tp"}
+    return RankMesh.of(outer | {"width": layout.width, "tp": layout.ranks("tp")}, layout.gpus)
 
 
 def axes_of(layout: Layout) -> dict[str, tuple[str, ...]]:
     """The axes of mesh_of's mesh over which each axis of the program lies."""
-    tensor = ("tp",) if layout.attention == "data" else ("ep", "tp")
-    return {"tp": ("tp",), "ep": ("ep",), "tensor": tensor, "width": ("width",), "pp": ("pp",)}
+    alone: dict[str, tuple[str, ...]] = {axis: (axis,) for axis in get_args(Axis)}
+    return alone | {"tensor": ("tp",) if layout.attention == "data" else ("ep", "tp")}
 
 
 def _dtype(precision: Precision, backend: str) -> torch.dtype:

@@ -9,7 +9,6 @@ from typing import Any
 from inferometer.emulator.economics.serving.candidates import Row
 from inferometer.emulator.report.columns import aligned
 
-LAYOUT_COLUMNS = ("tp", "ep", "pp", "attention", "two_d", "tp_attention", "tp_ff")
 ROWS_SHOWN = 12
 
 

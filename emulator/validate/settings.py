@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from math import prod
 from typing import Any, Literal
 
 from pydantic import Field, PositiveInt, field_validator
@@ -13,7 +14,7 @@ from inferometer.emulator.measure.method import Backend, Scheduler, Stop, Strict
 from inferometer.emulator.workload.build import build
 from inferometer.emulator.workload.catalogue import load_shape
 from inferometer.emulator.workload.feedforward import Routing
-from inferometer.emulator.workload.layout import Layout
+from inferometer.emulator.workload.layout import AXES, FIELDS, Layout
 from inferometer.emulator.workload.memory import Resident, resident
 from inferometer.emulator.workload.precision import Precision
 from inferometer.emulator.workload.program import Program
@@ -62,7 +63,7 @@ class Configuration(Strict):
     @property
     def layout(self) -> Layout:
         """Raises InputError as Layout does."""
-        return Layout(self.tp, self.ep, self.pp, self.dp, self.attention, self.tensor)
+        return Layout(**{name: getattr(self, name) for name in FIELDS})
 
     @property
     def replica_batch(self) -> int:
@@ -101,7 +102,7 @@ class Configuration(Strict):
     @property
     def ranks(self) -> int:
         """How many ranks the layout takes."""
-        return self.tp * self.ep * self.pp * self.dp
+        return prod(getattr(self, axis) for axis in AXES)
 
     def words(self) -> str:
         """``llama-3-70b · 0.0625, 4 layers, tp2, batch 8, context 256``: the configuration in a line."""

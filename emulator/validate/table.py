@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.regular import check_regular
+from inferometer.emulator.workload.layout import FIELDS
 
 if TYPE_CHECKING:
     import pandas
 
 SCHEMA = "inferometer/validation/1"
-CONFIGURATION = "model scale layers tp ep pp dp attention tensor batch context micro_batches bits".split()
+CONFIGURATION = ("model", "scale", "layers", *FIELDS, "batch", "context", "micro_batches", "bits")
 
 
 def validation_table(document: str | Path | Mapping[str, Any]) -> pandas.DataFrame:

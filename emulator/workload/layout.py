@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from functools import lru_cache
-from math import isqrt
-from typing import Literal
+from math import isqrt, prod
+from typing import Any, Literal
 
 import numpy as np
 
@@ -23,6 +24,9 @@ class Layout:
     tp cuts matrices, ep places experts, pp places layers, dp repeats the whole. The expert axis lies over the ranks
     that do attention, as in serving engines: attention is cut over all tp·ep of them (attention = "tensor"), or over
     tp only while the sequences are divided over ep (attention = "data", "attention data-parallel").
+
+    The whole numbers among the fields are the parallel axes (`AXES`), that of neighbouring ranks first: whoever lists axes
+    reads them from here.
     """
 
     tp: int = 1
@@ -36,9 +40,9 @@ class Layout:
     holds 1/√tp of the residual stream."""
 
     def __post_init__(self) -> None:
-        for axis in ("tp", "ep", "pp", "dp"):
-            if not isinstance(getattr(self, axis), int) or getattr(self, axis) < 1:
-                raise InputError(f"layout: {axis} = {getattr(self, axis)} must be a whole number, at least 1")
+        for axis, degree in self.degrees.items():
+            if not isinstance(degree, int) or degree < 1:
+                raise InputError(f"layout: {axis} = {degree} must be a whole number, at least 1")
         if self.attention not in ("tensor", "data"):
             raise InputError(f"layout: attention = {self.attention!r} must be 'tensor' or 'data'")
         if self.attention == "data" and self.ep == 1:
@@ -53,9 +57,20 @@ class Layout:
                 f"tp·ep = {self.tp}·{self.ep}: use attention = 'data'"
             )
 
+    @classmethod
+    def of(cls, degrees: Mapping[str, int], attention: str = "tensor", tensor: str = "1d") -> Layout:
+        """The layout with these degrees by axis, the others 1. Raises InputError as Layout does."""
+        given: dict[str, Any] = {**degrees, "attention": attention, "tensor": tensor}
+        return cls(**given)
+
+    @property
+    def degrees(self) -> dict[str, int]:
+        """Ranks along each of `AXES`."""
+        return {axis: getattr(self, axis) for axis in AXES}
+
     @property
     def gpus(self) -> int:
-        return self.tp * self.ep * self.pp * self.dp
+        return prod(self.degrees.values())
 
     @property
     def stage_ranks(self) -> int:
@@ -97,12 +112,21 @@ class Layout:
 
     def describe(self) -> str:
         """``tp8 pp2``: the axes larger than 1."""
-        axes = [f"{axis}{getattr(self, axis)}" for axis in ("dp", "pp", "ep", "tp") if getattr(self, axis) > 1]
+        axes = [f"{axis}{degree}" for axis, degree in reversed(self.degrees.items()) if degree > 1]
         if self.tensor == "2d":
             axes.append("2d")
         if self.attention == "data":
             axes.append("attention-dp")
         return " ".join(axes) or "tp1"
+
+
+FIELDS = tuple(field.name for field in fields(Layout))
+AXES = tuple(field.name for field in fields(Layout) if isinstance(field.default, int))
+
+
+def spelt(degrees: Mapping[str, int]) -> str:
+    """``tp·ep·pp·dp = 2·1·1·1 = 2``."""
+    return f"{'·'.join(degrees)} = {'·'.join(map(str, degrees.values()))} = {prod(degrees.values())}"
 
 
 @lru_cache(maxsize=4096)

@@ -16,6 +16,7 @@ import sys
 
 from inferometer.emulator.report.emulation import phase_lines
 from inferometer.emulator.validate.settings import scale_of
+from inferometer.emulator.workload.layout import AXES, FIELDS
 from inferometer.launch.commands.law_key import add_key_flag, law_key
 from inferometer.launch.commands.outputs import json_target, show
 from inferometer.launch.commands.rank_flags import add_rank_flags, rank_settings
@@ -23,8 +24,7 @@ from inferometer.launch.runs.emulate import Emulated, emulate
 from inferometer.launch.runs.emulate_settings import EmulateSettings
 from inferometer.launch.runs.outputs import keep_apart, output_path
 
-AXES = ("tp", "ep", "pp", "dp")
-MODEL_FLAGS = (*AXES, *"model scale layers attention tensor batch context micro_batches bits steps seed".split())
+MODEL_FLAGS = (*FIELDS, *"model scale layers batch context micro_batches bits steps seed".split())
 """Whose names are those of EmulateSettings."""
 
 
@@ -63,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--accelerator", metavar="NAME|FILE", help="predict compute terms, without --calibration network too"
     )
     parser.add_argument("-J", "--json", type=json_target, metavar="FILE|-", help="write the answer there; - for stdout")
-    ranks = add_rank_flags(parser, "tp·ep·pp·dp")
+    ranks = add_rank_flags(parser, "·".join(AXES))
     ranks.add_argument("--backend", choices=["gloo", "mpi"], default="gloo", help="default gloo")
 
 

@@ -16,7 +16,7 @@ import argparse
 from inferometer.emulator.economics.serving.predict import answer
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.report.prediction import prediction_lines
-from inferometer.emulator.workload.layout import Layout
+from inferometer.emulator.workload.layout import AXES, Layout, spelt
 from inferometer.launch.commands.economics_flags import (
     add_deployment_flags,
     add_price_flags,
@@ -28,8 +28,6 @@ from inferometer.launch.commands.economics_flags import (
 )
 from inferometer.launch.commands.outputs import show
 
-LAYOUT = ("tp", "ep", "pp", "dp")
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="built-in model, config.json or its folder")
@@ -40,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--gpus", type=count, metavar="N", help="number of devices")
     parser.add_argument("--batch", type=count, default=1, metavar="N", help="sequences decoded together (default 1)")
-    for axis in LAYOUT:
+    for axis in AXES:
         parser.add_argument(f"--{axis}", type=int, metavar="N", help=f"{axis} degree")
     parser.add_argument(
         "--attention",
@@ -68,10 +66,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _layout(args: argparse.Namespace) -> Layout | None:
     """The layout of the flags; None where none is given. Raises InputError where it contradicts --gpus."""
-    given = {axis: getattr(args, axis) for axis in LAYOUT if getattr(args, axis) is not None}
+    given = {axis: getattr(args, axis) for axis in AXES if getattr(args, axis) is not None}
     if not given and args.attention is None:
         return None
     layout = Layout(**given, attention=args.attention or "tensor")
     if args.gpus is not None and args.gpus != layout.gpus:
-        raise InputError(f"{'·'.join(LAYOUT)} = {layout.gpus} but --gpus {args.gpus}")
+        raise InputError(f"{spelt(layout.degrees)} but --gpus {args.gpus}")
     return layout

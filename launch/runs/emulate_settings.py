@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, fields
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from inferometer.emulator.checked import first_error
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.samples.environment import available_memory
 from inferometer.emulator.validate.settings import Emulation
+from inferometer.emulator.workload.layout import AXES, spelt
 from inferometer.launch.ranks.identity import Identity
 from inferometer.launch.runs.rank_settings import RANK_BYTES, RankSettings, scheduler_class
 
@@ -49,11 +51,11 @@ class EmulateSettings(RankSettings):
         Raises InputError, before any rank is started, for what could not run.
         """
         self.refuse_under(identity, "give each run a file of its own with -o")
-        product = self.tp * self.ep * self.pp * self.dp
+        degrees = {axis: getattr(self, axis) for axis in AXES}
+        product = prod(degrees.values())
         world = identity.world_size if identity else product if self.ranks is None else self.ranks
         if world != product:
-            spelt = f"tp·ep·pp·dp = {self.tp}·{self.ep}·{self.pp}·{self.dp} = {product}"
-            raise InputError(f"{spelt} but {world} ranks {'started' if identity else f'asked for with -n {world}'}")
+            raise InputError(f"{spelt(degrees)} but {world} ranks {'started' if identity else f'asked for with -n {world}'}")
         chosen, why = scheduler_class(self.scheduler, self.backend)
         found: dict[str, Any] = {
             field.name: getattr(self, field.name) for field in fields(self) if field.name in Emulation.model_fields

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inferometer.emulator.economics.serving.layouts import layouts
+from inferometer.emulator.economics.serving.layouts import SEARCHED, layouts
 from inferometer.emulator.economics.serving.prediction import usd_per_mtok
 from inferometer.emulator.economics.serving.scenario import Scenario, Timing
 from inferometer.emulator.errors import InputError
@@ -80,9 +80,7 @@ def candidates(scenario: Scenario, gpus_max: int, batch_max: int = 4096) -> Colu
 def _columns(layout: Layout, batches: NDArray[np.float64], memory: NDArray[np.float64], timing: Timing) -> Row:
     return {
         "gpus": layout.gpus,
-        "tp": layout.tp,
-        "ep": layout.ep,
-        "pp": layout.pp,
+        **{axis: degree for axis, degree in layout.degrees.items() if axis in SEARCHED},
         "attention": layout.attention,
         "batch": batches.astype(int),
         "token_latency_s": timing.token_latency_s,

@@ -4,31 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import product
+from math import prod
 from typing import Literal
 
 from inferometer.emulator.economics.pricing.accelerator import Accelerator
 from inferometer.emulator.errors import InputError
-from inferometer.emulator.workload.layout import Layout, check_nodes
+from inferometer.emulator.workload.layout import AXES, Layout, check_nodes
 from inferometer.emulator.workload.shape import Shape
 from inferometer.emulator.workload.stages import check_layout
 
+SEARCHED = tuple(axis for axis in reversed(AXES) if axis != "dp")
+"""Replicas (dp) change neither latency nor cost."""
 SHARINGS: tuple[Literal["tensor", "data"], ...] = ("tensor", "data")
 
 
 def layouts(shape: Shape, accelerator: Accelerator, gpus_max: int, *, gpus: int | None = None) -> Iterator[Layout]:
     """Layouts of one replica on at most gpus_max devices (exactly gpus, if given), fewest devices first.
 
-    Replicas (dp) change neither latency nor cost, so dp = 1. Tensor and expert degrees are those that divide the
+    The axes that are SEARCHED vary, the others are 1. Tensor and expert degrees are those that divide the
     heads and the experts, pipeline degrees those that divide the layers.
     """
     experts = shape.experts.count if shape.experts else 1
-    degrees = product(_divisors(shape.layers), _divisors(experts), _divisors(shape.attention.query_heads))
-    sized = sorted((pp * ep * tp, pp, ep, tp) for pp, ep, tp in degrees)
-    for count, pp, ep, tp in sized:
+    divided = {"pp": shape.layers, "ep": experts, "tp": shape.attention.query_heads}
+    degrees = product(*(_divisors(divided[axis]) for axis in SEARCHED))
+    for count, *chosen in sorted((prod(each), *each) for each in degrees):
         if count > gpus_max or (gpus is not None and count != gpus):
             continue
-        for attention in SHARINGS if ep > 1 else SHARINGS[:1]:
-            layout = Layout(tp=tp, ep=ep, pp=pp, attention=attention)
+        axes = dict(zip(SEARCHED, chosen))
+        for attention in SHARINGS if axes["ep"] > 1 else SHARINGS[:1]:
+            layout = Layout.of(axes, attention)
             if divides(shape, layout, accelerator):
                 yield layout
 

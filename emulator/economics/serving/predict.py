@@ -15,7 +15,7 @@ from inferometer.emulator.economics.serving.prediction import Prediction, frame
 from inferometer.emulator.economics.serving.scenario import Scenario, Timing, scenario_of
 from inferometer.emulator.economics.serving.uncertainty import latency_interval
 from inferometer.emulator.errors import InputError
-from inferometer.emulator.workload.layout import Layout
+from inferometer.emulator.workload.layout import Layout, spelt
 from inferometer.emulator.workload.precision import Precision
 from inferometer.emulator.workload.program import Program
 
@@ -53,7 +53,7 @@ def predict(
     Raises InputError for whatever cannot be started, with the arithmetic.
     """
     if layout is not None and gpus is not None and layout.gpus != gpus:
-        raise InputError(f"tp·ep·pp·dp = {layout.gpus} but gpus = {gpus}")
+        raise InputError(f"{spelt(layout.degrees)} but gpus = {gpus}")
     load = load_of(context, prompt, output, interleave)
     scenario = scenario_of(model, accelerator, load, precision_of(weight_bits, activation_bits, kv_bits), **further)
     return frame([answer(scenario, batch=batch, layout=layout, gpus=gpus)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -184,8 +184,7 @@ class Scenario:
             context=self.load.mean_context,
             prompt=self.load.prompt,
             output=self.load.output,
-            layout={"tp": layout.tp, "ep": layout.ep, "pp": layout.pp, "dp": layout.dp, "attention": layout.attention}
-            | {"tensor": layout.tensor},
+            layout=asdict(layout),
             token_latency_s=latency,
             terms=terms,
             pipeline_s=pipeline,

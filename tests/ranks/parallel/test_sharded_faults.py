@@ -176,7 +176,7 @@ class Alone:
 @pytest.mark.parametrize(
     ("layout", "changes", "words"),
     [
-        (Layout(tp=2), {}, r"tp2: dp·pp·ep·tp = 1·1·1·2 = 2 ranks, but there are 1"),
+        (Layout(tp=2), {}, r"tp2: tp·ep·pp·dp = 2·1·1·1 = 2 ranks, but there are 1"),
         (Layout(), {"batch": 3, "micro_batches": 2}, "batch = 3 does not divide by 2 micro-batches = 2"),
         (Layout(), {"precision": Precision(8, 16, 16)}, "not 8, 16"),
         (Layout(tp=3), {}, "query heads = 8 does not divide by tp = 3"),
