@@ -22,9 +22,13 @@ from inferometer.launch.runs.outputs import keep_apart
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "-o", "--output", default="calibration.json", metavar="FILE", help="calibration file (default calibration.json)"
+        "-o",
+        "--output",
+        default="calibration.json",
+        metavar="FILE",
+        help="calibration file to write (default calibration.json)",
     )
-    parser.add_argument("--resume", action="store_true", help="complete an interrupted FILE.samples.jsonl, then fit")
+    parser.add_argument("--resume", action="store_true", help="complete an interrupted FILE.samples.jsonl, then fit it")
     parser.add_argument(
         "-J", "--json", type=json_target, metavar="FILE|-", help="also write the calibration there; - for stdout"
     )

@@ -20,7 +20,11 @@ MARK = {"ok": "ok  ", "care": "care", "stop": "STOP"}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "-n", "--ranks", type=int, metavar="N", help="local ranks you are about to start (default as measure's)"
+        "-n",
+        "--ranks",
+        type=int,
+        metavar="N",
+        help="local ranks that will be started (default: as many as `measure` starts)",
     )
     parser.add_argument("--threads", type=int, default=1, help="threads per rank (default 1)")
     parser.add_argument(

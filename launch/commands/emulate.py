@@ -1,11 +1,11 @@
-"""Run a sharded model on real ranks: measured times by operation, predicted ones beside them.
+"""Run a sharded model on real ranks; show measured and predicted times by operation.
 
   inferometer emulate llama-3-70b --scale 1/16 --layers 4 --tp 2 --pp 2 --batch 8 --context 512
   inferometer emulate mixtral-8x7b --scale 1/16 --layers 2 --ep 2 --calibration calibration.json
   torchrun --standalone --nproc-per-node 4 -m inferometer.launch emulate llama-3-8b --scale 1/16 --tp 4
 
-The program that `predict` prices is carried out, operation by operation: a prefill of --context tokens, then decode steps at
-that context. Weights are made from a seed. Without a launcher the command starts tp·ep·pp·dp local ranks, several times over;
+The ranks carry out the program that `predict` prices, operation by operation: a prefill of --context tokens, then decode steps
+at that context. Weights are drawn from a random seed. Without a launcher the command starts tp·ep·pp·dp local ranks, several times over;
 under torchrun or mpiexec one run is one launch. Every clock reading goes to the samples file.
 """
 
@@ -38,33 +38,53 @@ def fraction(text: str) -> float:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="built-in model, config.json or its folder")
-    parser.add_argument("--scale", type=fraction, default=1.0, metavar="1/N", help="shrink the shape (default 1)")
-    parser.add_argument("--layers", type=int, metavar="N", help="this many layers instead of scale times the model's")
+    parser.add_argument("--scale", type=fraction, default=1.0, metavar="1/N", help="scale of the model's shape (default 1)")
+    parser.add_argument("--layers", type=int, metavar="N", help="number of layers (default: --scale times the model's)")
     for axis in AXES:
         parser.add_argument(f"--{axis}", type=int, default=1, metavar="N", help=f"{axis} degree (default 1)")
-    parser.add_argument("--attention", choices=("tensor", "data"), default="tensor", help="over tp·ep, or sequences over ep")
-    parser.add_argument("--tensor", choices=("1d", "2d"), default="1d", help="how matrices are cut over tp (default 1d)")
-    parser.add_argument("--batch", type=int, default=1, metavar="N", help="sequences decoded together (default 1)")
-    parser.add_argument("--context", type=int, default=512, metavar="N", help="tokens of each in the cache (default 512)")
     parser.add_argument(
-        "--micro-batches", type=int, metavar="N", help="parts of a replica's batch (default: pp if it divides)"
+        "--attention",
+        choices=("tensor", "data"),
+        default="tensor",
+        help="cut attention over the tp·ep ranks (default), or divide the sequences over ep",
     )
-    parser.add_argument("--bits", type=int, choices=(16, 32), default=32, help="bfloat16 or float32 (default 32)")
+    parser.add_argument(
+        "--tensor", choices=("1d", "2d"), default="1d", help="cut matrices over tp in one or two dimensions (default 1d)"
+    )
+    parser.add_argument("--batch", type=int, default=1, metavar="N", help="sequences decoded together (default 1)")
+    parser.add_argument(
+        "--context", type=int, default=512, metavar="N", help="tokens of each sequence in the cache (default 512)"
+    )
+    parser.add_argument(
+        "--micro-batches",
+        type=int,
+        metavar="N",
+        help="micro-batches of a replica's batch (default: pp where that divides it)",
+    )
+    parser.add_argument(
+        "--bits", type=int, choices=(16, 32), default=32, help="bits of every number: 16 (bfloat16) or 32 (float32, default)"
+    )
     parser.add_argument("--steps", type=int, metavar="N", help="most timed steps of each phase and launch (default 100)")
     parser.add_argument(
-        "--seed", type=int, default=0, help="of weights and prompts of the first launch; others count on (default 0)"
+        "--seed", type=int, default=0, help="random seed of weights and prompts; launch i uses SEED + i (default 0)"
     )
     parser.add_argument(
-        "-o", "--output", metavar="FILE", default="model.emulation.jsonl", help="raw samples (default model.emulation.jsonl)"
+        "-o",
+        "--output",
+        metavar="FILE",
+        default="model.emulation.jsonl",
+        help="samples file (default model.emulation.jsonl); an existing one is kept under another name",
     )
-    parser.add_argument("--calibration", metavar="FILE|NAME", help="predict network terms from there")
+    parser.add_argument("--calibration", metavar="FILE|NAME", help="predict network and compute times from this calibration")
     add_key_flag(parser)
     parser.add_argument(
-        "--accelerator", metavar="NAME|FILE", help="predict compute terms, without --calibration network too"
+        "--accelerator", metavar="NAME|FILE", help="datasheet for compute times, and for network times without --calibration"
     )
-    parser.add_argument("-J", "--json", type=json_target, metavar="FILE|-", help="write the answer there; - for stdout")
+    parser.add_argument("-J", "--json", type=json_target, metavar="FILE|-", help="write the answer as JSON; - for stdout")
     ranks = add_rank_flags(parser, "·".join(AXES))
-    ranks.add_argument("--backend", choices=["gloo", "mpi"], default="gloo", help="default gloo")
+    ranks.add_argument(
+        "--backend", choices=["gloo", "mpi"], default="gloo", help="who carries the collectives (default gloo)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -24,10 +24,14 @@ from inferometer.launch.runs.outputs import keep_apart, replaced_path, write_jso
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("calibration", metavar="CALIBRATION", help="calibration file, or a built-in name")
-    parser.add_argument("--to", required=True, choices=list(TARGETS), metavar="TARGET", help=", ".join(TARGETS))
-    parser.add_argument("-o", "--output", required=True, metavar="FILE")
+    parser.add_argument("--to", required=True, choices=list(TARGETS), metavar="TARGET", help=f"format: {', '.join(TARGETS)}")
+    parser.add_argument("-o", "--output", required=True, metavar="FILE", help="file to write; FILE.loss.txt goes beside it")
     parser.add_argument(
-        "--ranks", type=layouts, default=(), metavar="R[/N],…", help="ranks, or ranks/nodes (default: all measured)"
+        "--ranks",
+        type=layouts,
+        default=(),
+        metavar="R[/N],…",
+        help="numbers of ranks, or ranks/nodes (default: all that were measured)",
     )
     parser.add_argument("-b", "--minbytes", type=size, help="smallest size (default: the smallest measured)")
     parser.add_argument("-e", "--maxbytes", type=size, help="largest size (default: the largest measured)")
@@ -35,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-f", "--stepfactor", type=int, metavar="F", help="factor between sizes (default: as the target needs)"
     )
     add_key_flag(parser)
-    parser.add_argument("-J", "--json", type=json_target, metavar="FILE|-", help="the statement as JSON; - for stdout")
+    parser.add_argument("-J", "--json", type=json_target, metavar="FILE|-", help="write what is lost as JSON; - for stdout")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -26,11 +26,15 @@ from inferometer.launch.runs.outputs import keep_apart, replaced_path, write_tex
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("samples", nargs="+", metavar="SAMPLES", help="samples files of one machine")
+    parser.add_argument("samples", nargs="+", metavar="SAMPLES", help="samples files, all of one machine")
     parser.add_argument(
-        "-o", "--output", default="calibration.json", metavar="FILE", help="calibration file (default calibration.json)"
+        "-o",
+        "--output",
+        default="calibration.json",
+        metavar="FILE",
+        help="calibration file to write (default calibration.json)",
     )
-    parser.add_argument("--figure", metavar="FILE.png", help="also draw the points and the fitted lines")
+    parser.add_argument("--figure", metavar="FILE.png", help="also draw the points and the fitted lines into this file")
     parser.add_argument("--seed", type=seed, default=0, help="random seed of the resampling (default 0)")
     add_fit_flags(parser)
     parser.add_argument(

@@ -25,13 +25,15 @@ TELLING = ("dtype", "implementation", "launch_mode", "device", "backend_version"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("format", choices=list(FORMATS), metavar="FORMAT", help=", ".join(FORMATS))
-    parser.add_argument("files", nargs="+", metavar="FILE")
-    parser.add_argument("-o", "--output", metavar="FILE", help="samples file to write (default: none, only the report)")
+    parser.add_argument("format", choices=list(FORMATS), metavar="FORMAT", help=f"format of the files: {', '.join(FORMATS)}")
+    parser.add_argument("files", nargs="+", metavar="FILE", help="logs or tables to read")
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", help="samples file to write (default: none, only the report is printed)"
+    )
     parser.add_argument(
         "--set", dest="settings", metavar="KEY=VALUE,…", help="what the files do not say: ranks=16,nodes=2,…"
     )
-    parser.add_argument("-J", "--json", type=json_target, metavar="FILE|-", help="the report as JSON; - for stdout")
+    parser.add_argument("-J", "--json", type=json_target, metavar="FILE|-", help="write the report as JSON; - for stdout")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -13,7 +13,7 @@ def add_key_flag(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="K=V,…",
-        help="which of the calibration's laws, where several match: backend=gloo,launch_mode=graph",
+        help="choose among a calibration's laws where several match: backend=gloo,launch_mode=graph",
     )
 
 

@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output",
         default="measurement.samples.jsonl",
         metavar="FILE",
-        help="samples file (default measurement.samples.jsonl); an existing one is kept under another name",
+        help="samples file to write (default measurement.samples.jsonl); an existing one is kept under another name",
     )
     what = parser.add_mutually_exclusive_group()
     what.add_argument(

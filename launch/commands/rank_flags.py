@@ -22,7 +22,7 @@ def add_rank_flags(
         "--scheduler",
         choices=["auto", "rr", "batch", "other"],
         default="auto",
-        help="scheduler class of the ranks (auto: the least noisy that is permitted)",
+        help="scheduler class of the ranks (default auto: the least noisy that is permitted)",
     )
     ranks.add_argument("--threads", type=int, default=1, help="OpenMP and torch threads per rank (default 1)")
     ranks.add_argument(

@@ -44,7 +44,7 @@ def add_sweep_flags(parser: argparse.ArgumentParser) -> None:
         "--backend",
         choices=["auto", "gloo", "nccl", "mpi"],
         default="auto",
-        help="auto: nccl where there is a GPU per rank, else gloo",
+        help="who carries the collectives (default auto: nccl where every local rank has a GPU, else gloo)",
     )
     sweep = parser.add_argument_group("sweep (nccl-tests' flags)")
     sweep.add_argument(
@@ -74,7 +74,7 @@ def add_sweep_flags(parser: argparse.ArgumentParser) -> None:
         type=seconds_or_none,
         default=300.0,
         metavar="S|none",
-        help="seconds for all launches together (default 300); what does not fit is dropped, least important first",
+        help="time budget of all launches together (default 300); what does not fit is left out, least important first",
     )
     sweep.add_argument(
         "--seed", type=seed, default=0, help="random seed of the order of the cells and of resampling (default 0)"

@@ -4,9 +4,10 @@
   inferometer validate --calibration calibration.json      what `calibrate` wrote, with the same scheduler and backend
   inferometer validate --calibration calibration.json --matrix mine.toml --launches 5 -o mine.json
 
-Every cell of the matrix is emulated, prefill and decode, in several launches of its ranks. Printed are predicted beside
-measured in total and by term, the errors beside how far one launch lies from the others, and what the prediction would be
-without its parts. The exit status is 1 where a bound is missed or not known. Every clock reading goes to FILE.ranks-N.emulation.jsonl.
+The command emulates every cell of the matrix, prefill and decode, in several launches of its ranks. It prints predicted beside
+measured times, in total and by term; the errors beside the run-to-run difference of launches; and what the prediction would be
+without each of its parts. The exit status is 1 where a bound is missed or not known. Every clock reading goes to
+FILE.ranks-N.emulation.jsonl.
 """
 
 from __future__ import annotations
@@ -24,17 +25,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--calibration",
         metavar="FILE|NAME",
-        help="predict from there (default: calibrate between the launches, into FILE.calibration.json)",
+        help="predict from this calibration (default: calibrate between the launches, into FILE.calibration.json)",
     )
     parser.add_argument(
-        "--matrix", default="default", metavar="NAME|FILE.toml", help="what to emulate (default: default, the built-in one)"
+        "--matrix",
+        default="default",
+        metavar="NAME|FILE.toml",
+        help="cells to emulate (default: the built-in matrix 'default')",
     )
     parser.add_argument(
-        "-o", "--output", default="validation.json", metavar="FILE", help="the document (default validation.json)"
+        "-o",
+        "--output",
+        default="validation.json",
+        metavar="FILE",
+        help="validation file to write (default validation.json)",
     )
-    parser.add_argument("-J", "--json", type=json_target, metavar="FILE|-", help="also write it there; - for stdout")
+    parser.add_argument(
+        "-J", "--json", type=json_target, metavar="FILE|-", help="also write the validation as JSON there; - for stdout"
+    )
     ranks = add_rank_flags(parser, None, LAUNCHES)
-    ranks.add_argument("--backend", choices=["gloo", "mpi"], default="gloo", help="default gloo")
+    ranks.add_argument(
+        "--backend", choices=["gloo", "mpi"], default="gloo", help="who carries the collectives (default gloo)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
