@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import groupby
 
 import numpy as np
@@ -11,12 +12,15 @@ from inferometer.emulator.workload.feedforward import Routing, load_imbalance
 from inferometer.emulator.workload.kinds.experts import Experts
 from inferometer.emulator.workload.layout import Layout
 from inferometer.emulator.workload.operations import Compute, Op, Segment, Size, Stage
+from inferometer.emulator.workload.parameters import layer_weights
 from inferometer.emulator.workload.precision import Precision
 from inferometer.emulator.workload.program import Program
-from inferometer.emulator.workload.rank import RankWork
+from inferometer.emulator.workload.rank import RankWork, Stored
 from inferometer.emulator.workload.shape import Layer, Shape
 from inferometer.emulator.workload.stages import check_layout, stage_layers
 from inferometer.emulator.workload.step import Step
+from inferometer.emulator.workload.storage.formats import PLAIN
+from inferometer.emulator.workload.storage.stored import Formats, layer_formats
 
 TOKEN_BYTES = 8  # token ids travel as int64
 
@@ -45,7 +49,7 @@ def build(
     part = step.share(micro_batches)
     imbalance = load_imbalance(shape.experts, layout.ep, part.tokens, routing, part.new_tokens)
     own = part.share(layout.sequence_shares)
-    work = RankWork(layout, precision or Precision(), own, node_size, shape.d_model, shape.norm_bias, imbalance)
+    work = RankWork(layout, precision or Precision(), own, node_size, shape.d_model, shape.norm_bias, imbalance=imbalance)
     stages = tuple(_stage(shape, work, index, layers) for index, layers in enumerate(stage_layers(shape.layers, layout.pp)))
     return Program(shape, layout, work.precision, micro_batches, stages, work.step.tokens)
 
@@ -54,15 +58,32 @@ def _stage(shape: Shape, work: RankWork, index: int, layers: range) -> Stage:
     segments = []
     if index == 0:
         segments.append(Segment("embedding", 1, tuple(_embedding(shape, work))))
-    for layer, alike in groupby(shape.stack[layers.start : layers.stop]):
+    numbered = [(shape.stack[number], _formats(shape, work.precision, number)) for number in layers]
+    for (layer, formats), alike in groupby(numbered):
         name = "expert layer" if isinstance(layer.feed_forward, Experts) else "dense layer"
-        segments.append(Segment(name, len(list(alike)), tuple(_layer(work, layer))))
+        own = replace(work, stored=_stored(shape, layer, formats)) if work.precision.shipped else work
+        segments.append(Segment(name, len(list(alike)), tuple(_layer(own, layer))))
     if index < work.layout.pp - 1:
         hand_off = work.collective("pipeline.activations", "send_recv", "pp", work.residual(work.tokens), stage=index)
         segments.append(Segment("hand-off", 1, tuple(hand_off)))
     else:
         segments.append(Segment("head", 1, tuple(_head(shape, work, index))))
     return Stage(index, tuple(segments))
+
+
+def _formats(shape: Shape, precision: Precision, number: int) -> Formats:
+    return layer_formats(shape, shape.stack[number], number) if precision.shipped else ()
+
+
+def _stored(shape: Shape, layer: Layer, formats: Formats) -> dict[str, Stored]:
+    """How a layer's matrices are stored; those in 16 bits too, since they are multiplied in 16."""
+    by_name = dict(formats)
+    found = {}
+    for weight in layer_weights(shape, layer):
+        form = by_name.get(weight.name, PLAIN)
+        if weight.linear:
+            found[weight.name] = Stored(form.bytes(weight), weight.elements, form.multiplied_bits)
+    return found
 
 
 def _layer(work: RankWork, layer: Layer) -> list[Op]:

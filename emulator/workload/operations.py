@@ -41,6 +41,8 @@ class Compute:
     """Different matrices that the rows of a matmul are spread over: experts, heads."""
     routed: bool = False
     """The rows fall to the matrices at random; else as many to each."""
+    bits: int | None = None
+    """Of the operands of a matmul, where its matrix is stored in a format of its own; None: the precision's."""
     expected: bool = False
     """The rows depend on the routing of tokens, and are the expectation under the program's routing."""
 

@@ -21,6 +21,8 @@ class Precision:
     kv_bits: int = 16
     state_bits: int = 32
     """Of the state that a recurrence sums up, where layers have one."""
+    shipped: bool = False
+    """Whether matrices have the formats of the model's checkpoint; weight_bits are then of all other weights."""
 
     def __post_init__(self) -> None:
         for field in ("weight_bits", "activation_bits", "kv_bits", "state_bits"):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,6 +17,14 @@ from inferometer.emulator.workload.weights import Weight, elements
 STATISTIC_BYTES = 4  # sums of a norm are in float32, whatever the width of what is normed
 
 
+class Stored(NamedTuple):
+    """A matrix as a checkpoint has it. multiplied_bits: of both operands."""
+
+    bytes: float
+    elements: int
+    multiplied_bits: int
+
+
 @dataclass(frozen=True)
 class RankWork:
     """What a rank has before it when it builds its list: step holds the sequences whose attention it shares in."""
@@ -27,6 +35,8 @@ class RankWork:
     node_size: int
     d_model: int
     norm_bias: bool = False
+    stored: Mapping[str, Stored] = field(default_factory=dict)
+    """How the layer's matrices are stored, by their names; those that are not here have the precision's width."""
     imbalance: Size = 1.0
     """Tokens at the busiest expert rank, as a multiple of the mean."""
 
@@ -52,15 +62,20 @@ class RankWork:
         inner: int,
         outer: int,
         *,
+        of: Sequence[str] = (),
         bias: bool = False,
         matrices_read: Size = 1.0,
         matrices_kept: int = 1,
         routed: bool = False,
         expected: bool = False,
     ) -> Compute:
-        """rows × inner by inner × outer. Of the experts' matrices several are kept, those that are chosen are read."""
+        """rows × inner by inner × outer. Of the experts' matrices several are kept, those that are chosen are read.
+
+        of: names of the matrices that it is made of.
+        """
         p = self.precision
-        matrix_bytes = (inner + bias) * outer * p.weight_bytes
+        width, bits = self.width_of(of)
+        matrix_bytes = (inner + bias) * outer * width
         return Compute(
             name,
             "matmul",
@@ -71,14 +86,28 @@ class RankWork:
             matmul=(rows, inner, outer),
             matrices=matrices_read,
             routed=routed,
+            bits=bits,
             expected=expected,
         )
+
+    def width_of(self, names: Sequence[str]) -> tuple[float, int | None]:
+        """Bytes of an element of some matrices together, scales included, and the bits in which they are multiplied."""
+        found = [self.stored[name] for name in names if name in self.stored]
+        if not found:
+            return self.precision.weight_bytes, None
+        together = sum(one.bytes for one in found) / sum(one.elements for one in found)
+        return together, max(one.multiplied_bits for one in found)
 
     def extras(self, name: str, weights: Sequence[Weight]) -> list[Op]:
         """Further weights of a layer that every rank holds whole: matrices as matmuls, all others as one pass over them."""
         ops: list[Op] = [
             self.matmul(
-                f"{name}.{weight.name.rpartition('.')[2]}", self.tokens, weight.inner, weight.outer, bias=weight.bias
+                f"{name}.{weight.name.rpartition('.')[2]}",
+                self.tokens,
+                weight.inner,
+                weight.outer,
+                of=(weight.name,),
+                bias=weight.bias,
             )
             for weight in weights
             if weight.linear

@@ -13,6 +13,7 @@ from inferometer.emulator.workload.kinds.experts import Experts as Experts
 from inferometer.emulator.workload.kinds.heads import Heads as Heads
 from inferometer.emulator.workload.kinds.kind import Attention, FeedForward, at_least
 from inferometer.emulator.workload.kinds.latent import Latent as Latent
+from inferometer.emulator.workload.storage.quantization import Quantization
 from inferometer.emulator.workload.weights import Weight
 
 
@@ -56,6 +57,10 @@ class Shape:
     """Whether the logits add a bias (GPT-J)."""
     extra: tuple[Weight, ...] = ()
     """Weights outside the layers that the fields above do not tell."""
+    quantization: Quantization | None = None
+    """How the checkpoint stores the weights; None: 16 bits throughout."""
+    state_bits: int = 16
+    """Of the states that layers sum up, as the configuration asks for them."""
     notes: tuple[str, ...] = ()
     """For a reader of the shape: what was left out, what was taken instead."""
     source: str = ""

@@ -11,7 +11,7 @@ from inferometer.emulator.economics.pricing.accelerator import Accelerator
 from inferometer.emulator.economics.pricing.terms import Terms, larger
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.workload.precision import Precision
-from inferometer.emulator.workload.program import Size
+from inferometer.emulator.workload.program import Compute, Size
 
 
 class ComputeTime(NamedTuple):
@@ -76,10 +76,18 @@ class Datasheet(Processor):
                 found.append(ComputeTime(Terms(kernel_s=0.0)))
                 continue
             bits = precision.attention_bits if op.kind == "attention" else precision.matmul_bits
-            memory, arithmetic = op.memory_bytes / memory_rate, op.flop / rates[bits]
+            if isinstance(op, Compute) and op.bits is not None:
+                bits = multiplied_bits(device, op.bits)
+            rate = rates.get(bits) or flop_per_s(device, bits)
+            memory, arithmetic = op.memory_bytes / memory_rate, op.flop / rate
             roof = larger(memory, arithmetic)
             found.append(ComputeTime(Terms(kernel_s=device.kernel_s, memory_s=memory, arithmetic_s=arithmetic, roof_s=roof)))
         return found
+
+
+def multiplied_bits(accelerator: Accelerator, bits: int) -> int:
+    """The width in which stored weights of so many bits are multiplied: without 4-bit units they are widened to 16."""
+    return 16 if bits == 4 and 4 not in accelerator.flop_per_s else bits
 
 
 def flop_per_s(accelerator: Accelerator, bits: int) -> float:

@@ -61,7 +61,10 @@ def predict(
 
 def precision_of(*bits: int | None) -> Precision | None:
     """Of weights, activations, cache: what is not given has 16 bits; None where nothing is given."""
-    return None if set(bits) == {None} else Precision(*(16 if width is None else width for width in bits))
+    if set(bits) == {None}:
+        return None
+    weight, activation, cache = (16 if width is None else width for width in bits)
+    return Precision(weight, activation, cache)
 
 
 def load_of(context: float | None, prompt: float | None, output: float | None, interleave: bool) -> Load:

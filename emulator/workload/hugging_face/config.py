@@ -26,7 +26,9 @@ from inferometer.emulator.workload.hugging_face.model_types import (
     model_types,
 )
 from inferometer.emulator.workload.hugging_face.plain import Plain
+from inferometer.emulator.workload.hugging_face.quantized import read_quantization
 from inferometer.emulator.workload.shape import Shape
+from inferometer.emulator.workload.storage.stored import module_names
 
 TEXT_KEYS = ("text_config", "language_config", "llm_config", "thinker_config")
 WIDTHS = ("hidden_size", "n_embd", "d_model")
@@ -40,6 +42,8 @@ OWN_CONFIG = (
 def shape_from_config(config: Mapping[str, Any] | str | Path, name: str | None = None) -> Shape:
     """The shape that a configuration describes. config: its fields, or the path of a config.json.
 
+    A hf_quant_config.json that lies beside the file says how the weights are stored, unless the file itself does.
+
     name: of the model; else the configuration's own ``name``, the folder of a config.json, the file's name.
 
     Raises InputError naming the file, the field and what is supported for an unknown model_type, a missing or wrongly
@@ -49,8 +53,10 @@ def shape_from_config(config: Mapping[str, Any] | str | Path, name: str | None =
         return _shape(config, name or _text(config, "name") or "config", "config")
     path = Path(config)
     fields = read_json(path)
+    beside = path.with_name("hf_quant_config.json")
+    quantized = read_json(beside) if path.name == "config.json" and beside.exists() else None
     own = folder_name(path.absolute().parent) if path.name == "config.json" else path.stem
-    return _shape(fields, name or _text(fields, "name") or own, str(path))
+    return _shape(fields, name or _text(fields, "name") or own, str(path), quantized)
 
 
 def folder_name(folder: Path) -> str:
@@ -61,7 +67,7 @@ def folder_name(folder: Path) -> str:
     return folder.name
 
 
-def _shape(fields: Mapping[str, Any], name: str, where: str) -> Shape:
+def _shape(fields: Mapping[str, Any], name: str, where: str, beside: Mapping[str, Any] | None = None) -> Shape:
     kind = fields.get("model_type")
     if kind is None:
         raise InputError(f"{where}: model_type: missing; {OWN_CONFIG}")
@@ -88,11 +94,25 @@ def _shape(fields: Mapping[str, Any], name: str, where: str) -> Shape:
             _check_sizes(read)
         shape = READERS[own](read)
         notes += strange.check_unread(read, own)
+        quantization = read_quantization(fields, beside)
+        if quantization is not None:
+            shape = replace(shape, quantization=quantization)
+            quantization.check(module_names(shape), "exclude list")
+        shape = replace(shape, state_bits=_state_bits(read))
         context = max_context(read, nested=kind in NESTED)
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
-    notes = (*([note] if note else []), *notes)
+    notes = (*([note] if note else []), *shape.notes, *notes)
     return replace(shape, name=name, source=source, model_type=kind, max_context=context, notes=notes)
+
+
+def _state_bits(read: Fields) -> int:
+    """Bits of recurrent states: what the file asks for, else 16."""
+    kind = read.word("mamba_ssm_cache_dtype") or read.word("mamba_ssm_dtype") or "auto"
+    widths = {"auto": 16, "float32": 32, "bfloat16": 16, "float16": 16}
+    if kind not in widths:
+        raise InputError(f"mamba_ssm_cache_dtype = {kind[:40]!r}: known are {', '.join(widths)}")
+    return widths[kind]
 
 
 def _check_sizes(read: Fields) -> None:

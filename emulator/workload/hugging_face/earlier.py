@@ -26,14 +26,18 @@ def falcon(f: Fields) -> Shape:
         norms = f.count("num_ln_in_parallel_attn")
         if norms > 2:
             raise InputError(f"num_ln_in_parallel_attn = {norms}: 1 or 2")
-    if new and f.flag("alibi"):
-        raise InputError("alibi = true: not with new_decoder_architecture, whose cache then holds every query head")
     bias = f.flag("bias")
-    return uniform(
+    shape = uniform(
         "", f.count("num_hidden_layers"), d, f.maybe("ffn_hidden_size") or 4 * d, f.count("vocab_size"),
         Heads(query_heads, kv_heads, head_width(d, query_heads), bias, bias), gated=False, norms_per_layer=norms,
         tied_embeddings=f.flag("tie_word_embeddings"), parallel_attention=parallel, norm_bias=True, linear_bias=bias,
     )  # fmt: skip
+    if new and kv_heads < query_heads:
+        note = (
+            "transformers' own class caches keys and values of every query head; engines keep num_kv_heads of them, as here"
+        )
+        shape = replace(shape, notes=(note,))
+    return shape
 
 
 def gpt2(f: Fields) -> Shape:

@@ -123,6 +123,7 @@ def deepseek_v4(f: Fields) -> Shape:
         raise InputError(f"n_shared_experts = {f.amount('n_shared_experts')}: only 1 is supported")
     routed, vocab = read_experts(f, shared=("n_shared_experts",), router_bias=True), f.count("vocab_size")
     table = vector("mlp.gate.tid2eid", "router", vocab * routed.active)
+    routed = replace(routed, shared_bias=f.flag("mlp_bias"))
     hashed = replace(routed, router_bias=False, extra=(table,))
     first = _hash_layers(f, layers)
     stack = [Layer(by_kind[kind], hashed if number in first else routed, extra=extra) for number, kind in enumerate(kinds)]

@@ -53,6 +53,12 @@ def switched(f: Fields, layers: int) -> list[str]:
     return [SLIDING if on and number >= first else FULL for number in range(layers)]
 
 
+def late_sliding(f: Fields, layers: int) -> list[str]:
+    """The layers from max_window_layers on, if there is a window."""
+    on, first = f.value("sliding_window") is not None, f.amount("max_window_layers")
+    return [SLIDING if on and number >= first else FULL for number in range(layers)]
+
+
 def windowed(f: Fields, heads: Heads, layers: int, pattern: Pattern, *, window_key: str = "sliding_window") -> list[Heads]:
     """The attention of each layer: as layer_types says, else by the pattern."""
     kinds = f.words("layer_types", layers, (FULL, SLIDING, CHUNKED)) or pattern(f, layers)

@@ -108,18 +108,25 @@ class Compressed:
         ranks = work.layout.attention_ranks
         heads, rows, d = self.query_heads // ranks, work.tokens, work.d_model
         ops: list[Op] = [
-            *work.into("attention.query_down", rows, self.query_rank),
-            work.matmul("attention.query_up", rows, self.query_rank, heads * self.head_dim),
-            *work.into("attention.kv", rows, self.head_dim),
+            *work.into("attention.query_down", rows, self.query_rank, of=("self_attn.q_a_proj",)),
+            work.matmul("attention.query_up", rows, self.query_rank, heads * self.head_dim, of=("self_attn.q_b_proj",)),
+            *work.into("attention.kv", rows, self.head_dim, of=("self_attn.kv_proj",)),
         ]
         whole = [weight for weight in self.weights(d) if ".compressor." in weight.name]
         ops += work.extras("attention.compressor", whole)
         ops.append(self._core(work, heads))
         groups = max(1, self.out_groups // ranks)
         inner = self.query_heads * self.head_dim // self.out_groups
-        per_group = {"matrices_read": float(groups), "matrices_kept": groups}
-        ops.append(work.matmul("attention.out_down", rows * groups, inner, self.out_rank, **per_group))  # type: ignore[arg-type]
-        return [*ops, *output(work, groups * self.out_rank)]
+        out = work.matmul(
+            "attention.out_down",
+            rows * groups,
+            inner,
+            self.out_rank,
+            of=("self_attn.o_a_proj",),
+            matrices_read=float(groups),
+            matrices_kept=groups,
+        )
+        return [*ops, out, *output(work, groups * self.out_rank, of="self_attn.o_b_proj")]
 
     def _core(self, work: RankWork, heads: int) -> Compute:
         step, p = work.step, work.precision

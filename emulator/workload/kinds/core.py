@@ -38,11 +38,11 @@ def core(
     )
 
 
-def output(work: RankWork, width: int, *, bias: bool = False) -> list[Op]:
+def output(work: RankWork, width: int, *, of: str = "self_attn.o_proj", bias: bool = False) -> list[Op]:
     """The output projection. Where the residual stream is cut over "width", so are the heads: gathered first."""
     rows, inner = work.tokens, work.layout.width * width
     gathered = rows * inner * work.precision.residual_bytes
     return [
         *work.collective("attention.gather", "all_gather", "width", gathered),
-        work.matmul("attention.out", rows, inner, work.width, bias=bias),
+        work.matmul("attention.out", rows, inner, work.width, of=(of,), bias=bias),
     ]

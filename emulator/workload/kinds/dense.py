@@ -34,7 +34,7 @@ class Dense:
     def block(self, work: RankWork) -> list[Op]:
         """Cut over the attention ranks; partial sums, not yet reduced."""
         width = self.d_ff // work.layout.ranks("tensor")
-        ops = pair(work, "ffn", work.tokens, width, gated=self.gated, bias=self.bias)
+        ops = pair(work, "ffn", work.tokens, width, of="mlp", gated=self.gated, bias=self.bias)
         return [*ops, *work.extras("ffn.extra", self.extra)]
 
     def scaled(self, by: Smaller) -> Dense:
@@ -53,8 +53,11 @@ def pair_weights(
     return [*into, Weight(f"{name}.down_proj", part, width, d, bias, copies, used)]
 
 
-def pair(work: RankWork, name: str, rows: Size, width: int, *, gated: bool, bias: bool, **matrices: Any) -> list[Op]:
-    """Into width (twice, if gated) and back. matrices: how many such pairs there are."""
+def pair(
+    work: RankWork, name: str, rows: Size, width: int, *, of: str, gated: bool, bias: bool, **matrices: Any
+) -> list[Op]:
+    """Into width (twice, if gated) and back. of: the module whose matrices these are; matrices: how many such pairs."""
     matrices["bias"] = bias
-    up = work.into(f"{name}.up", rows, (2 if gated else 1) * width, **matrices)
-    return [*up, work.matmul(f"{name}.down", rows, width, work.width, **matrices)]
+    into = (f"{of}.gate_proj", f"{of}.up_proj")
+    up = work.into(f"{name}.up", rows, (2 if gated else 1) * width, of=into, **matrices)
+    return [*up, work.matmul(f"{name}.down", rows, width, work.width, of=(f"{of}.down_proj",), **matrices)]

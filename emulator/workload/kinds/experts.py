@@ -106,9 +106,9 @@ class Experts:
         sent = copies * width * work.imbalance
         arriving = copies * work.imbalance  # every one of ep ranks sends its 1/ep share of copies to each
         d_ff = self.d_ff // layout.ranks("tp")
-        ops = work.into("moe.router", own, self.count + self.zero, bias=self.router_bias)
+        ops = work.into("moe.router", own, self.count + self.zero, of=("mlp.gate",), bias=self.router_bias)
         if self.latent is not None:
-            ops += work.into("moe.latent_down", own, self.latent)
+            ops += work.into("moe.latent_down", own, self.latent, of=("mlp.fc1_latent_proj",))
         ops += work.collective("moe.counts", "all_to_all", "ep", self.count * COUNT_BYTES)
         ops += work.collective("moe.dispatch", "all_to_all", "ep", sent * p.activation_bytes, expected=True)
         on_rank: dict[str, Any] = {
@@ -117,17 +117,21 @@ class Experts:
             "routed": True,
             "expected": layout.ep > 1,
         }
-        ops += pair(work.of_width(self.latent), "moe", arriving, d_ff, gated=self.gated, bias=self.bias, **on_rank)
+        ops += pair(
+            work.of_width(self.latent), "moe", arriving, d_ff, of="mlp.experts", gated=self.gated, bias=self.bias, **on_rank
+        )
         ops += work.collective("moe.combine", "all_to_all", "ep", sent * p.residual_bytes, expected=True)
         if self.latent is not None:
-            ops.append(work.matmul("moe.latent_up", own, self.latent, work.width))
+            ops.append(work.matmul("moe.latent_up", own, self.latent, work.width, of=("mlp.fc2_latent_proj",)))
         if self.shared_width:
             shared = self.shared_width // layout.ranks("tp")
-            ops += pair(work, "moe.shared", own, shared, gated=self.gated, bias=self._shared_bias)
+            ops += pair(work, "moe.shared", own, shared, of="mlp.shared_experts", gated=self.gated, bias=self._shared_bias)
         if self.shared_gate:
             ops += work.into("moe.shared_gate", own, 1)
         if self.beside is not None:
-            ops += pair(work, "moe.beside", own, self.beside // layout.ranks("tp"), gated=self.gated, bias=self.bias)
+            ops += pair(
+                work, "moe.beside", own, self.beside // layout.ranks("tp"), of="mlp", gated=self.gated, bias=self.bias
+            )
         ops += work.extras("moe.extra", self.extra)
         ops += work.collective("moe.reduce", "all_reduce", "tp", work.residual(own))
         if replicated:

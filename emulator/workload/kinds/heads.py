@@ -13,6 +13,9 @@ from inferometer.emulator.workload.operations import Op
 from inferometer.emulator.workload.rank import RankWork
 from inferometer.emulator.workload.weights import Weight, vector
 
+INTO = tuple(f"self_attn.{letter}_proj" for letter in "qkvg")
+"""What one matmul makes queries, keys, values and gates with."""
+
 
 @dataclass(frozen=True)
 class Heads:
@@ -123,7 +126,7 @@ class Heads:
         flop = self.flop_per_pair() / self.query_heads * heads
         chosen = None if self.index is None else self.index.tokens
         return [
-            *work.into("attention.qkv", work.tokens, outer, collective="reduce_scatter", bias=self.bias),
+            *work.into("attention.qkv", work.tokens, outer, collective="reduce_scatter", of=INTO, bias=self.bias),
             *(self.index.block(work) if self.index is not None else []),
             core(work, self, flop_per_pair=flop, moved=width + out, norms=read, chosen=chosen),
             *output(work, out, bias=self.out_bias),

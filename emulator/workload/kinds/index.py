@@ -59,10 +59,12 @@ class Index:
         rows = work.tokens
         pairs = step.sequences * attended_tokens(step.context, step.new_tokens, None)
         pairs = pairs + step.prefill_tokens * (step.prefill_context + 1)
-        ops: list[Op] = [work.matmul("attention.index_query", rows, self.query_rank or work.width, self.heads * self.dim)]
-        ops.append(work.matmul("attention.index_key", rows, work.width, self.dim))
+        inner, name = self.query_rank or work.width, "self_attn.indexer"
+        queries = work.matmul("attention.index_query", rows, inner, self.heads * self.dim, of=(f"{name}.wq_b",))
+        ops: list[Op] = [queries, work.matmul("attention.index_key", rows, work.width, self.dim, of=(f"{name}.wk",))]
         if self.weighted:
-            ops.append(work.matmul("attention.index_weights", rows, work.width, self.heads))
+            weights = f"{name}.weights_proj"
+            ops.append(work.matmul("attention.index_weights", rows, work.width, self.heads, of=(weights,)))
         norms = (2 if self.weighted else 1) * self.dim * p.weight_bytes
         scores = Compute(
             "attention.index",

@@ -14,6 +14,8 @@ from inferometer.emulator.workload.operations import Op
 from inferometer.emulator.workload.rank import RankWork
 from inferometer.emulator.workload.weights import Weight, vector
 
+DOWN, UP = "self_attn.kv_a_proj_with_mqa", ("self_attn.kv_b_proj",)
+
 
 @dataclass(frozen=True)
 class Latent:
@@ -99,17 +101,21 @@ class Latent:
         ops: list[Op] = []
         if self.query_rank is None:
             outer = work.layout.width * query_width
-            ops += work.into("attention.query_up", work.tokens, outer, collective="reduce_scatter")
+            ops += work.into("attention.query_up", work.tokens, outer, collective="reduce_scatter", of=("self_attn.q_proj",))
         else:
-            ops += work.into("attention.query_down", work.tokens, self.query_rank, bias=self.bias)
-            ops.append(work.matmul("attention.query_up", work.tokens, self.query_rank, query_width))
-        ops += work.into("attention.latent_down", work.tokens, self.kv_rank + self.rope_dim, bias=self.bias)
+            ops += work.into(
+                "attention.query_down", work.tokens, self.query_rank, of=("self_attn.q_a_proj",), bias=self.bias
+            )
+            ops.append(
+                work.matmul("attention.query_up", work.tokens, self.query_rank, query_width, of=("self_attn.q_b_proj",))
+            )
+        ops += work.into("attention.latent_down", work.tokens, self.kv_rank + self.rope_dim, of=(DOWN,), bias=self.bias)
         chosen = None if self.index is None else self.index.tokens
         if self.index is not None:
             ops += self.index.block(work)
         cost: dict[str, Any] = {"moved": query_width + value_width, "norms": self.inner_norms, "chosen": chosen}
         if absorbed(work):
-            per_head: dict[str, Any] = {"matrices_read": heads, "matrices_kept": heads}
+            per_head: dict[str, Any] = {"matrices_read": heads, "matrices_kept": heads, "of": UP}
             pair = 2.0 * heads * (2 * self.kv_rank + self.rope_dim)
             ops += [
                 work.matmul("attention.key_up", work.tokens * heads, self.nope_dim, self.kv_rank, **per_head),
@@ -120,7 +126,7 @@ class Latent:
             pair = 2.0 * heads * (self.nope_dim + self.rope_dim + self.value_dim)
             expanded = heads * (self.nope_dim + self.value_dim)
             ops += [
-                work.matmul("attention.latent_up", work.tokens, self.kv_rank, expanded),
+                work.matmul("attention.latent_up", work.tokens, self.kv_rank, expanded, of=UP),
                 core(work, self, flop_per_pair=pair, **cost),
             ]
         return [*ops, *output(work, value_width, bias=self.bias), *work.extras("attention.extra", self.extra)]

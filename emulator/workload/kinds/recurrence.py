@@ -59,9 +59,13 @@ class Recurrence:
         for weight in into:
             name = f"attention.{weight.name.rpartition('.')[2]}"
             if weight.inner == d:
-                ops += work.into(name, work.tokens, -(-weight.outer // ranks), bias=weight.bias)
+                ops += work.into(name, work.tokens, -(-weight.outer // ranks), of=(weight.name,), bias=weight.bias)
             else:
-                ops.append(work.matmul(name, work.tokens, weight.inner, -(-weight.outer // ranks), bias=weight.bias))
+                ops.append(
+                    work.matmul(
+                        name, work.tokens, weight.inner, -(-weight.outer // ranks), of=(weight.name,), bias=weight.bias
+                    )
+                )
         step, p, state = work.step, work.precision, self.state(ranks)
         small = elements(weight for weight in self.weights(d) if not weight.linear) / ranks * p.weight_bytes
         sequences = step.sequences * (step.new_tokens > 0)
@@ -78,7 +82,7 @@ class Recurrence:
                 resident_bytes=small,
             )
         )
-        return [*ops, *output(work, out.inner // ranks, bias=out.bias)]
+        return [*ops, *output(work, out.inner // ranks, of=out.name, bias=out.bias)]
 
     def demands(self, ranks: int) -> list[Demand]:
         return [(self.heads, "state heads")]

@@ -1,0 +1,123 @@
+"""In which format each matrix of a checkpoint is stored: a default, what is excluded, what has a format of its own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import translate
+from functools import cached_property
+
+from inferometer.emulator.errors import InputError
+from inferometer.emulator.workload.storage.formats import PLAIN, Format
+from inferometer.emulator.workload.weights import Weight
+
+PREFIX = re.compile(r"^(re:)?(model\.|language_model\.|text_model\.|backbone\.|transformer\.)*")
+LAYER = re.compile(r"^layers\.(\d+)(\.|\*|$)")
+NEVER = ("embedding", "router", "norms", "other")
+"""Parts that stay in 16 bits in every scheme that is read: tables, routers, norms."""
+OTHER_NAMES = (
+    (re.compile(r"\b(block_sparse_moe|feed_forward|ffn)\b"), "mlp"),
+    (re.compile(r"(?<=[.*])attn\b"), "self_attn"),
+    (re.compile(r"\bshared_expert\b(?!_gate)"), "shared_experts"),
+    (re.compile(r"\bmixer\.(?=[qkvo]_proj)"), "self_attn."),
+    (re.compile(r"\bmixer\.(?=(up|down|gate)_proj|experts|shared_experts|gate\b|fc\d_latent)"), "mlp."),
+    (re.compile(r"^head$"), "lm_head"),
+    (re.compile(r"\bexperts\.\d+"), "experts"),
+    (re.compile(r"\bexperts\.w1\b"), "experts.gate_proj"),
+    (re.compile(r"\bexperts\.w2\b"), "experts.down_proj"),
+    (re.compile(r"\bexperts\.w3\b"), "experts.up_proj"),
+)
+"""What modules are called elsewhere, and here."""
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """A scheme. exclude: patterns of modules that stay in 16 bits; own: modules with formats of their own, by pattern.
+
+    kv_bits: of the cache, where the checkpoint says so. head: whether the head is stored in the format too.
+    """
+
+    default: Format
+    exclude: tuple[str, ...] = ()
+    own: tuple[tuple[str, Format], ...] = ()
+    kv_bits: int | None = None
+    head: bool = False
+    name: str = ""
+
+    def format_of(self, weight: Weight, layer: int | None) -> Format:
+        """Of a matrix of a layer, counted from 0; None: outside the layers."""
+        if not weight.linear or weight.part in NEVER or (weight.part == "head" and not self.head):
+            return PLAIN
+        name = weight.name if layer is None else f"layers.{layer}.{weight.name}"
+        if self._exclude.matches(name, layer):
+            return PLAIN
+        for matcher, form in self._own:
+            if matcher.matches(name, layer):
+                return form
+        return self.default
+
+    @cached_property
+    def _exclude(self) -> Matcher:
+        return Matcher(self.exclude)
+
+    @cached_property
+    def _own(self) -> list[tuple[Matcher, Format]]:
+        by_format: dict[Format, list[str]] = {}
+        for pattern, form in self.own:
+            by_format.setdefault(form, []).append(pattern)
+        return [(Matcher(patterns), form) for form, patterns in by_format.items()]
+
+    def check(self, names: Iterable[tuple[str, int | None]], key: str) -> None:
+        """Raise InputError if the exclude list matches none of the model's modules, given with their layers."""
+        there = list(names)
+        apart = any(re.search(r"norm|embed|vision|visual|projector|head", pattern) for pattern in self.exclude)
+        if self.exclude and not apart and not any(self._exclude.matches(name, layer) for name, layer in there):
+            shown = ", ".join(self.exclude[:3])
+            raise InputError(f"{key}: none of {len(self.exclude)} patterns ({shown[:80]}) matches a module of the model")
+
+
+class Matcher:
+    """Whether any of some patterns matches a module: its name, a module above it, a glob, a regular expression (re:…)."""
+
+    def __init__(self, patterns: Sequence[str]) -> None:
+        self._plain: set[str] = set()
+        self._globs: dict[int | None, list[re.Pattern[str]]] = {}
+        """By the layer that a pattern names; None: those that name none."""
+        for pattern in patterns:
+            text = canonical(pattern)
+            if not pattern.startswith("re:") and "*" not in text:
+                self._plain.add(text)
+                continue
+            at = LAYER.match(text) if not pattern.startswith("re:") else None
+            self._globs.setdefault(int(at[1]) if at and at[2] != "*" else None, []).append(compiled(pattern, text))
+
+    def matches(self, name: str, layer: int | None) -> bool:
+        parts = name.split(".")
+        ends = range(len(parts) + 1)
+        if any(".".join(parts[first:last]) in self._plain for first in ends for last in ends[first + 1 :]):
+            return True
+        candidates = self._globs.get(None, [])
+        if layer is not None:
+            candidates = candidates + self._globs.get(layer, [])
+        return any(pattern.search(name) for pattern in candidates)
+
+
+def compiled(pattern: str, text: str) -> re.Pattern[str]:
+    try:
+        if pattern.startswith("re:"):
+            return re.compile(text)
+        glob = translate(text).removesuffix(r"\Z").removesuffix(r"\z")
+        return re.compile(rf"^(?:{glob})(?:\.|$)|(?:^|\.)(?:{translate(text.lstrip('*.'))})")
+    except re.error as error:
+        raise InputError(f"pattern {pattern[:60]!r}: not a regular expression: {error}") from None
+
+
+def canonical(pattern: str) -> str:
+    """A pattern in the names that weights have here."""
+    text = PREFIX.sub("", pattern)
+    if pattern.startswith("re:"):
+        text = re.sub(r"^(\^)?(model\\?\.)?", "", text)
+    for other, ours in OTHER_NAMES:
+        text = other.sub(ours, text)
+    return text
