@@ -12,7 +12,8 @@ from inferometer.emulator.aliases import Array
 from inferometer.emulator.calibrate.evaluate.departure import Departure
 from inferometer.emulator.calibrate.evaluate.in_step_residuals import departure_of, place_of
 from inferometer.emulator.calibrate.evaluate.network import PREFERRED
-from inferometer.emulator.calibrate.schema.in_step_records import UNITS, InStepLaw
+from inferometer.emulator.calibrate.laws.in_step import overhead_us
+from inferometer.emulator.calibrate.schema.in_step_records import InStepLaw
 from inferometer.emulator.calibrate.schema.records import Target
 from inferometer.emulator.errors import InputError
 
@@ -79,11 +80,12 @@ class InStepLaws:
         A law's residuals do not count where it stands in: they include its own isolated time.
         """
         n, gap_us = asked(collective, bytes, compute_gap_s)
-        total_s = isolated_s + np.maximum(terms_us(found.law, n, gap_us).sum(axis=0), 0.0) * 1e-6
+        isolated = np.asarray(isolated_s, dtype=float)
+        total_s = isolated + overhead_us(found.law, n, gap_us) * 1e-6
         departure = None if found.stands_in else self._departure(found.law)
         if departure is not None:
             total_s = total_s * departure.ratio(place_of(n, gap_us, True))
-        return np.maximum(total_s - isolated_s, 0.0)
+        return np.maximum(total_s - isolated, 0.0)
 
     def _departure(self, law: InStepLaw) -> Departure | None:
         if id(law) not in self._departures:
@@ -96,13 +98,6 @@ def asked(collective: str, bytes: ArrayLike, compute_gap_s: ArrayLike) -> tuple[
     gap = np.asarray(compute_gap_s, dtype=float) * (0.0 if collective in HANDS_ON else 1e6)
     n, gap_us = np.broadcast_arrays(np.asarray(bytes, dtype=float), gap)
     return n, gap_us
-
-
-def terms_us(law: InStepLaw, n: Array, compute_gap_us: Array) -> Array:
-    """What s0, u and v add [3, …] in µs, for n bytes after a compute gap; 0 for what is not identified."""
-    quantities = (np.ones_like(n), compute_gap_us, n)
-    values = (law.params[name].value or 0.0 for name in UNITS)
-    return np.array([value * factor * x for value, (_, factor), x in zip(values, UNITS.values(), quantities)])
 
 
 def outside(law: InStepLaw, n: Array, compute_gap_us: Array) -> dict[str, str]:

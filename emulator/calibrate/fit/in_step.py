@@ -1,4 +1,4 @@
-"""The in-step overhead that a step pays, fitted: what a collective takes after computing, beyond what it takes isolated."""
+"""Fit in-step laws: what a collective takes after computing, beyond what it takes isolated."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from inferometer.emulator.calibrate.evaluate.in_step_residuals import departure_
 from inferometer.emulator.calibrate.evaluate.predict import predict_us
 from inferometer.emulator.calibrate.fit.cell_summary import summarise_cells
 from inferometer.emulator.calibrate.fit.intervals import MIN_LAUNCHES, jackknife_interval
+from inferometer.emulator.calibrate.laws.in_step import columns_us
 from inferometer.emulator.calibrate.schema.in_step_records import EQUATION, UNITS, InStepResidual
 from inferometer.emulator.calibrate.schema.keys import KEY_FIELDS, Key, flags_of, keys_of, plain, rows_of_key, usable_rows
 from inferometer.emulator.calibrate.schema.network_records import NetworkLaw
@@ -36,9 +37,8 @@ NOTHING = 1e-3
 
 @dataclass(frozen=True)
 class StepPoints:
-    """n bytes, apart: the time apart in µs, as asked for and as it was, launch, us: in_step, isolated_us; all [m].
-
-    from_law [m]: the isolated time was not measured in the same launch.
+    """n bytes; asked_us and compute_gap_us: the compute gap in µs, as requested and as it was; launch; us: the time in_step;
+    isolated_us: the isolated time. from_law: that was not measured in the same launch. All [m].
     """
 
     n: Array
@@ -115,7 +115,7 @@ def identified(points: StepPoints) -> tuple[str, ...]:
     return tuple(name for name in UNITS if name == "s0" or name in independent)
 
 
-def fit_skew(points: StepPoints, names: tuple[str, ...]) -> Array:
+def fit_overhead(points: StepPoints, names: tuple[str, ...]) -> Array:
     """The parameters [k] ≥ 0, in their units: least squares of ln((isolated + s)/in_step), robust (LOSSES)."""
     from scipy.optimize import least_squares
 
@@ -152,8 +152,8 @@ def predicted_us(points: StepPoints, names: tuple[str, ...], value: Array) -> Ar
 
 def _design(n: Array, compute_gap_us: Array, names: tuple[str, ...]) -> Array:
     """µs per unit of each parameter [m, k]."""
-    quantities = {"s0": np.ones_like(n), "u": compute_gap_us, "v": n}
-    return np.column_stack([UNITS[name][1] * quantities[name] for name in names])
+    columns = columns_us(n, compute_gap_us)
+    return np.column_stack([columns[name] for name in names])
 
 
 def _record(
@@ -161,7 +161,7 @@ def _record(
     steps: pd.DataFrame,
 ) -> Document:  # fmt: skip
     names = identified(points)
-    value = fit_skew(points, names)
+    value = fit_overhead(points, names)
     errors = np.abs(predicted_us(points, names, value) / points.us - 1)
     sizes, compute_gap_us = [*points.n, *steps["bytes"]], [*points.compute_gap_us, *steps["compute_gap_us"]]
     return {
@@ -189,34 +189,34 @@ def _record(
         "flags": sorted({flag for flags in rows["flags"] for flag in flags_of(flags)}),
         "residuals": None
         if law is None
-        else _seen(points, steps, ranks, nodes, NetworkLaw.model_validate(law), names, value),
+        else _residuals(points, steps, ranks, nodes, NetworkLaw.model_validate(law), names, value),
         "cells": step_cells(rows, points),
     }
 
 
-def _seen(
+def _residuals(
     points: StepPoints, steps: pd.DataFrame, ranks: int, nodes: int, law: NetworkLaw, names: tuple[str, ...], value: Array
 ) -> list[Document]:
-    """InStepResidual records beside the isolated law: prices have no launch's own isolated times."""
+    """InStepResidual records of cells and models' collectives, against the isolated law, which is what prices have."""
 
-    def told_us(n: Array, compute_gap_us: Array) -> Array:
+    def law_us(n: Array, compute_gap_us: Array) -> Array:
         return np.asarray(predict_us(law, n, ranks, nodes) + _design(n, compute_gap_us, names) @ value)
 
-    found = _ratios(points, told_us(points.n, points.compute_gap_us))
+    found = _ratios(points, law_us(points.n, points.compute_gap_us))
     n, compute_gap_us, us = steps[["bytes", "compute_gap_us", "us"]].to_numpy(float).T
-    for size, gap_us, ratio in zip(n.tolist(), compute_gap_us.tolist(), (us / told_us(n, compute_gap_us)).tolist()):
+    for size, gap_us, ratio in zip(n.tolist(), compute_gap_us.tolist(), (us / law_us(n, compute_gap_us)).tolist()):
         if np.isfinite(ratio) and ratio > 0:
             found.append({"bytes": size, "compute_gap_us": gap_us, "ratio": ratio, "in_model": True})
     return found
 
 
-def _ratios(points: StepPoints, told_us: Array) -> list[Document]:
-    """InStepResidual records: of each cell the median over launches of its time over what is told [m] of it."""
+def _ratios(points: StepPoints, predicted: Array) -> list[Document]:
+    """InStepResidual records: the median over launches of each cell's time over the predicted one [m], in µs."""
     found = []
     for cell in points.cells:
-        its = points.of_cell(cell)
+        here = points.of_cell(cell)
         ratio, compute_gap_us = (
-            float(np.median(values)) for values in ((points.us / told_us)[its], points.compute_gap_us[its])
+            float(np.median(values)) for values in ((points.us / predicted)[here], points.compute_gap_us[here])
         )
         if np.isfinite(ratio) and ratio > 0:
             found.append({"bytes": int(cell[0]), "compute_gap_us": compute_gap_us, "ratio": ratio})
@@ -251,15 +251,15 @@ def _intervals(points: StepPoints, names: tuple[str, ...], value: Array) -> tupl
     rests = [points.take(points.launch != launch) for launch in launches]
     if any(identified(rest) != names for rest in rests):
         return None, "with one launch left out, the remaining cells determine less"
-    others = np.array([fit_skew(rest, names) for rest in rests])
+    others = np.array([fit_overhead(rest, names) for rest in rests])
     return jackknife_interval(value, others, np.zeros(len(names)))[0], None
 
 
 def _why_not(name: str, points: StepPoints) -> str:
-    what, values, unit = {"u": ("time apart", points.asked_us, "us"), "v": ("size", points.n, "bytes")}[name]
+    what, values, unit = {"u": ("compute gap", points.asked_us, "us"), "v": ("size", points.n, "bytes")}[name]
     if len(distinct := np.unique(values)) == 1:
         return f"one {what} only ({distinct[0]:g} {unit}): s0 holds what it adds there"
-    return "sizes and times apart were not varied independently"
+    return "sizes and compute gaps were not varied independently"
 
 
 def _held_out(points: StepPoints, names: tuple[str, ...]) -> Document:
@@ -269,12 +269,12 @@ def _held_out(points: StepPoints, names: tuple[str, ...]) -> Document:
         held = points.of_cell(cell)
         rest, out = points.take(~held), points.take(held)
         if len(rest) and identified(rest) == names:
-            value = fit_skew(rest, names)
+            value = fit_overhead(rest, names)
             near = departure_of(
                 [InStepResidual.model_validate(one) for one in _ratios(rest, predicted_us(rest, names, value))]
             )
-            told = predicted_us(out, names, value) * near.ratio(place_of(out.n, out.compute_gap_us, False))
-            errors += list(np.abs(told / out.us - 1))
+            predicted = predicted_us(out, names, value) * near.ratio(place_of(out.n, out.compute_gap_us, False))
+            errors += list(np.abs(predicted / out.us - 1))
     if not errors:
         return {"median": None, "p90": None, "n": 0, "reason": "without any one cell the others determine less"}
     return {"median": float(np.median(errors)), "p90": float(np.quantile(errors, 0.9)), "n": len(errors)}

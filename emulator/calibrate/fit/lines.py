@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from inferometer.emulator.aliases import Array, Document
 from inferometer.emulator.calibrate.evaluate.residuals import SizesInModel
 from inferometer.emulator.calibrate.fit.compute_parameters import intervals_of, parameter, relative_errors
-from inferometer.emulator.calibrate.laws.compute import with_streamed
+from inferometer.emulator.calibrate.laws.compute import line_columns
 from inferometer.emulator.calibrate.schema.compute_records import (
     LINE,
     LINE_UNITS,
@@ -35,17 +36,16 @@ def operation_line(rows: pd.DataFrame, grows_with: tuple[str, ...], *, near: boo
     near: keep how operations depart from the line, for what lies near them. None where too few probes were made in every
     launch.
     """
-    sizes = [*(size for size, *_ in LINE_UNITS.values()), "matrices", "tokens"]
-    rows = rows.assign(streamed_bytes=with_streamed(rows)["streamed_bytes"])
-    rows["predecessors"] = rows["predecessors"].fillna("")
-    keys = ["op", "predecessors", "probe", *sizes]
+    keys = ["op", "predecessors", "probe", *RESIDUAL_SIZES]
+    rows = rows.assign(predecessors=rows["predecessors"].fillna(""))
     table = rows.pivot_table(index=keys, columns="launch", values="us", aggfunc="median").dropna()
     if table.index.get_level_values("probe").nunique() < LEAST_PROBES:
         return None
-    at = np.array([[float(value) for value in index[3:]] for index in table.index]).reshape(-1, len(sizes))
+    at = np.array([[float(value) for value in index[3:]] for index in table.index]).reshape(-1, len(RESIDUAL_SIZES))
     times = table.to_numpy()
-    names = _told_apart(at, grows_with)
-    design = _design(at, names)
+    columns = line_columns(dict(zip(RESIDUAL_SIZES, at.T)))
+    names = _independent(columns, grows_with)
+    design = np.column_stack([columns[name] for name in names])
     centre = fit_line(design, np.median(times, axis=1))
     count = times.shape[1]
     others = None
@@ -62,17 +62,17 @@ def operation_line(rows: pd.DataFrame, grows_with: tuple[str, ...], *, near: boo
             why = f"the probes do not tell {size} from what stands before it: what it costs is there"
             params[name] = parameter(None, unit, None, why if name in grows_with else f"not taken to grow with {size}")
     middle = np.median(times, axis=1)
-    own = at[:, [sizes.index(name) for name in RESIDUAL_SIZES]] if near else None
-    left_out = _foretold(design, middle, table.index.get_level_values("probe"), own)
+    own = at if near else None
+    left_out = _left_out(design, middle, table.index.get_level_values("probe"), own)
     known = np.isfinite(left_out)
     return {
         "form": "line",
         "equation": LINE,
         "params": params,
-        "residuals": None if own is None else _seen_sizes(own, middle / (design @ centre)),
+        "residuals": None if own is None else _residuals(own, middle / (design @ centre)),
         "domain": {
             size: (float(values.min()), float(values.max()))
-            for size, values in zip(sizes, at.T)
+            for size, values in zip(RESIDUAL_SIZES, at.T)
             if size in ComputeDomain.model_fields
         },
         "fit": {
@@ -84,13 +84,13 @@ def operation_line(rows: pd.DataFrame, grows_with: tuple[str, ...], *, near: boo
     }
 
 
-def _told_apart(at: Array, grows_with: tuple[str, ...]) -> list[str]:
-    """o and those of grows_with, in their order, that the sizes at [points, sizes] tell from the ones before."""
+def _independent(columns: Mapping[str, Array], grows_with: tuple[str, ...]) -> list[str]:
+    """o and those of grows_with, in their order, whose columns [points] are independent of the ones before."""
     names = ["o"]
     for name in grows_with:
-        columns = _design(at, [*names, name])
-        largest = columns.max(axis=0)
-        if (largest > 0).all() and np.linalg.matrix_rank(columns / largest) > len(names):
+        design = np.column_stack([columns[one] for one in (*names, name)])
+        largest = design.max(axis=0)
+        if (largest > 0).all() and np.linalg.matrix_rank(design / largest) > len(names):
             names.append(name)
     return names
 
@@ -117,21 +117,14 @@ def fit_line(design: Array, us: Array) -> Array:
     return np.asarray(value * unit)
 
 
-def _design(at: Array, names: list[str]) -> Array:
-    """[points, names] in µs per unit of the parameter. at: [points, sizes], first those of LINE_UNITS in their order."""
-    columns = {"o": np.ones(len(at))}
-    columns |= {name: values * factor for (name, (_, _, factor)), values in zip(LINE_UNITS.items(), at.T)}
-    return np.column_stack([columns[name] for name in names])
-
-
-def _seen_sizes(at: Array, ratios: Array) -> list[Document]:
+def _residuals(at: Array, ratios: Array) -> list[Document]:
     """SizesResidual records, one of each sizes. at [points, RESIDUAL_SIZES]"""
     alike, of_point = np.unique(at, axis=0, return_inverse=True)
     medians = [float(np.median(ratios[of_point.ravel() == index])) for index in range(len(alike))]
     return [dict(zip(RESIDUAL_SIZES, map(float, sizes))) | {"ratio": ratio} for sizes, ratio in zip(alike, medians)]
 
 
-def _foretold(design: Array, us: Array, probes: Any, sizes: Array | None) -> Array:
+def _left_out(design: Array, us: Array, probes: Any, sizes: Array | None) -> Array:
     """Each point's time from a fit without its probe; NaN where the rest cannot bear one.
 
     sizes [points, RESIDUAL_SIZES]: the departures of the rest count too.
@@ -143,7 +136,7 @@ def _foretold(design: Array, us: Array, probes: Any, sizes: Array | None) -> Arr
             line = fit_line(design[~own], us[~own])
             found[own] = design[own] @ line
             if sizes is not None:
-                rest = _seen_sizes(sizes[~own], us[~own] / (design[~own] @ line))
+                rest = _residuals(sizes[~own], us[~own] / (design[~own] @ line))
                 found[own] *= SizesInModel([SizesResidual.model_validate(one) for one in rest]).ratio(
                     **dict(zip(RESIDUAL_SIZES, sizes[own].T))
                 )

@@ -142,17 +142,18 @@ def _cell(knots: Array, at: Array) -> tuple[NDArray[np.intp], Array]:
     return index, (inside - knots[index]) / (knots[index + 1] - knots[index])
 
 
-def with_streamed(sizes: Mapping[str, ArrayLike]) -> dict[str, ArrayLike]:
-    """sizes of an operation with streamed_bytes, what activations go beyond STREAMED_BYTES."""
-    activations = np.asarray(sizes.get("activation_bytes", 0.0), dtype=float)
-    return {**sizes, "streamed_bytes": np.maximum(activations - STREAMED_BYTES, 0.0)}
+def line_columns(sizes: Mapping[str, ArrayLike]) -> dict[str, Array]:
+    """µs in one unit of each parameter of a line, for operations of sizes activation_bytes, kv_bytes, flop (missing: 0).
+
+    Activations beyond STREAMED_BYTES are streamed.
+    """
+    known = {name: np.asarray(sizes.get(name, 0.0), dtype=float) for name in ("activation_bytes", "kv_bytes", "flop")}
+    known["streamed_bytes"] = np.maximum(known["activation_bytes"] - STREAMED_BYTES, 0.0)
+    columns = {name: factor * known[size] for name, (size, _, factor) in LINE_UNITS.items()}
+    return {"o": np.ones_like(known["activation_bytes"]), **columns}
 
 
 def line_us(law: ComputeLaw, sizes: Mapping[str, ArrayLike]) -> Array:
-    """Time in µs of an operation of sizes activation_bytes, kv_bytes, flop (missing ones are 0); these broadcast."""
-    total = np.asarray(law.params["o"].value, dtype=float)
-    sizes = with_streamed(sizes)
-    for name, (size, _, factor) in LINE_UNITS.items():
-        value = law.params[name].value or 0.0  # none where it is not identified
-        total = total + value * factor * np.asarray(sizes.get(size, 0.0), dtype=float)
-    return np.asarray(total)
+    """Time in µs of operations by a line; the sizes of line_columns broadcast. What is not identified adds nothing."""
+    columns = line_columns(sizes).items()
+    return np.asarray(sum((law.params[name].value or 0.0) * column for name, column in columns))

@@ -85,21 +85,13 @@ def test_t_quantiles_are_those_of_scipy():
         assert _t_quantile(dof) == pytest.approx(student.ppf(0.975, dof), rel=5e-3)
 
 
-def test_bootstrap_over_cells_covers_and_is_seeded():
+def test_bootstrap_over_cells_is_seeded_and_holds_the_fit():
     points = points_of(one_launch())
     fit = fit_law(affine("all_reduce"), points)
     assert np.array_equal(bootstrap(fit, points, 3, 20), bootstrap(fit, points, 3, 20))
     spread = over_cells(fit, points, 0, refits=100)
     assert spread.over == "cells" and spread.dof == 72 - 3
     assert (spread.intervals[:, 0] < fit.combinations).all() and (fit.combinations < spread.intervals[:, 1]).all()
-    covered = []
-    for seed in range(25):
-        points = points_of(one_launch(seed=seed, sizes=SIZES[::2]))
-        fit = fit_law(affine("all_reduce"), points)
-        low, high = over_cells(fit, points, seed, refits=60).intervals.T
-        true = np.array([8.0, 2.0, 1 / 50.0])
-        covered += ((low <= true) & (true <= high)).tolist()
-    assert 0.84 < np.mean(covered) < 1.0
 
 
 def test_a_law_by_name(make):
@@ -130,10 +122,10 @@ def test_every_alternative_is_in_the_file_with_its_reason(two):
         assert two.time_s("all_reduce", 2**20, 8) > 0
 
 
-@pytest.mark.parametrize("number", [2, 9, 11, 13, 14], ids=lambda n: PLANTED[n].form)
+@pytest.mark.parametrize("number", [11, 13], ids=lambda n: PLANTED[n].form)
 def test_planted_laws_are_recognised(number):
     """Two of the hundred trials of tests/verify/test_law_recognition.py."""
-    assert recognise(PLANTED[number], range(2)) == {PLANTED[number].form: 2}
+    assert recognise(PLANTED[number], range(1)) == {PLANTED[number].form: 1}
 
 
 def cell(us, size, collective="all_reduce", ranks=4, nodes=1):

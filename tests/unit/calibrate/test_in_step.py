@@ -100,7 +100,7 @@ def test_one_launch_gone_wrong_does_not_carry_the_fit():
 @pytest.mark.parametrize(
     ("changes", "unknown", "words"),
     [
-        ({"gaps": (300.0,)}, ["u"], "one time apart only (300 us)"),
+        ({"gaps": (300.0,)}, ["u"], "one compute gap only (300 us)"),
         ({"sizes": (4096,)}, ["v"], "one size only (4096 bytes)"),
         ({"gaps": (300.0,), "sizes": (4096,)}, ["u", "v"], "only ("),
     ],
@@ -115,13 +115,13 @@ def test_what_was_not_varied_is_not_identified(changes, unknown, words):
     assert in_step["params"]["s0"]["value"] == pytest.approx(s0, rel=0.15)
 
 
-def test_sizes_and_times_apart_varied_together_cannot_be_told_apart():
+def test_sizes_and_compute_gaps_varied_together_are_not_identified():
     cells = rows()
     step = cells["timing"] == "in_step"
     together = (cells["bytes"] == 4096) & (cells["requested_compute_gap_us"] == 300)
     together |= (cells["bytes"] == 1 << 20) & (cells["requested_compute_gap_us"] == 3000)
     in_step = fitted(cells[~step | together])
-    assert {in_step["params"][name]["reason"] for name in "uv"} == {"sizes and times apart were not varied independently"}
+    assert {in_step["params"][name]["reason"] for name in "uv"} == {"sizes and compute gaps were not varied independently"}
 
 
 def test_a_term_that_is_not_there_is_at_its_bound():
