@@ -12,14 +12,14 @@ import gc
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from time import perf_counter_ns
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from inferometer.emulator.engine.engine import Engine
-from inferometer.emulator.engine.stamps import Stamps
+from inferometer.emulator.engine.stamps import Clock, Stamps, clock_of
 from inferometer.emulator.measure.method import ProbeModel, Probes
 from inferometer.emulator.measure.probes import (
     MatmulProbe,
@@ -107,7 +107,7 @@ def probe_all(
         launch.busy_since = None
         of_rank = launch.control.gather(name, ops, among=ranks)
         if of_rank is not None:
-            done(_record(launch, probe, ranks, of_rank, prober.working_set_bytes))
+            done(_record(launch, probe, ranks, of_rank, prober))
     prober.close()
     return None, []
 
@@ -126,6 +126,11 @@ class Prober:
         """Each made once: a go has several models in turn, and there are several goes."""
         self.working_set_bytes = 0
         """Of the weights that the last probe ran through, again and again."""
+
+    @cached_property
+    def clock(self) -> Clock:
+        """Of the device that the world's tensors are on, as everything that is probed is."""
+        return clock_of(self.world.device)
 
     def prepare(self, probe: Probe) -> tuple[Take, float]:
         """Make the probe's weights. Returns what takes the times, and how many seconds a step of a model lasts (else 0).
@@ -148,13 +153,15 @@ class Prober:
         self.working_set_bytes = pool.nbytes
 
         def take(step_s: float) -> list[Record]:
-            self._repeat(torch.ones(probe.rows[0], probe.inner, dtype=pool.dtype), matrices)  # out of the sleep of waiting
+            self._repeat(
+                torch.ones(probe.rows[0], probe.inner, dtype=pool.dtype, device=pool.device), matrices
+            )  # out of the sleep of waiting
             ops = []
             for rows in probe.rows:
                 sizes = {"rows": rows, "inner": probe.inner, "outer": probe.outer, "matrices": 1, "kv_bytes": 0}
                 sizes |= {"flop": 2 * rows * size, "weight_bytes": size * width}
                 sizes |= {"activation_bytes": rows * (probe.inner + probe.outer) * width}
-                x = torch.ones(rows, probe.inner, dtype=pool.dtype)
+                x = torch.ones(rows, probe.inner, dtype=pool.dtype, device=pool.device)
                 ops.append({"op": "matmul", "kind": "matmul", **sizes, "ns": self._repeat(x, matrices)})
             return ops
 
@@ -166,24 +173,29 @@ class Prober:
         for matrix in matrices[-2:]:
             if time.monotonic() < until:
                 x @ matrix
-        ns: Times = []
+        mark = self.clock.mark
+        begins: list[Any] = []
+        ends: list[Any] = []
         last = time.monotonic() + self.wanted.seconds
         with collector_off():
-            while len(ns) < LEAST or (len(ns) < MOST and time.monotonic() < last):
+            while len(ends) < LEAST or (len(ends) < MOST and time.monotonic() < last):
                 if rested_s := self.rests.rest():
-                    x @ matrices[len(ns) % len(matrices) - 1]
+                    x @ matrices[len(ends) % len(matrices) - 1]
                     last += rested_s
-                matrix = matrices[len(ns) % len(matrices)]
-                begin = perf_counter_ns()
+                matrix = matrices[len(ends) % len(matrices)]
+                begin = mark()
                 x @ matrix
-                ns.append(perf_counter_ns() - begin)
-        return ns
+                end = mark()
+                begins.append(begin)
+                ends.append(end)
+        readings = self.clock.ns([*begins, *ends])
+        return [end - begin for begin, end in zip(readings, readings[len(begins) :])]
 
     def _matrices(self, dtype: str, least: int) -> torch.Tensor:
         """[elements] that fill the working set, made once; at least two matrices of least elements."""
         length = max(self.wanted.working_set_bytes // DTYPES[dtype].itemsize, 2 * least)
         if self._pool is None or self._pool.dtype != getattr(torch, dtype) or len(self._pool) < length:
-            self._pool = torch.linspace(-1, 1, length).to(getattr(torch, dtype))
+            self._pool = torch.linspace(-1, 1, length, device=self.world.device).to(getattr(torch, dtype))
         return self._pool
 
     def _model(self, probe: ModelProbe) -> tuple[Take, float]:
@@ -194,7 +206,7 @@ class Prober:
         decoding = probe.phase == "decode"
         lines = engine.lines(probe.tokens) if decoding else engine.lines(0, probe.tokens)
         source = torch.Generator().manual_seed(self.seed)  # different tokens: equal ones would all go to the same experts
-        prompts = torch.randint(engine.shape.vocab, (probe.sequences, probe.tokens), generator=source)
+        prompts = torch.randint(engine.shape.vocab, (probe.sequences, probe.tokens), generator=source).to(self.world.device)
 
         def ready() -> None:
             engine.context = probe.tokens if decoding else 0
@@ -220,6 +232,7 @@ class Prober:
             ready()
             begin = time.monotonic()
             step()
+            self.world.synchronize()
         return take, time.monotonic() - begin
 
     def _engine_of(self, probe: ModelProbe) -> Engine:
@@ -239,11 +252,12 @@ class Prober:
 
         Steps follow steps, as a model runs: after a pause the first take up to twice as long between operations.
         """
-        engine.tape.observer = stamps = Stamps()
+        engine.tape.observer = stamps = Stamps(self.clock)
         most = max(LEAST_STEPS, min(MOST, round(self.wanted.step_seconds / step_s)))
         warm_up = min(WARM_UP, round(WARM_UP_S / step_s))
         block = max(1, round(BLOCK_S / step_s))
-        readings: list[list[int]] = []
+        mark = self.clock.mark
+        steps: list[list[Any]] = []
         with collector_off():
             for number in range(most):
                 if number % block == 0:  # every rank at the same step: they wait for each other
@@ -252,21 +266,22 @@ class Prober:
                         ready()
                         step()
                 ready()
-                stamps.ns = []
-                begin = perf_counter_ns()
+                stamps.marks = []
+                begin = mark()
                 step()
-                readings.append([begin, *stamps.ns, perf_counter_ns()])
+                steps.append([begin, *stamps.marks, mark()])
         engine.tape.observer = None
-        return np.array(readings)
+        return np.array([self.clock.ns(marks) for marks in steps])
 
 
-def _record(launch: Launch, probe: Probe, ranks: list[int], of_rank: list[list[Record]], working_set_bytes: int) -> Record:
+def _record(launch: Launch, probe: Probe, ranks: list[int], of_rank: list[list[Record]], prober: Prober) -> Record:
     """The record of a probe: of every operation the times [ranks][iterations]."""
     ops = [{**same[0], "ns": [op["ns"] for op in same]} for same in zip(*of_rank)]
     return {
         "cell": probe.id,
         "backend": launch.world.backend,
         "device": str(launch.world.device.type),
+        "launch_mode": prober.clock.launch_mode,
         "dtype": probe.dtype,
         "scheduler": launch.method.scheduler,
         "threads": launch.method.threads,
@@ -275,6 +290,6 @@ def _record(launch: Launch, probe: Probe, ranks: list[int], of_rank: list[list[R
         "sharded": isinstance(probe, ModelProbe) and not probe.model.whole,
         "tokens": float(probe.step_tokens) if isinstance(probe, ModelProbe) else 0.0,
         "participants": ranks,
-        "working_set_bytes": working_set_bytes,
+        "working_set_bytes": prober.working_set_bytes,
         "ops": ops,
     }

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import pandas
 
-KEY = ("backend", "device", "dtype", "scheduler", "threads", "concurrent_ranks")
+KEY = ("backend", "device", "launch_mode", "dtype", "scheduler", "threads", "concurrent_ranks")
 PROBE_COLUMNS = (
     "launch", "probe", *KEY, "model", "sharded", "tokens", "op", "predecessors", "kind", *SIZES, "us", "n",
     "working_set_bytes",

@@ -156,6 +156,8 @@ class Compute(Record):
     launch: NonNegativeInt
     backend: str
     device: str
+    launch_mode: str
+    """How operations get onto the device: host, eager, stream, graph."""
     dtype: str
     scheduler: str
     threads: PositiveInt

@@ -152,14 +152,14 @@ class Run:
         with collector_off():
             for _ in range(steps):
                 engine.context = self.method.context if phase == "decode" else 0  # every step at the same context
-                stamps.ns = []
+                stamps.marks = []
                 self.busy_since = time.monotonic()
                 begin = perf_counter_ns()
                 if phase == "prefill":
                     engine.prefill(prompts)
                 else:
                     engine.decode()
-                readings.append((begin, perf_counter_ns(), stamps.ns, engine.tape.varied))
+                readings.append((begin, perf_counter_ns(), stamps.marks, engine.tape.varied))
         self.busy_since = None
         return [(begin, end, [at - begin for at in ns], [size for _, size in varied]) for begin, end, ns, varied in readings]
 

@@ -38,6 +38,7 @@ def probes(
     about = {
         "backend": "gloo",
         "device": "cpu",
+        "launch_mode": "host",
         "dtype": dtype,
         "scheduler": "rr",
         "threads": 1,

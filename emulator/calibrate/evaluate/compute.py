@@ -111,7 +111,7 @@ class ComputeLaws:
             wanted = ", ".join(f"{name}={value}" for name, value in asked.items())
             why = not_measured or f"none of its laws has {wanted or 'anything'}"
             raise InputError(f"{self._words} has no compute terms ({why}): give an --accelerator")
-        for field in ("backend", "device", "scheduler", "threads"):
+        for field in ("backend", "device", "launch_mode", "scheduler", "threads"):
             if len(kinds := {str(getattr(law.target, field)) for law in laws}) > 1:
                 how = f"choose with --key {field}=…" if field in KEYS else "fit the samples of one of them alone"
                 raise InputError(f"{self._words}: computing was measured with {field} {' and '.join(sorted(kinds))}: {how}")
@@ -129,7 +129,7 @@ class ComputeLaws:
 
     @property
     def target(self) -> ComputeTarget:
-        """Of one of the laws: backend, device, scheduler, threads are those of all."""
+        """Of one of the laws: backend, device, launch_mode, scheduler, threads are those of all."""
         return next(iter(self._laws.values())).target
 
     @property

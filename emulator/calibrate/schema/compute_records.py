@@ -25,10 +25,14 @@ LINE_UNITS: dict[str, tuple[str, str, float]] = {
 
 
 class ComputeTarget(Record):
-    """What a law of computing belongs to. concurrent_ranks: ranks of a node that compute at the same time."""
+    """What a law of computing belongs to. concurrent_ranks: ranks of a node that compute at the same time.
+
+    launch_mode: how operations get onto the device: host (CPUs), eager, stream, graph.
+    """
 
     backend: str
     device: str
+    launch_mode: str
     dtype: ExecutedDtype
     scheduler: str
     threads: int = Field(ge=1)

@@ -57,6 +57,7 @@ def test_probes_are_made_on_one_rank_and_on_both_and_can_be_fitted(ranks, tmp_pa
     (end, records, names), (_, nothing, _) = ranks(2, _probe)
     assert end is None and nothing == [] and [record["cell"] for record in records] == names
     assert {(record["concurrent_ranks"], tuple(record["participants"])) for record in records} == {(1, (0,)), (2, (0, 1))}
+    assert {(record["device"], record["launch_mode"]) for record in records} == {("cpu", "host")}
     for record in records:
         for op in record["ops"]:
             assert len(op["ns"]) == record["concurrent_ranks"] and all(len(its) >= 2 for its in op["ns"])

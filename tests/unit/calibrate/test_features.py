@@ -40,7 +40,15 @@ def recorded(program, probe):
     inputs = {name: numbers(input_sizes(op, WIDE.activation_bytes)) for name, op in computes.items()}
     chosen = float(logits_bytes(stage, WIDE))
     about = {"launch": 0, "probe": probe, "model": probe, "sharded": False, "tokens": float(program.tokens), "n": 1}
-    about |= {"backend": "gloo", "device": "cpu", "dtype": "float32", "scheduler": "rr", "threads": 1, "concurrent_ranks": 1}
+    about |= {
+        "backend": "gloo",
+        "device": "cpu",
+        "launch_mode": "host",
+        "dtype": "float32",
+        "scheduler": "rr",
+        "threads": 1,
+        "concurrent_ranks": 1,
+    }
     rows = []
     for op in step_breakdown(names, readings, sizes, inputs, chosen):
         row = {**about, **op, "us": 1.0, "working_set_bytes": 2**27}

@@ -186,7 +186,15 @@ def test_a_model_that_its_layout_does_not_divide_is_refused():
 
 def test_the_table_has_medians_and_the_last_of_a_probe_made_twice(tmp_path):
     path = tmp_path / "x.samples.jsonl"
-    about = {"backend": "gloo", "device": "cpu", "dtype": "float32", "scheduler": "rr", "threads": 1, "concurrent_ranks": 2}
+    about = {
+        "backend": "gloo",
+        "device": "cpu",
+        "launch_mode": "host",
+        "dtype": "float32",
+        "scheduler": "rr",
+        "threads": 1,
+        "concurrent_ranks": 2,
+    }
     probe = {"record": "compute", "launch": 0, "cell": "p", **about, "participants": [0, 1], "working_set_bytes": 1}
     probe |= {"model": None, "sharded": False, "tokens": 0}
     op = {
@@ -208,7 +216,15 @@ def test_the_table_has_medians_and_the_last_of_a_probe_made_twice(tmp_path):
 
 def test_a_probe_without_times_of_a_participant_is_refused(tmp_path):
     path = tmp_path / "x.samples.jsonl"
-    record = {"record": "compute", "launch": 0, "cell": "p", "backend": "gloo", "device": "cpu", "dtype": "float32"}
+    record = {
+        "record": "compute",
+        "launch": 0,
+        "cell": "p",
+        "backend": "gloo",
+        "device": "cpu",
+        "launch_mode": "host",
+        "dtype": "float32",
+    }
     record |= {"scheduler": "rr", "threads": 1, "concurrent_ranks": 2, "participants": [0, 1], "working_set_bytes": 1}
     record |= {
         "model": "llama-3-8b",
@@ -223,7 +239,15 @@ def test_a_probe_without_times_of_a_participant_is_refused(tmp_path):
 
 def test_collectives_of_models_have_a_table_of_their_own(tmp_path):
     paths = [tmp_path / "a.samples.jsonl", tmp_path / "b.samples.jsonl"]
-    record = {"record": "compute", "launch": 0, "cell": "p", "backend": "gloo", "device": "cpu", "dtype": "float32"}
+    record = {
+        "record": "compute",
+        "launch": 0,
+        "cell": "p",
+        "backend": "gloo",
+        "device": "cpu",
+        "launch_mode": "host",
+        "dtype": "float32",
+    }
     record |= {
         "scheduler": "rr",
         "threads": 1,

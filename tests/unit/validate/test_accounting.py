@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -131,7 +133,7 @@ def test_operations_and_the_unattributed_always_add_up(gaps):
 
 def test_stamps_read_the_clock_before_and_after():
     ticks = iter([3, 8])
-    stamps = Stamps(lambda: next(ticks))
+    stamps = Stamps(SimpleNamespace(mark=lambda: next(ticks)))
     with stamps.around(Line("ffn.up", "matmul"), (1, 2, 3)):
         pass
-    assert stamps.ns == [3, 8]
+    assert stamps.marks == [3, 8]

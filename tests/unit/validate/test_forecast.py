@@ -31,7 +31,9 @@ def value(number, unit="us"):
 
 
 def law(kind, us):
-    target = ComputeTarget(backend="gloo", device="cpu", dtype="float32", scheduler="other", threads=1, concurrent_ranks=2)
+    target = ComputeTarget(
+        backend="gloo", device="cpu", launch_mode="host", dtype="float32", scheduler="other", threads=1, concurrent_ranks=2
+    )
     line = {"o": value(us)} | {name: value(0.0) for name in LINE_UNITS}
     surface = {knot(*sizes): value(us) for sizes in product(ROWS, INNER, OUTER)}
     rates = {"smallest_us": value(us), "memory_gb_per_s": value(MEMORY_GB_PER_S), "gflops": value(1e9)}
