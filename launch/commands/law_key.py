@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from inferometer.emulator.calibrate.schema.records import Target
 from inferometer.emulator.errors import InputError
 
 
@@ -22,8 +23,6 @@ def law_key(texts: list[str]) -> dict[str, str | int]:
 
     Raises InputError for what is no K=V, no field of a key, or given twice.
     """
-    from inferometer.emulator.calibrate.schema.records import Target
-
     chosen: dict[str, str | int] = {}
     for part in ",".join(texts).split(",") if texts else []:
         name, equals, value = (piece.strip() for piece in part.partition("="))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 import time
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
@@ -142,8 +143,6 @@ def first_line(error: BaseException) -> str:
 
 def end_process(status: int) -> None:
     """Leave at once: after a failure the process groups cannot be taken down in order."""
-    import sys
-
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from inferometer.emulator.errors import InputError
+from inferometer.emulator.measure import scheduler
 from inferometer.emulator.samples.environment import usable_cores
 from inferometer.emulator.validate.campaign import Matrix
 from inferometer.launch.ranks.environment import keep_memory, rank_environment
@@ -38,8 +39,6 @@ def take_part(job: Job, identity: Identity, listener: Callable[[], Listener], pa
 
     ``listener``: makes the sink of events, on the rank that has some (rank 0, or whoever reports a failure).
     """
-    from inferometer.emulator.measure import scheduler
-
     # Before torch starts any thread: threads inherit the class of the one that makes them.
     scheduler.set_class(job.method.scheduler)
     _quiet_libraries(job.method.threads)

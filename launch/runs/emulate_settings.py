@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, fields
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
@@ -36,12 +36,12 @@ class EmulateSettings(RankSettings):
     ep: int = 1
     pp: int = 1
     dp: int = 1
-    attention: str = "tensor"
-    tensor: str = "1d"
+    attention: Literal["tensor", "data"] = "tensor"
+    tensor: Literal["1d", "2d"] = "1d"
     batch: int = 1
     context: int = 512
     micro_batches: int | None = None
-    bits: int = 32
+    bits: Literal[16, 32] = 32
     steps: int | None = None
     seed: int = 0
 

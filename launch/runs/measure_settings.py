@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
 from pydantic import ValidationError
 
@@ -44,7 +44,7 @@ class MeasureSettings(RankSettings):
     seed: of the order of the cells.
     """
 
-    backend: str = "auto"
+    backend: Literal["auto", "gloo", "nccl", "mpi"] = "auto"
     sweep: str | Path = "default"
     collectives: Sequence[str] | None = None
     timings: Sequence[str] | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.measure import scheduler
@@ -28,8 +28,8 @@ class RankSettings:
     """
 
     ranks: int | None = None
-    backend: str = "gloo"
-    scheduler: str = "auto"
+    backend: Literal["auto", "gloo", "nccl", "mpi"] = "gloo"
+    scheduler: Literal["auto", "rr", "batch", "other"] = "auto"
     threads: int = 1
     launches: int | None = None
     timeout_s: float = 60.0
@@ -49,9 +49,11 @@ class RankSettings:
 
 
 def scheduler_class(asked: str, backend: str) -> tuple[Scheduler, str]:
-    """The class of the ranks and why. Raises ``InputError`` for one that this user may not use."""
+    """The class of the ranks and why. Raises ``InputError`` for one that is unknown, or that this user may not use."""
     if asked == "auto":
         return scheduler.choose(backend)
+    if asked not in get_args(Scheduler):
+        raise InputError(f"--scheduler {asked}: unknown; known are auto, {', '.join(get_args(Scheduler))}")
     if not scheduler.permitted(asked):
         raise InputError(f"--scheduler {asked}: this user may not use that class (root, or a limit on rtprio)")
     chosen: Any = asked

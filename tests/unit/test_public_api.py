@@ -130,6 +130,10 @@ def test_emulate_settles_the_same_emulation_as_its_flags(monkeypatch):
 def test_bad_settings_are_refused_before_any_rank_starts():
     with pytest.raises(inferometer.InputError, match="--collectives all_reduse: unknown"):
         inferometer.measure(inferometer.MeasureSettings(collectives=["all_reduse"]))
+    with pytest.raises(inferometer.InputError, match="--scheduler fifo: unknown; known are auto, rr, batch, other"):
+        inferometer.measure(inferometer.MeasureSettings(scheduler="fifo", backend="gloo"))
+    with pytest.raises(inferometer.InputError, match="backend = 'ucc'"):
+        inferometer.measure(inferometer.MeasureSettings(backend="ucc"))
     with pytest.raises(inferometer.InputError, match=r"tp·ep·pp·dp = 2·1·1·1 = 2 but 3 ranks asked for"):
         inferometer.emulate(inferometer.EmulateSettings(model="llama-3-8b", tp=2, ranks=3))
     with pytest.raises(inferometer.InputError, match="did you mean default"):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import ValidationError
 
+from inferometer import __version__
 from inferometer.emulator.aliases import Document
 from inferometer.emulator.calibrate.evaluate.calibration import Calibration
 from inferometer.emulator.calibrate.evaluate.file import canonical, content_id
@@ -98,7 +98,7 @@ def calibrate(
             "schema": SCHEMA,
             "id": "",
             "created": created,
-            "generator": {"name": "inferometer", "version": version_here()},
+            "generator": {"name": "inferometer", "version": __version__},
             "provenance": provenance,
             "method": method,
             "quality": assess(evidence),
@@ -174,11 +174,3 @@ def validated(document: Document) -> Calibration:
         raise InputError(first_error(error)) from error
     content = unnamed.model_dump(mode="json", by_alias=True)
     return unnamed.model_copy(update={"id": content_id(content)})
-
-
-def version_here() -> str | None:
-    """The version of this program; None where it runs without being installed."""
-    try:
-        return version("inferometer")
-    except PackageNotFoundError:
-        return None

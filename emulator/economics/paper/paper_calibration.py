@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from inferometer import __version__
 from inferometer.emulator.aliases import Document
 from inferometer.emulator.calibrate.evaluate.calibration import Calibration
-from inferometer.emulator.calibrate.fit.build import validated, version_here
+from inferometer.emulator.calibrate.fit.build import validated
 from inferometer.emulator.calibrate.fit.projection import NAMES
 from inferometer.emulator.calibrate.laws.forms import PAPER_PROTOCOLS_FORMULA, law_of
 from inferometer.emulator.calibrate.laws.linear import Law, paper
@@ -52,7 +53,7 @@ def _calibration(created: str, models: list[Document], where: str, library: str)
             "schema": SCHEMA,
             "id": "",
             "created": created,
-            "generator": {"name": "inferometer", "version": version_here()},
+            "generator": {"name": "inferometer", "version": __version__},
             "provenance": {
                 "kind": "published",
                 "citation": f"E. Erdil, Inference Economics of Language Models (Epoch AI, 2025), {where}",
