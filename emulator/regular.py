@@ -8,6 +8,15 @@ from pathlib import Path
 from inferometer.emulator.errors import InputError
 
 
+def state_of(path: Path) -> tuple[int, int, int] | None:
+    """What tells one state of a file from another: when it was changed, its size, its inode. None of what is not there."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
 def check_regular(path: Path) -> None:
     """Raise ``InputError`` for a path that is no regular file, or is not there."""
     name = str(path).encode(errors="replace").decode()

@@ -109,7 +109,7 @@ def _roofline(step: StepTime) -> Forecast:
     """Every computation at the best rates measured: its bytes or its FLOP, whichever takes longer. No network."""
     if step.prices.processor is None:
         return Forecast(None, {}, {}, reason=step.prices.no_compute)
-    share = float(step.program.micro_batches) / len(step.stages)
+    share = float(step.program.micro_batches) / len(step.stage_s)
     computed = [priced for priced in step.ops if "memory_s" in priced.terms]
     total = sum(share * float(p.repeats) * float(larger(p.terms["memory_s"], p.terms["arithmetic_s"])) for p in computed)
     return Forecast(total, {}, {})

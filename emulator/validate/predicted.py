@@ -74,7 +74,7 @@ def mean_over_ranks(step: StepTime) -> Priced:
     kinds: dict[str, float] = dict.fromkeys((*COMPUTED, "network"), 0.0)
     overheads: list[float] = []
     # Each rank is in one stage, and runs that stage's list for every micro-batch.
-    share = float(step.program.micro_batches) / len(step.stages)
+    share = float(step.program.micro_batches) / len(step.stage_s)
     for priced in step.ops:
         op, runs = priced.op, share * float(priced.repeats)
         lead_s, more_s = float(priced.lead_s), priced.terms.get("in_step_s")
@@ -92,7 +92,7 @@ def mean_over_ranks(step: StepTime) -> Priced:
     parts: dict[str, float | None] = dict(kinds)
     parts["in_step"] = sum(overheads) if overheads or not step.sent else None
     own_end = float(step.mean_end_s)
-    parts["pipeline"] = own_end - share * sum(float(stage.total_s) for stage in step.stages)
+    parts["pipeline"] = own_end - share * sum(map(float, step.stage_s))
     parts["uneven"] = 0.0 if step.busiest is None else float(step.busiest.mean_end_s) - own_end
     processor = step.prices.processor
     if processor is None:

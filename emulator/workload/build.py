@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterator
 from dataclasses import replace
 from itertools import groupby
 
@@ -17,7 +18,7 @@ from inferometer.emulator.workload.precision import Precision
 from inferometer.emulator.workload.program import Program
 from inferometer.emulator.workload.rank import RankWork, Stored
 from inferometer.emulator.workload.shape import Layer, Shape
-from inferometer.emulator.workload.stages import check_layout, stage_layers
+from inferometer.emulator.workload.stages import check_layout, stage_layers, stage_runs
 from inferometer.emulator.workload.step import Step
 from inferometer.emulator.workload.storage.formats import PLAIN
 from inferometer.emulator.workload.storage.stored import Formats, layer_formats
@@ -50,29 +51,43 @@ def build(
     imbalance = load_imbalance(shape.experts, layout.ep, part.tokens, routing, part.new_tokens)
     own = part.share(layout.sequence_shares)
     work = RankWork(layout, precision or Precision(), own, node_size, shape.d_model, shape.norm_bias, imbalance=imbalance)
-    stages = tuple(_stage(shape, work, index, layers) for index, layers in enumerate(stage_layers(shape.layers, layout.pp)))
+    made: dict[Hashable, tuple[Op, ...]] = {}
+    stages = tuple(
+        _stage(shape, work, index, layers, made) for index, layers in enumerate(stage_layers(shape.layers, layout.pp))
+    )
     return Program(shape, layout, work.precision, micro_batches, stages, work.step.tokens)
 
 
-def _stage(shape: Shape, work: RankWork, index: int, layers: range) -> Stage:
+def _stage(shape: Shape, work: RankWork, index: int, layers: range, made: dict[Hashable, tuple[Op, ...]]) -> Stage:
+    """made: what stages have in common: operations of a layer by its identity and formats, of a hand-off by its nodes."""
     segments = []
     if index == 0:
         segments.append(Segment("embedding", 1, tuple(_embedding(shape, work))))
-    numbered = [(shape.stack[number], _formats(shape, work.precision, number)) for number in layers]
-    for (layer, formats), alike in groupby(numbered):
+    for layer, formats, count in _runs(shape, work.precision, layers):
         name = "expert layer" if isinstance(layer.feed_forward, Experts) else "dense layer"
-        own = replace(work, stored=_stored(shape, layer, formats)) if work.precision.shipped else work
-        segments.append(Segment(name, len(list(alike)), tuple(_layer(own, layer))))
+        if (id(layer), formats) not in made:
+            own = replace(work, stored=_stored(shape, layer, formats)) if work.precision.shipped else work
+            made[id(layer), formats] = tuple(_layer(own, layer))
+        segments.append(Segment(name, count, made[id(layer), formats]))
     if index < work.layout.pp - 1:
-        hand_off = work.collective("pipeline.activations", "send_recv", "pp", work.residual(work.tokens), stage=index)
-        segments.append(Segment("hand-off", 1, tuple(hand_off)))
+        nodes = work.layout.nodes("pp", work.node_size, index)
+        if ("hand-off", nodes) not in made:
+            sent = work.residual(work.tokens)
+            made["hand-off", nodes] = tuple(work.collective("pipeline.activations", "send_recv", "pp", sent, stage=index))
+        segments.append(Segment("hand-off", 1, made["hand-off", nodes]))
     else:
         segments.append(Segment("head", 1, tuple(_head(shape, work, index))))
     return Stage(index, tuple(segments))
 
 
-def _formats(shape: Shape, precision: Precision, number: int) -> Formats:
-    return layer_formats(shape, shape.stack[number], number) if precision.shipped else ()
+def _runs(shape: Shape, precision: Precision, layers: range) -> Iterator[tuple[Layer, Formats, int]]:
+    """Layers in a row that are alike and stored alike, and how many."""
+    if not precision.shipped:
+        yield from ((layer, (), count) for layer, count in stage_runs(shape, layers))
+        return
+    numbered = [(shape.stack[number], layer_formats(shape, shape.stack[number], number)) for number in layers]
+    for (layer, formats), alike in groupby(numbered):
+        yield layer, formats, len(list(alike))
 
 
 def _stored(shape: Shape, layer: Layer, formats: Formats) -> dict[str, Stored]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from math import isqrt, prod
 from typing import Any, Literal
 
@@ -93,17 +93,22 @@ class Layout:
         return self.ep if self.attention == "data" else 1
 
     def ranks(self, axis: Axis) -> int:
-        cut = {"tp": self.tp // self.width, "tensor": self.attention_ranks // self.width, "width": self.width}
-        return {"ep": self.ep, "pp": 2, **cut}[axis]
+        return self._ranks[axis]
+
+    @cached_property
+    def _ranks(self) -> dict[Axis, int]:
+        cut: dict[Axis, int] = {"tp": self.tp // self.width, "tensor": self.attention_ranks // self.width}
+        return {"ep": self.ep, "pp": 2, "width": self.width, **cut}
 
     def nodes(self, axis: Axis, node_size: int, stage: int = 0) -> int:
         """Nodes that a group of the axis spans when nodes are filled in rank order, of the group that spans most.
 
         For pp: of the hand-off from stage to the next one (the last one's goes to the first).
         """
-        replicas = self.dp, self.pp * self.stage_ranks
+        if self.gpus <= node_size:
+            return 1
         if axis == "pp":
-            starts = replicas[1] * np.arange(replicas[0])[:, None] + np.arange(self.stage_ranks)
+            starts = self.pp * self.stage_ranks * np.arange(self.dp)[:, None] + np.arange(self.stage_ranks)
             following = (stage + 1) % self.pp
             here, there = ((starts + index * self.stage_ranks) // node_size for index in (stage, following))
             return 1 if (here == there).all() else 2

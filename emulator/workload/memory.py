@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +10,7 @@ from inferometer.emulator.workload.operations import Compute, Size
 from inferometer.emulator.workload.precision import Precision
 from inferometer.emulator.workload.program import Program
 from inferometer.emulator.workload.shape import Layer
-from inferometer.emulator.workload.stages import stage_layers
+from inferometer.emulator.workload.stages import stage_layers, stage_runs
 
 
 @dataclass(frozen=True)
@@ -33,32 +32,33 @@ def resident(program: Program, sequences: Size, context: Size) -> Resident:
     A pipeline's stage caches every micro-batch, not only the one it works on.
     """
     shape, layout = program.shape, program.layout
-    weights = [
-        sum(count * float(op.resident_bytes) for count, op in stage.counted() if isinstance(op, Compute))
-        for stage in program.stages
-    ]
+    weights: dict[int, float] = {}
+    for stage in program.stages:
+        for segment in stage.segments:
+            if id(segment.ops) not in weights:
+                ops = (op for op in segment.ops if isinstance(op, Compute))
+                weights[id(segment.ops)] = sum(float(op.resident_bytes) for op in ops)
+    fullest = max(sum(segment.repeat * weights[id(segment.ops)] for segment in stage.segments) for stage in program.stages)
     own = np.ceil(np.asarray(sequences) / layout.sequence_shares)
-    cached = [
-        _cached_bytes(shape.stack[layers.start : layers.stop], layout.attention_ranks, program.precision, context)
+    kept: dict[int, Size] = {}
+    for layer, _ in shape.runs:
+        kept[id(layer)] = _kept_bytes(layer, layout.attention_ranks, program.precision, context)
+    stages = {
+        tuple((id(layer), count) for layer, count in stage_runs(shape, layers))
         for layers in stage_layers(shape.layers, layout.pp)
-    ]
-    fullest = cached[0]
-    for stage in cached[1:]:
-        fullest = np.maximum(fullest, stage)
-    return Resident(max(weights), own * fullest)
+    }
+    cached: Size = 0.0
+    for runs in stages:
+        cached = np.maximum(cached, sum(count * kept[layer] for layer, count in runs))
+    return Resident(fullest, own * cached)
 
 
-def _cached_bytes(layers: Sequence[Layer], ranks: int, precision: Precision, context: Size) -> Size:
-    """Of one sequence on one of ranks, over layers."""
-    counts: dict[Layer, int] = {}
-    for layer in layers:
-        counts[layer] = counts.get(layer, 0) + 1
+def _kept_bytes(layer: Layer, ranks: int, precision: Precision, context: Size) -> Size:
+    """Of one sequence in one layer on one of ranks."""
+    if layer.attention is None:
+        return 0.0
     total: Size = 0.0
-    for layer, count in counts.items():
-        if layer.attention is None:
-            continue
-        for store in layer.attention.stores(ranks):
-            total = total + count * store.elements * store.entries(context) * precision.kv_bytes
-        state = layer.attention.state(ranks)
-        total = total + count * (state.recurrent * precision.state_bytes + state.recent * precision.residual_bytes)
-    return total
+    for store in layer.attention.stores(ranks):
+        total = total + store.elements * store.entries(context) * precision.kv_bytes
+    state = layer.attention.state(ranks)
+    return total + state.recurrent * precision.state_bytes + state.recent * precision.residual_bytes

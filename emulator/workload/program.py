@@ -49,7 +49,7 @@ class Program:
 def logits_bytes(stage: Stage, precision: Precision) -> Size:
     """Of the logits from which a stage chooses tokens; 0 where it does not."""
     found: Size = 0.0
-    for op in stage:
+    for _, op in stage.counted():
         if isinstance(op, Compute) and op.name == "head.logits" and op.matmul is not None:
             found = op.matmul[0] * op.matmul[2] * precision.residual_bytes
         elif isinstance(op, Collective) and op.name == "head.gather":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.workload.kinds.dense import Dense
 from inferometer.emulator.workload.kinds.experts import Experts
@@ -20,6 +22,16 @@ def stage_layers(layers: int, stages: int) -> tuple[range, ...]:
         sizes[-place] += 1
     starts = [sum(sizes[:index]) for index in range(stages + 1)]
     return tuple(range(start, stop) for start, stop in zip(starts, starts[1:]))
+
+
+def stage_runs(shape: Shape, layers: range) -> Iterator[tuple[Layer, int]]:
+    """Equal layers in a row among those of a stage, and how many."""
+    start = 0
+    for layer, count in shape.runs:
+        inside = min(start + count, layers.stop) - max(start, layers.start)
+        if inside > 0:
+            yield layer, inside
+        start += count
 
 
 def check_layout(shape: Shape, layout: Layout) -> None:

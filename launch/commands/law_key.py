@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-from inferometer.emulator.calibrate.schema.records import Target
 from inferometer.emulator.errors import InputError
 
 
@@ -23,8 +22,13 @@ def law_key(texts: list[str]) -> dict[str, str | int]:
 
     Raises InputError for what is no K=V, no field of a key, or given twice.
     """
+    if not texts:
+        return {}
+    # Here, since these records take longer to import than a prediction does without a calibration.
+    from inferometer.emulator.calibrate.schema.records import Target
+
     chosen: dict[str, str | int] = {}
-    for part in ",".join(texts).split(",") if texts else []:
+    for part in ",".join(texts).split(","):
         name, equals, value = (piece.strip() for piece in part.partition("="))
         if not equals or not value or name not in Target.model_fields:
             raise InputError(f"--key {part}: write K=V with K one of {', '.join(Target.model_fields)}")

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import ConfigDict, Field, PrivateAttr
 
-from inferometer.emulator.calibrate.evaluate.compute import Call
 from inferometer.emulator.calibrate.evaluate.evaluator import Evaluator, Ready
 from inferometer.emulator.calibrate.evaluate.in_step import STANDS_IN, asked, outside
 from inferometer.emulator.calibrate.evaluate.predict import ExtrapolationWarning, NotIdentifiedWarning
@@ -33,6 +32,7 @@ from inferometer.emulator.calibrate.schema.records import (
     Record,
 )
 from inferometer.emulator.errors import InputError
+from inferometer.emulator.workload.call import Call
 from inferometer.emulator.workload.program import Compute, Size
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from inferometer.emulator.calibrate.evaluate.stack import Stack
 from inferometer.emulator.calibrate.laws.compute import Surface, line_us
 from inferometer.emulator.calibrate.schema.compute_records import RESIDUAL_SIZES, ComputeLaw, ComputeTarget
 from inferometer.emulator.errors import InputError
+from inferometer.emulator.workload.call import Call
 from inferometer.emulator.workload.features import MATMUL, input_sizes, operation_sizes
 from inferometer.emulator.workload.program import Compute, Size, chain
 from inferometer.parallel.dtypes import NAMED
@@ -22,21 +23,6 @@ KEYS = ("backend", "scheduler", "dtype")
 #: A prediction this many times beyond the largest matmul or the longest attention measured says so.
 FAR = 4.0
 US = 1e-6
-
-
-class Call(NamedTuple):
-    """One operation where it stands in a step, per rank.
-
-    predecessors: the computation before it and the collectives since; none for the first of a step. concurrent_ranks: ranks
-    of a node that compute at the same time. sharded: of steps with collectives, after which core and caches are cold.
-    tokens: new ones in the step; the more there are, the colder the caches for operations that run once a step.
-    """
-
-    op: Compute
-    predecessors: tuple[str, ...] = ()
-    concurrent_ranks: int = 1
-    sharded: bool = False
-    tokens: Size = 1
 
 
 class CallTime(NamedTuple):

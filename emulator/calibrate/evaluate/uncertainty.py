@@ -32,7 +32,8 @@ def half_width(model: NetworkLaw, n: ArrayLike, r: ArrayLike, N: ArrayLike) -> A
 def _parameters(model: NetworkLaw, n: Array, r: Array, N: Array) -> Array:
     known = predictor(model)
     law, design, combinations = known.law, known.design, known.combinations
-    time = law.predict_us(design, combinations, n, r, N)
+    time_us = law.at(design, n, r, N)
+    time = time_us(combinations)
     covariance = model.cov
     if covariance is None or "scale" in model.params:
         return np.where(np.isnan(time), np.nan, 0.0)
@@ -44,15 +45,15 @@ def _parameters(model: NetworkLaw, n: Array, r: Array, N: Array) -> Array:
         moved = combinations.copy()
         if linear[k] and reach[k] > 0:  # over its whole reach, since a law may bend where an estimate is near 0
             moved[k] = value + reach[k]
-            slopes[:, k] = (law.predict_us(design, moved, n, r, N) / time - 1) / reach[k]
+            slopes[:, k] = (time_us(moved) / time - 1) / reach[k]
         elif not linear[k] and value > 0:
             moved[k] = value * (1 + STEP)
-            slopes[:, k] = np.log(law.predict_us(design, moved, n, r, N) / time) / np.log1p(STEP)
+            slopes[:, k] = np.log(time_us(moved) / time) / np.log1p(STEP)
     on_log = quantile * _deviation(np.where(linear, 0.0, slopes), matrix)
     whole = quantile * _deviation(slopes, matrix)
     additive = np.array([law.terms[pivot].unit in ("us", "GB/s") for pivot in design.pivots])
     lowered = np.where(linear & additive, np.maximum(combinations - reach, design.lower_bounds()), combinations)
-    left = law.predict_us(design, lowered, n, r, N) / time * np.exp(-on_log)
+    left = time_us(lowered) / time * np.exp(-on_log)
     low = np.maximum(1 - whole, left)
     with np.errstate(divide="ignore", invalid="ignore"):
         bounded = np.maximum(np.log1p(whole), np.where(low > 0, -np.log(low), np.nan))

@@ -11,7 +11,7 @@ Protocols are ordered: latency rises and bandwidth rises with p, so that none is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -134,9 +134,13 @@ class CurvedLaw:
         return np.concatenate([linear, value[len(free) - extras :]])
 
     def predict_us(self, design: Design, combinations: Array, n: ArrayLike, r: ArrayLike, N: ArrayLike) -> Array:
+        return self.at(design, n, r, N)(combinations)
+
+    def at(self, design: Design, n: ArrayLike, r: ArrayLike, N: ArrayLike) -> Callable[[Array], Array]:
         base = self._base_design(design)
         X = self.base.columns(n, r, N)
-        return np.where(base.spans(X), self._branches(base, X, n, r, N).time_us(combinations), np.nan)
+        spanned, branches = base.spans(X), self._branches(base, X, n, r, N)
+        return lambda combinations: np.where(spanned, branches.time_us(combinations), np.nan)
 
     def fastest(self, design: Design, combinations: Array, n: ArrayLike, r: ArrayLike, N: ArrayLike) -> NDArray[np.int64]:
         """Which protocol, from 0, is the fastest in each cell."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -77,6 +77,10 @@ class Law(Protocol):
         """Time in µs, NaN where the design never measured the direction asked for."""
         ...
 
+    def at(self, design: Design, n: ArrayLike, r: ArrayLike, N: ArrayLike) -> Callable[[Array], Array]:
+        """`predict_us` of these cells as a function of the combinations alone."""
+        ...
+
     def fastest(self, design: Design, combinations: Array, n: ArrayLike, r: ArrayLike, N: ArrayLike) -> NDArray[np.int64]:
         """Which protocol, from 0, is the fastest in each cell."""
         ...
@@ -141,8 +145,12 @@ class LinearLaw:
         return np.asarray(factor * (design.combinations @ np.asarray(self.prior)))
 
     def predict_us(self, design: Design, combinations: Array, n: ArrayLike, r: ArrayLike, N: ArrayLike) -> Array:
+        return self.at(design, n, r, N)(combinations)
+
+    def at(self, design: Design, n: ArrayLike, r: ArrayLike, N: ArrayLike) -> Callable[[Array], Array]:
         X = self.columns(n, r, N)
-        return np.where(design.spans(X), design.coordinates(X) @ combinations, np.nan)
+        spanned, Z = design.spans(X), design.coordinates(X)
+        return lambda combinations: np.where(spanned, Z @ combinations, np.nan)
 
     def bears(self, n: Array, r: Array, N: Array) -> bool:
         return True

@@ -30,6 +30,7 @@ class CalibrationNetwork(Network):
         self._laws = calibration.evaluator.network
         self._key = dict(key or {})
         self._bits = bits
+        self._law: dict[str, FittedLaw] = {}
         backends = sorted({law.target.backend for law in calibration.network_laws if law.target.backend})
         self._name = f"calibration {calibration.id[:12]} ({', '.join(backends) or 'backend unknown'})"
 
@@ -42,9 +43,12 @@ class CalibrationNetwork(Network):
 
         An all_gather or reduce_scatter that was not measured is priced as an all_reduce of as many bytes.
         """
+        if collective in self._law:
+            return self._law[collective]
         stands_in = collective in DONE_BY_ALL_REDUCE and not self._laws.of(collective) and self._laws.of("all_reduce")
         name = "all_reduce" if stands_in else collective
-        return self._laws.fitted(name, self._width_of(name) | self._key)
+        found = self._law[collective] = self._laws.fitted(name, self._width_of(name) | self._key)
+        return found
 
     def time(self, collective: str, bytes: ArrayLike, ranks: ArrayLike, nodes: ArrayLike) -> CollectiveTime:
         """Time of one collective; NaN where the calibration does not determine it. The latency is that of no bytes."""

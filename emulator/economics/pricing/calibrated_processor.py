@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from inferometer.emulator.calibrate.evaluate.compute import Call
 from inferometer.emulator.economics.pricing.accelerator import Accelerator
 from inferometer.emulator.economics.pricing.processor import ComputeTime, Processor
 from inferometer.emulator.economics.pricing.terms import Terms
 from inferometer.emulator.errors import InputError
+from inferometer.emulator.workload.call import Call
 from inferometer.emulator.workload.precision import Precision
 from inferometer.parallel.dtypes import NAMED
 

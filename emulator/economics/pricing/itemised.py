@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from inferometer.emulator.calibrate.evaluate.compute import Call
 from inferometer.emulator.economics.pricing.network import Sent
 from inferometer.emulator.economics.pricing.processor import ComputeTime
 from inferometer.emulator.economics.pricing.terms import Terms
 from inferometer.emulator.errors import InputError
+from inferometer.emulator.workload.call import Call
 from inferometer.emulator.workload.program import (
     BEGIN,
     END,
@@ -29,21 +29,23 @@ Key = tuple[tuple[int, int], ...]
 """What tells stages apart: their operations, which alike stages share, with their repeats."""
 
 
-@dataclass
+@dataclass(slots=True)
 class Entry:
     """An operation where it stands in a stage. index: of its call, or of its collective; sent: of a collective in a step."""
 
     op: Op
+    collective: bool
     index: int
     sent: int = -1
 
 
-@dataclass
+@dataclass(slots=True)
 class Run:
-    """Operations that a stage goes through repeat times."""
+    """Operations that a stage goes through repeat times; glue: they are what an engine does at an end of a step."""
 
     repeat: Size
     entries: list[Entry]
+    glue: bool = False
 
 
 class Itemised:
@@ -61,46 +63,52 @@ class Itemised:
         self._ranks = concurrent_ranks
         self._call_at: dict[tuple[int, tuple[str, ...], bool], int] = {}
         self._collective_at: dict[int, int] = {}
+        self._layers: dict[tuple[int, tuple[str, ...], bool], list[Entry]] = {}
+        """Of runs of layers by their operations, what comes before them, whether the stage is sharded."""
+        self.keys = [_key(stage) for stage in program.stages]
+        """Of each stage: equal for stages that do the same."""
         self.runs: dict[Key, list[Run]] = {}
-        """Of each different stage."""
-        for stage in program.stages:
-            if key_of(stage) not in self.runs:
-                self.runs[key_of(stage)] = list(self._walk(stage))
+        for key, stage in zip(self.keys, program.stages):
+            if key not in self.runs:
+                self.runs[key] = list(self._walk(stage))
 
     def _walk(self, stage: Stage) -> Iterator[Run]:
         program = self.program
         sharded = any(isinstance(op, Collective) and op.axis != "pp" for _, op in stage.counted())
         previous: tuple[str, ...] = ()
         begin = Compute(BEGIN, "glue")
-        yield Run(1 / program.micro_batches, [Entry(begin, self._call(begin, previous, sharded))])
+        yield Run(1 / program.micro_batches, [self._entry(begin, previous, sharded)], glue=True)
         for segment in stage.segments:
-            end = _after(previous, segment.ops)
-            # Of a run of layers, all but the first follow their like.
-            previous = end if segment.repeat > 1 else previous
-            entries = []
+            if segment.repeat > 1:  # of a run of layers, all but the first follow their like
+                previous = _after(previous, segment.ops)
+            known = id(segment.ops), previous, sharded
+            if segment.repeat > 1 and known in self._layers:
+                yield Run(segment.repeat, self._layers[known])
+                continue
+            entries: list[Entry] = []
             for op in segment.ops:
-                at = self._call(op, previous, sharded) if isinstance(op, Compute) else self._collective(op)
-                entries.append(Entry(op, at))
-                previous = _after(previous, [op])
-            previous = end
+                entries.append(self._entry(op, previous, sharded))
+                previous = _after(previous, (op,))
+            self._layers[known] = entries
             yield Run(segment.repeat, entries)
         logits = logits_bytes(stage, program.precision)
-        if np.any(np.asarray(logits) > 0):
-            end_of_step = Compute(END, "glue", activation_bytes=logits)
-            yield Run(1, [Entry(end_of_step, self._call(end_of_step, previous, sharded))])
+        if logits.any() if isinstance(logits, np.ndarray) else logits > 0:
+            end = Compute(END, "glue", activation_bytes=logits)
+            yield Run(1, [self._entry(end, previous, sharded)], glue=True)
 
-    def _call(self, op: Compute, previous: tuple[str, ...], sharded: bool) -> int:
+    def _entry(self, op: Op, previous: tuple[str, ...], sharded: bool) -> Entry:
+        if isinstance(op, Collective):
+            at = self._collective_at.get(id(op))
+            if at is None:
+                at = self._collective_at[id(op)] = len(self.collectives)
+                self.collectives.append(op)
+            return Entry(op, True, at)
         key = id(op), previous, sharded
-        if key not in self._call_at:
-            self._call_at[key] = len(self.calls)
+        at = self._call_at.get(key)
+        if at is None:
+            at = self._call_at[key] = len(self.calls)
             self.calls.append(Call(op, previous, self._ranks, sharded, self.program.tokens))
-        return self._call_at[key]
-
-    def _collective(self, op: Collective) -> int:
-        if id(op) not in self._collective_at:
-            self._collective_at[id(op)] = len(self.collectives)
-            self.collectives.append(op)
-        return self._collective_at[id(op)]
+        return Entry(op, False, at)
 
     @property
     def error(self) -> InputError | None:
@@ -109,41 +117,63 @@ class Itemised:
 
     def send(self) -> None:
         """Work out after how much computing each collective comes, now that computing is priced."""
+        total_s = [time.terms.total_s for time in self.computed]
         for runs in self.runs.values():
             gap: Size = 0.0
             for run in runs:
-                busy = [0.0 if isinstance(e.op, Collective) else self._busy_s(e) for e in run.entries]
-                last = max((at for at, e in enumerate(run.entries) if isinstance(e.op, Collective)), default=-1)
+                if run.glue:
+                    continue
+                busy = [0.0 if entry.collective else total_s[entry.index] for entry in run.entries]
+                last = max((at for at, entry in enumerate(run.entries) if entry.collective), default=-1)
                 since = gap if last < 0 or run.repeat == 1 else sum(busy[last + 1 :], 0.0)
+                if last >= 0 and run.repeat > 1 and run.entries[last].sent >= 0:  # of another stage with these layers
+                    gap = sum(busy[last + 1 :], 0.0)
+                    continue
                 for entry, seconds in zip(run.entries, busy):
-                    since = since + seconds
-                    if isinstance(entry.op, Collective):
-                        op, pair = entry.op, self.isolated[entry.index]
-                        assert not isinstance(pair, InputError)
-                        entry.sent = len(self.sent)
-                        self.sent.append(Sent(op.collective, op.bytes, op.ranks, op.nodes, since, pair[0] + pair[1]))
-                        since = 0.0
+                    if not entry.collective:
+                        since = since + seconds
+                        continue
+                    op, pair = self.collectives[entry.index], self.isolated[entry.index]
+                    assert not isinstance(pair, InputError)
+                    entry.sent = len(self.sent)
+                    self.sent.append(Sent(op.collective, op.bytes, op.ranks, op.nodes, since, pair[0] + pair[1]))
+                    since = 0.0
                 gap = gap + run.repeat * sum(busy, 0.0) if last < 0 else since
 
-    def _busy_s(self, entry: Entry) -> Size:
-        return 0.0 if entry.op.name in (BEGIN, END) else self.computed[entry.index].terms.total_s
+    def stage_s(self) -> list[Size]:
+        """What each stage takes for one micro-batch."""
+        computed = [time.terms.total_s for time in self.computed]
+        sent: list[Size] = []
+        for one, more in zip(self.sent, self.overheads):
+            sent.append(one.isolated_s if more is None else one.isolated_s + more)
+        sums: dict[Key, Size] = {}
+        for key, runs in self.runs.items():
+            total: Size = 0.0
+            for run in runs:
+                once: Size = 0.0
+                for entry in run.entries:
+                    once = once + (sent[entry.sent] if entry.collective else computed[entry.index])
+                total = total + run.repeat * once
+            sums[key] = total
+        return [sums[key] for key in self.keys]
 
-    def priced(self, run: Run) -> Iterator[tuple[Op, Size, Terms, Size]]:
-        """Each operation with its repeats, the terms of one run, its lead."""
-        for entry in run.entries:
-            if isinstance(entry.op, Compute):
-                yield entry.op, run.repeat, *self.computed[entry.index]
-                continue
-            pair, more = self.isolated[entry.index], self.overheads[entry.sent]
-            assert not isinstance(pair, InputError)
-            terms = Terms(network_latency_s=pair[0], network_bandwidth_s=pair[1])
-            if more is not None:
-                terms["in_step_s"] = more
-            yield entry.op, run.repeat, terms, 0.0
+    def priced(self, key: Key) -> Iterator[tuple[Op, Size, Terms, Size]]:
+        """Each operation of a stage with its repeats, the terms of one run, its lead."""
+        for run in self.runs[key]:
+            for entry in run.entries:
+                if not entry.collective:
+                    yield entry.op, run.repeat, *self.computed[entry.index]
+                    continue
+                pair, more = self.isolated[entry.index], self.overheads[entry.sent]
+                assert not isinstance(pair, InputError)
+                terms = Terms(network_latency_s=pair[0], network_bandwidth_s=pair[1])
+                if more is not None:
+                    terms["in_step_s"] = more
+                yield entry.op, run.repeat, terms, 0.0
 
 
-def key_of(stage: Stage) -> Key:
-    return tuple((segment.repeat, id(op)) for segment in stage.segments for op in segment.ops)
+def _key(stage: Stage) -> Key:
+    return tuple((segment.repeat, id(segment.ops)) for segment in stage.segments)
 
 
 def _after(previous: Sequence[str], ops: Sequence[Op]) -> tuple[str, ...]:

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
-from inferometer.emulator.calibrate.evaluate.builtin import computed
 from inferometer.emulator.economics.pricing.accelerator import Accelerator
 from inferometer.emulator.economics.pricing.accelerators import load_accelerator
-from inferometer.emulator.economics.pricing.calibrated_in_step import CalibrationInStep
-from inferometer.emulator.economics.pricing.calibrated_network import CalibrationNetwork
-from inferometer.emulator.economics.pricing.calibrated_processor import CalibrationProcessor
 from inferometer.emulator.economics.pricing.constants import ConstantNetwork, RingNetwork
 from inferometer.emulator.economics.pricing.network import InStepOverhead, Network
 from inferometer.emulator.economics.pricing.processor import Datasheet, Processor
-from inferometer.emulator.economics.pricing.tuned import TunerNetwork
 from inferometer.emulator.errors import InputError
+from inferometer.emulator.regular import state_of
 from inferometer.emulator.workload.precision import Precision
 
 if TYPE_CHECKING:
@@ -79,16 +76,15 @@ def prices_of(
         found = measured_prices(laws, precision=precision, key=key)
         assert found.processor is not None
         return replace(found, accelerator=at_price(found.device, usd_per_hour))
-    device = load_accelerator(accelerator) if isinstance(accelerator, str | Path) else accelerator
+    device = _device(str(accelerator), state_of(Path(accelerator))) if isinstance(accelerator, str | Path) else accelerator
     precision = precision or Precision()
-    return Prices(
-        network_of(laws or calibration, device, precision, key),
-        Datasheet(device),
-        None if laws is None else CalibrationInStep(laws, key),
-        precision,
-        at_price(device, usd_per_hour),
-        laws,
-    )
+    # What a calibration needs is imported where there is one: pydantic's records of it take longer than a prediction.
+    network, in_step = network_of(laws or calibration, device, precision, key), None
+    if laws is not None:
+        from inferometer.emulator.economics.pricing.calibrated_in_step import CalibrationInStep
+
+        in_step = CalibrationInStep(laws, key)
+    return Prices(network, Datasheet(device), in_step, precision, at_price(device, usd_per_hour), laws)
 
 
 def measured_prices(
@@ -104,6 +100,10 @@ def measured_prices(
     price. Raises InputError then where the calibration has no compute laws, or does not say how many ranks and bytes a node
     has. Otherwise a calibration without compute laws prices collectives alone, and no_compute says why.
     """
+    from inferometer.emulator.economics.pricing.calibrated_in_step import CalibrationInStep
+    from inferometer.emulator.economics.pricing.calibrated_network import CalibrationNetwork
+    from inferometer.emulator.economics.pricing.calibrated_processor import CalibrationProcessor
+
     key = key or {}
     processor, device, no_compute = None, None, ""
     try:
@@ -131,8 +131,12 @@ def network_of(
         if key:
             raise InputError("a key chooses among the laws of a calibration: give one")
         return constants_on(device)
-    if isinstance(calibration, str) and computed(calibration):
+    if _computed(calibration):
+        from inferometer.emulator.economics.pricing.tuned import TunerNetwork
+
         return TunerNetwork(calibration, device, key)
+    from inferometer.emulator.economics.pricing.calibrated_network import CalibrationNetwork
+
     laws = loaded(calibration)
     assert laws is not None
     return CalibrationNetwork(laws, bits=int(precision.residual_bytes * 8), key=key)
@@ -145,13 +149,31 @@ def constants_on(device: Accelerator) -> Network:
 
 def loaded(calibration: str | Path | Calibration | None) -> Calibration | None:
     """The calibration by name or file; None where there is none, or only a model that NCCL computes."""
-    if calibration is None or (isinstance(calibration, str) and computed(calibration)):
+    if calibration is None or _computed(calibration):
         return None
     if isinstance(calibration, str | Path):
-        from inferometer.emulator.calibrate.evaluate.file import load_calibration
-
-        return load_calibration(calibration)
+        return _read(str(calibration), state_of(Path(calibration)))
     return calibration
+
+
+def _computed(calibration: object) -> TypeGuard[str]:
+    """Whether this is the name of NCCL's own model."""
+    from inferometer.emulator.calibrate.evaluate.builtin import computed
+
+    return isinstance(calibration, str) and computed(calibration)
+
+
+@lru_cache(maxsize=8)
+def _read(name: str, state: tuple[int, int, int] | None) -> Calibration:
+    """A calibration is read once for as long as its file is not changed. state: of the file, None for a built-in name."""
+    from inferometer.emulator.calibrate.evaluate.file import load_calibration
+
+    return load_calibration(name)
+
+
+@lru_cache(maxsize=32)
+def _device(name: str, state: tuple[int, int, int] | None) -> Accelerator:
+    return load_accelerator(name)
 
 
 def at_price(device: Accelerator, usd_per_hour: float | None) -> Accelerator:

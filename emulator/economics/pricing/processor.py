@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from inferometer.emulator.calibrate.evaluate.compute import Call
 from inferometer.emulator.economics.pricing.accelerator import Accelerator
 from inferometer.emulator.economics.pricing.terms import Terms, larger
 from inferometer.emulator.errors import InputError
+from inferometer.emulator.workload.call import Call
 from inferometer.emulator.workload.precision import Precision
 from inferometer.emulator.workload.program import Compute, Size
 

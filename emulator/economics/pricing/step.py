@@ -7,13 +7,12 @@ traffic and its arithmetic take. `predict`, `frontier`, `emulate` and `validate`
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
-from inferometer.emulator.calibrate.evaluate.compute import Call
 from inferometer.emulator.calibrate.evaluate.stack import Stack
-from inferometer.emulator.economics.pricing.itemised import Itemised, key_of
+from inferometer.emulator.economics.pricing.itemised import Itemised
 from inferometer.emulator.economics.pricing.network import CollectiveTime, Sent
 from inferometer.emulator.economics.pricing.prices import Prices
 from inferometer.emulator.economics.pricing.processor import ComputeTime
@@ -44,19 +43,39 @@ class PricedOp:
 class StepTime:
     """A step of one replica with all its micro-batches.
 
-    ops: of one micro-batch in the order of execution, stage by stage. stages: the sum of their terms, by stage. ends_s: the
-    time from a step's begin to its end on each stage. busiest: the same step of the ranks that get the most tokens, for
-    which the others wait; None where tokens are spread evenly or the program is of the busiest ranks itself.
+    stage_s: what each stage takes for one micro-batch. ends_s: the time from a step's begin to its end on each stage.
+    busiest: the same step of the ranks that get the most tokens, for which the others wait; None where tokens are spread
+    evenly or the program is of the busiest ranks itself.
     """
 
-    program: Program
+    bill: Itemised
     prices: Prices
-    ops: tuple[PricedOp, ...]
-    stages: tuple[Terms, ...]
+    stage_s: tuple[Size, ...]
     ends_s: tuple[Size, ...]
-    calls: tuple[Call, ...]
-    sent: tuple[Sent, ...]
     busiest: StepTime | None = None
+
+    @property
+    def program(self) -> Program:
+        return self.bill.program
+
+    @property
+    def sent(self) -> Sequence[Sent]:
+        """Every different collective where it stands in the step."""
+        return self.bill.sent
+
+    @cached_property
+    def ops(self) -> tuple[PricedOp, ...]:
+        """Of one micro-batch in the order of execution, stage by stage."""
+        priced = {key: list(self.bill.priced(key)) for key in self.bill.runs}
+        return tuple(PricedOp(stage, *one) for stage, key in enumerate(self.bill.keys) for one in priced[key])
+
+    @cached_property
+    def stages(self) -> tuple[Terms, ...]:
+        """The terms of each stage for one micro-batch."""
+        found = tuple(Terms() for _ in self.stage_s)
+        for priced in self.ops:
+            found[priced.stage].add(priced.terms, priced.repeats)
+        return found
 
     @cached_property
     def terms(self) -> Terms:
@@ -74,10 +93,7 @@ class StepTime:
     @property
     def pipeline_s(self) -> Size:
         """What waiting for other stages and micro-batches adds to the terms."""
-        own_s: Size = 0.0
-        for stage in self.stages:
-            own_s = own_s + stage.total_s
-        return self.ends_s[-1] - own_s
+        return self.ends_s[-1] - sum(self.stage_s[1:], self.stage_s[0])
 
     @property
     def uneven_s(self) -> Size:
@@ -94,7 +110,7 @@ class StepTime:
         """What to know of this time, in words, each once: where it leaves what was measured, what stands in."""
         own = dict.fromkeys(self._network_notes())
         if self.prices.processor is not None:
-            own |= dict.fromkeys(self.prices.processor.notes(self.calls, self.program.precision))
+            own |= dict.fromkeys(self.prices.processor.notes(self.bill.calls, self.program.precision))
         if self.prices.in_step is not None:
             own |= dict.fromkeys(self.prices.in_step.notes(self.sent))
         return list(own | dict.fromkeys(self.busiest.notes if self.busiest else ()))
@@ -121,7 +137,7 @@ def step_time(
     programs = [program] if busiest is None or busiest == program else [program, busiest]
     found = step_times(programs, prices, [concurrent_ranks] * len(programs), rhythm)
     steps = [_priced(step) for step in found]
-    return steps[0] if len(steps) == 1 else _with_busiest(*steps)
+    return steps[0] if len(steps) == 1 else replace(steps[0], busiest=steps[1])
 
 
 def step_times(
@@ -179,10 +195,6 @@ def _priced(found: StepTime | InputError) -> StepTime:
     return found
 
 
-def _with_busiest(step: StepTime, busiest: StepTime) -> StepTime:
-    return StepTime(step.program, step.prices, step.ops, step.stages, step.ends_s, step.calls, step.sent, busiest)
-
-
 def _isolated(ops: Sequence[Collective], prices: Prices) -> list[tuple[Size, Size] | InputError]:
     """Latency and bandwidth seconds of each collective; the network is asked once for each kind."""
     found: list[tuple[Size, Size] | InputError] = [(0.0, 0.0)] * len(ops)
@@ -207,18 +219,5 @@ def _isolated(ops: Sequence[Collective], prices: Prices) -> list[tuple[Size, Siz
 
 
 def _summed(bill: Itemised, prices: Prices, rhythm: Rhythm) -> StepTime:
-    keys = [key_of(stage) for stage in bill.program.stages]
-    priced = {key: [one for run in runs for one in bill.priced(run)] for key, runs in bill.runs.items()}
-    sums = {key: Terms() for key in priced}
-    for key, ops in priced.items():
-        for _, repeats, terms, _ in ops:
-            sums[key].add(terms, repeats)
-    return StepTime(
-        program=bill.program,
-        prices=prices,
-        ops=tuple(PricedOp(stage, *one) for stage, key in enumerate(keys) for one in priced[key]),
-        stages=tuple(sums[key] for key in keys),
-        ends_s=ends([sums[key].total_s for key in keys], bill.program.micro_batches, rhythm),
-        calls=tuple(bill.calls),
-        sent=tuple(bill.sent),
-    )
+    stage_s = tuple(bill.stage_s())
+    return StepTime(bill, prices, stage_s, ends(stage_s, bill.program.micro_batches, rhythm))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from inferometer.emulator.economics.serving.scenario import Scenario, Timing, sc
 from inferometer.emulator.economics.serving.uncertainty import latency_interval
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.workload.layout import Layout, spelt
+from inferometer.emulator.workload.memory import Resident
 from inferometer.emulator.workload.precision import Precision
 from inferometer.emulator.workload.program import Program
 
@@ -77,59 +78,77 @@ def load_of(context: float | None, prompt: float | None, output: float | None, i
 def answer(scenario: Scenario, *, batch: int, layout: Layout | None = None, gpus: int | None = None) -> Prediction:
     """The prediction for one scenario; with a calibration also its interval, where it leaves what was measured, and
     what the paper's constants would have said."""
-    chosen = layout or _best_layout(scenario, batch, gpus)
-    program = scenario.deployment(chosen).decode_program(batch, scenario.load)
-    memory = scenario.memory(chosen, batch, program)
-    scenario.check_fit(chosen, batch, memory)
-    timing = _raised(scenario.times([chosen], [program], batch)[0])
-    found = scenario.prediction(chosen, batch, timing, memory)
+    best = _best_layout(scenario, batch, gpus) if layout is None else _asked(scenario, batch, layout)
+    found = scenario.prediction(best.layout, batch, best.timing, best.memory)
     if scenario.prices.calibration is None:
         return found
-    assert isinstance(timing.step, StepTime)
-    interval, notes = latency_interval(timing.step, found.token_latency_s)
+    assert isinstance(best.timing.step, StepTime)
+    interval, notes = latency_interval(best.timing.step, found.token_latency_s)
     return replace(
         found,
         interval_s=interval,
-        paper_constants_s=_by_constants(scenario, chosen, program, batch),
-        notes=[*found.notes, *timing.notes, *notes],
+        paper_constants_s=_by_constants(scenario, best, batch),
+        notes=[*found.notes, *best.timing.notes, *notes],
     )
 
 
-def _by_constants(scenario: Scenario, layout: Layout, program: Program, batch: int) -> float | None:
+@dataclass(frozen=True)
+class _Candidate:
+    """A layout with what was worked out for it."""
+
+    layout: Layout
+    program: Program
+    memory: Resident
+    timing: Timing
+
+
+def _asked(scenario: Scenario, batch: int, layout: Layout) -> _Candidate:
+    """The layout that was asked for. Raises InputError where it does not fit."""
+    program = scenario.deployment(layout).decode_program(batch, scenario.load)
+    memory = scenario.memory(layout, batch, program)
+    scenario.check_fit(layout, batch, memory)
+    return _Candidate(layout, program, memory, _raised(scenario.times([layout], [program], batch)[0]))
+
+
+def _by_constants(scenario: Scenario, best: _Candidate, batch: int) -> float | None:
     """The latency with the paper's constants on the accelerator's links; None where their speed is not known."""
     prices = scenario.prices
     if prices.device.intra_bytes_per_s is None:  # of a measured machine's links only the laws say how fast they are
         return None
     paper = replace(scenario, prices=replace(prices, network=ConstantNetwork(prices.device), in_step=None))
-    return float(_raised(paper.times([layout], [program], batch)[0]).token_latency_s)
+    return float(_raised(paper.times([best.layout], [best.program], batch)[0]).token_latency_s)
 
 
-def _best_layout(scenario: Scenario, batch: int, gpus: int | None) -> Layout:
+def _best_layout(scenario: Scenario, batch: int, gpus: int | None) -> _Candidate:
     """The fastest layout on gpus devices; without a number on one node, or the fewest nodes that hold the model."""
     fullest: InputError | None = None
     for counts in _sizes(scenario.accelerator.node_size) if gpus is None else [(gpus,)]:
-        undetermined: InputError | None = None
-        fitting: list[tuple[Layout, Program]] = []
-        tried = [one for count in counts for one in layouts(scenario.shape, scenario.accelerator, count, gpus=count)]
-        for layout in tried:
+        fitting: list[tuple[Layout, Program, Resident]] = []
+        for layout in layouts(scenario.shape, scenario.accelerator, max(counts), gpus=gpus and max(counts)):
+            if layout.gpus not in counts:
+                continue
             program = scenario.deployment(layout).decode_program(batch, scenario.load)
+            memory = scenario.memory(layout, batch, program)
             try:
-                scenario.check_fit(layout, batch, scenario.memory(layout, batch, program))
+                scenario.check_fit(layout, batch, memory)
             except InputError as error:
                 fullest = error
-                continue
-            fitting.append((layout, program))
-        times: list[tuple[float, Layout]] = []
-        names, programs = [layout for layout, _ in fitting], [program for _, program in fitting]
-        for layout, timing in zip(names, scenario.times(names, programs, batch) if fitting else []):
+            else:
+                fitting.append((layout, program, memory))
+        if not fitting:
+            continue
+        undetermined: InputError | None = None
+        found: list[tuple[float, _Candidate]] = []
+        timings = scenario.times([layout for layout, *_ in fitting], [program for _, program, _ in fitting], batch)
+        for one, timing in zip(fitting, timings):
             if isinstance(timing, InputError):  # the calibration has no law for one of its collectives
                 undetermined = timing
             elif np.isfinite(seconds := float(timing.token_latency_s)):
-                times.append((seconds, layout))
+                found.append((seconds, _Candidate(*one, timing)))
             else:
-                undetermined = scenario.undetermined(layout, timing)
-        if times:
-            return min(times, key=lambda pair: pair[0])[1]
+                undetermined = scenario.undetermined(one[0], timing)
+        if found:
+            return min(found, key=lambda pair: pair[0])[1]
         if undetermined is not None:
             raise undetermined
     if fullest is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from inferometer.emulator.economics.serving.deployable import MEMORY_RESERVE, De
 from inferometer.emulator.economics.serving.layouts import divides
 from inferometer.emulator.economics.serving.prediction import Prediction, checked_words, usd_per_mtok, what_binds
 from inferometer.emulator.errors import InputError
+from inferometer.emulator.regular import state_of
 from inferometer.emulator.workload.catalogue import load_shape
 from inferometer.emulator.workload.feedforward import Routing
 from inferometer.emulator.workload.layout import Layout
@@ -275,4 +277,13 @@ def scenario_of(
 
 def shape_of(model: str | Path | Shape) -> Shape:
     """A model by its name or file."""
-    return model if isinstance(model, Shape) else load_shape(model)
+    if isinstance(model, Shape):
+        return model
+    path = Path(model)
+    return _read(str(model), state_of(path / "config.json") or state_of(path))
+
+
+@lru_cache(maxsize=32)
+def _read(name: str, state: tuple[int, int, int] | None) -> Shape:
+    """A shape is read once for as long as its file is not changed. state: of the file, None for a built-in name."""
+    return load_shape(name)

@@ -51,7 +51,9 @@ def deviations(step: StepTime) -> tuple[tuple[float, float] | None, list[str]]:
             continue
         below[collective] = float((seconds * (1 - np.exp(-wide))).sum())
         above[collective] = float((seconds * (np.exp(wide) - 1)).sum())
-    share = None if processor is None else processor.relative_error(step.program.precision, step.calls[0].concurrent_ranks)
+    share = (
+        None if processor is None else processor.relative_error(step.program.precision, step.bill.calls[0].concurrent_ranks)
+    )
     if share is None:
         unknown = unknown or "the laws of computing"
     elif share > 0:

@@ -11,7 +11,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from inferometer.emulator.checked import checked
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.workload.hugging_face import strange
 from inferometer.emulator.workload.hugging_face.context import max_context
@@ -25,7 +24,6 @@ from inferometer.emulator.workload.hugging_face.model_types import (
     TIED_BY_TEXT,
     model_types,
 )
-from inferometer.emulator.workload.hugging_face.plain import Plain
 from inferometer.emulator.workload.hugging_face.quantized import read_quantization
 from inferometer.emulator.workload.shape import Shape
 from inferometer.emulator.workload.storage.stored import module_names
@@ -77,6 +75,9 @@ def _shape(fields: Mapping[str, Any], name: str, where: str, beside: Mapping[str
         )
     source = _text(fields, "source") or where
     if kind == PLAIN:
+        from inferometer.emulator.checked import checked
+        from inferometer.emulator.workload.hugging_face.plain import Plain
+
         record = checked(Plain, fields, where)
         try:
             return replace(record.shape(), name=name, source=source, model_type=kind)

@@ -10,14 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferometer.emulator.economics.pricing.accelerators import (
-    OF_THE_PAPER,
-    Datasheet,
-    Price,
-    Sustained,
-    accelerator_names,
-    load_accelerator,
-)
+from inferometer.emulator.economics.pricing.accelerator_file import Datasheet, File, Price, Sustained
+from inferometer.emulator.economics.pricing.accelerators import OF_THE_PAPER, accelerator_names, load_accelerator
 from inferometer.emulator.errors import InputError
 from tests.places import ROOT
 
@@ -75,6 +69,15 @@ def write(folder: Path, text: str) -> Path:
     path = folder / "mine.toml"
     path.write_text(text)
     return path
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_built_in_files_are_what_files_must_be(name):
+    """They are read without the check that users' files get."""
+    tables = tomllib.loads((ROOT / "configs" / "accelerators" / f"{name}.toml").read_text())
+    assert File.model_validate(tables)
+    again = load_accelerator(ROOT / "configs" / "accelerators" / f"{name}.toml")
+    assert again == load_accelerator(name)
 
 
 def test_the_built_in_accelerators():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from inferometer.emulator.calibrate.evaluate.compute import Call
 from inferometer.emulator.calibrate.evaluate.file import load_calibration
 from inferometer.emulator.calibrate.fit.compute import fit_compute
 from inferometer.emulator.calibrate.schema.compute_records import ComputeLaw, MatmulResidual, SizesResidual
@@ -20,6 +19,7 @@ from inferometer.emulator.economics.serving.predict import predict
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.validate.predicted import mean_over_ranks
 from inferometer.emulator.workload.build import build
+from inferometer.emulator.workload.call import Call
 from inferometer.emulator.workload.catalogue import load_shape
 from inferometer.emulator.workload.layout import Layout
 from inferometer.emulator.workload.precision import Precision
