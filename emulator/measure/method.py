@@ -123,7 +123,7 @@ class Probes(Strict):
     seconds: float = Field(0.1, gt=0)
     """Soft limit of one matmul's probe; a few iterations come first."""
     step_seconds: float = Field(0.25, gt=0)
-    """The same of a model's steps."""
+    """Soft limit of one probe of a model's steps."""
 
     @property
     def prefills(self) -> list[tuple[int, int]]:

@@ -98,7 +98,8 @@ def probes_of(method: Method, per_node: Sequence[int], cores: int) -> list[Probe
     # steps run in several turns, the corners first, at several moments of the machine; the first turn suffices for a law.
     # Several whole models at once run the corners only: one model and sharded ones show how times depend on sizes.
     corners = steps[: max((len(steps) + 1) // 2, LEAST_PROBES)]
-    goes = [steps[:LEAST_PROBES], *(steps[at : at + GO] for at in range(LEAST_PROBES, len(steps), GO))]
+    later = range(LEAST_PROBES, len(steps), TURN_STEPS)
+    turns = [steps[:LEAST_PROBES], *(steps[at : at + TURN_STEPS] for at in later)]
     found: list[Probe] = []
     for some in ({1, most}, set(levels(most)) - {1, most}):
         places = list(product(sorted(some), dtypes))
@@ -107,12 +108,12 @@ def probes_of(method: Method, per_node: Sequence[int], cores: int) -> list[Probe
                 MatmulProbe(dtype, concurrent_ranks, tuple(wanted.rows), *sizes)
                 for sizes in product(wanted.inner, wanted.outer)
             ]
-        for go, (concurrent_ranks, dtype), model in product(goes, places, wanted.models):
-            its = go if concurrent_ranks == 1 or not model.whole else [step for step in go if step in corners]
+        for turn, (concurrent_ranks, dtype), model in product(turns, places, wanted.models):
             if model.whole or shared_out(model, per_node, concurrent_ranks):
+                chosen = turn if concurrent_ranks == 1 or not model.whole else [step for step in turn if step in corners]
                 # Prefills before decode steps, as a model runs.
-                its = sorted(its, key=lambda step: step[0] == "decode")
-                found += [ModelProbe(dtype, concurrent_ranks, model, *step) for step in its]
+                chosen = sorted(chosen, key=lambda step: step[0] == "decode")
+                found += [ModelProbe(dtype, concurrent_ranks, model, *step) for step in chosen]
     return found
 
 

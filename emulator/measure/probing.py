@@ -47,7 +47,7 @@ SHARE = 0.75
 LEAST, MOST = 2, 100
 """Iterations of a probe, whatever they take; within its seconds."""
 LEAST_STEPS = 2
-"""The same of a model's steps."""
+"""Steps of a model's probe, whatever they take."""
 WARM_UP, WARM_UP_S = 5, 0.05
 """Steps after a pause, and their time, at most, that warm up and are not counted: a long step does so itself."""
 BLOCK_S = 0.4
@@ -123,7 +123,7 @@ class Prober:
         self.seed = seed
         self._pool: torch.Tensor | None = None
         self._engines: dict[tuple[ProbeModel, str], Engine] = {}
-        """Each made once: a go has several models in turn, and there are several goes."""
+        """Each made once: models take turns, and each has several."""
         self.working_set_bytes = 0
         """Of the weights that the last probe ran through, again and again."""
 

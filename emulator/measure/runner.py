@@ -18,10 +18,11 @@ from inferometer.emulator.measure.filler import Filler
 from inferometer.emulator.measure.method import Method
 from inferometer.emulator.measure.plan import Cell, GroupMesh
 from inferometer.emulator.measure.rests import Rests
-from inferometer.emulator.measure.timing import CudaTimer, HostTimer, Run, Timer
+from inferometer.emulator.measure.timing import CudaTimer, HostTimer, Timer
+from inferometer.emulator.measure.visit import Visit
 from inferometer.emulator.measure.work import Work
 from inferometer.emulator.samples.statistics import effective_count, relative_half_width, summary
-from inferometer.emulator.samples.times import iteration_times_us, time_definition
+from inferometer.emulator.samples.times import time_definition
 from inferometer.parallel.communicator import Communicator, UnsupportedDtype
 from inferometer.parallel.control import Control
 from inferometer.parallel.placement import Placement
@@ -144,86 +145,54 @@ class Launch:
         try:
             wrong, estimate_s = work.warm_up(self.method.warmup, self.method.check)
             matmul_us = self.filler.matmul_us() if cell.timing == "in_step" else 1.0
-        except UnsupportedDtype as reason:
+        except UnsupportedDtype as error:
             self.busy_since = None
-            return self._unmeasured(cell, ranks, str(reason))
+            return self._unmeasured(cell, ranks, str(error))
         # Rank 0's estimate counts: ranks that made their own would pair different calls.
         self.busy_since = None
         first = [*self._first_batch(cell, estimate_s), max(1, round(cell.compute_gap_us / matmul_us))]
         loops, count, matmuls = self.control.share(f"batch {index}", first, among=ranks)
-        operations = work.record.operations * loops
         before = partial(self.filler.compute, matmuls) if cell.timing == "in_step" else everyone.barrier
-        taken = self._iterate(index, cell, work, before, ranks, groups, loops, operations, count, stop_asked)
+        one_clock = self.placement.one_clock and self.timer.clock != "cuda_event"
+        definition = time_definition(cell.timing, work.record.operations > 1, one_clock)
+        visit = Visit(index, cell, work, groups, before, loops, definition)
+        reason = self._iterate(visit, count, stop_asked)
         self.busy_since = time.monotonic()
         wrong += work.check_again() if self.method.check else 0
         self.busy_since = None
         wrongs = self.control.gather(f"wrong {index}", wrong, among=ranks)
-        if wrongs is None:
-            return None
-        return self._record(cell, work, ranks, groups, operations, taken, sum(wrongs))
+        return None if wrongs is None else self._record(visit, reason, sum(wrongs))
 
-    def _iterate(
-        self,
-        index: int,
-        cell: Cell,
-        work: Work,
-        before: Run,
-        ranks: list[int],
-        groups: list[tuple[int, ...]],
-        loops: int,
-        operations: int,
-        count: int,
-        stop_asked: Callable[[], bool],
-    ) -> dict[str, Any]:
-        """Batches of iterations until rank 0 has enough; on rank 0 the readings of all ranks, elsewhere nothing.
-
-        ``before``: see `timing.Timer`. A step's first call comes from the control plane, not from a step: not counted.
-        """
-        stop = self.method.sweep.stop
-        least = self._least(cell)
-        half = work.record.operations > 1
-        definition = time_definition(cell.timing, half, self.placement.one_clock and self.timer.clock != "cuda_event")
-        rows = {rank: row for row, rank in enumerate(ranks)}
-        group_rows = [[rows[rank] for rank in group] for group in groups]
+    def _iterate(self, visit: Visit, count: int, stop_asked: Callable[[], bool]) -> str:
+        """Batches of iterations, the first of ``count``, until rank 0 has enough; returns why it has."""
         began = time.monotonic()
-        starts = np.empty((len(ranks), 0), np.int64)
-        stops = np.empty((len(ranks), 0), np.int64)
-        gaps = np.empty((len(ranks), 0), np.int64)
-        timer = self.timer
-        uncounted = 1 if cell.timing == "in_step" else 0
         batch = 0
         while True:
-            if cell.timing == "in_step":  # computing all the time, but for the collectives
+            if visit.cell.timing == "in_step":  # computing all the time, but for the collectives
                 self.rests.rest()
             self.busy_since = time.monotonic()
-            if cell.timing == "pipelined":
-                mine = timer.pipelined(before, work.run, count, loops)
+            if visit.cell.timing == "pipelined":
+                mine = self.timer.pipelined(visit.before, visit.work.run, count, visit.loops)
             else:
-                mine = timer.isolated(before, work.run, count + uncounted)
-            name = f"batch {index}.{batch}"
-            readings = self.control.gather(name, mine, among=ranks)
+                mine = self.timer.isolated(visit.before, visit.work.run, count + visit.uncounted)
+            name = f"batch {visit.index}.{batch}"
+            readings = self.control.gather(name, mine, among=visit.ranks)
             verdict: list[Any] = []
             if readings is not None:
-                start, stop_ = (np.array([reading[end] for reading in readings], np.int64) for end in (0, 1))
-                starts, stops = np.hstack([starts, start[:, uncounted:]]), np.hstack([stops, stop_[:, uncounted:]])
-                gaps = np.hstack([gaps, start[:, 1:] - stop_[:, :-1]])
-                times = iteration_times_us(definition, starts, stops, group_rows, operations)
-                elapsed = time.monotonic() - began
-                reason = self._enough(times, least, elapsed, stop_asked())
-                per_iteration = elapsed / len(times)
-                more = min(BATCH_MAX, stop.max_iterations - len(times), round(BATCH_S / max(per_iteration, 1e-9)))
-                verdict = [reason, max(1, more)]
+                visit.add(readings)
+                verdict = self._verdict(visit, time.monotonic() - began, stop_asked())
             self.busy_since = None
-            reason, count = self.control.share(name, verdict, among=ranks)
+            reason, count = self.control.share(name, verdict, among=visit.ranks)
             if reason:
-                return {
-                    "reason": reason,
-                    "definition": definition,
-                    "starts": starts,
-                    "stops": stops,
-                    "gaps": gaps,
-                }
+                return str(reason)
             batch += 1
+
+    def _verdict(self, visit: Visit, elapsed_s: float, stop_asked: bool) -> list[Any]:
+        """Why the cell may end now, or None, and how many iterations come next."""
+        times = visit.times_us()
+        reason = self._enough(times, self._least(visit.cell), elapsed_s, stop_asked)
+        left = self.method.sweep.stop.max_iterations - len(times)
+        return [reason, max(1, min(BATCH_MAX, left, round(BATCH_S / max(elapsed_s / len(times), 1e-9))))]
 
     def _least(self, cell: Cell) -> int:
         return PIPELINE_MIN_ITERATIONS if cell.timing == "pipelined" else self.method.sweep.stop.min_iterations
@@ -250,44 +219,19 @@ class Launch:
         settled = relative_half_width(times) <= stop.relative_interval and effective_count(times) >= MIN_EFFECTIVE
         return "relative_interval" if settled and len(times) >= least else None
 
-    def _record(
-        self,
-        cell: Cell,
-        work: Work,
-        ranks: list[int],
-        groups: list[tuple[int, ...]],
-        operations: int,
-        taken: dict[str, Any],
-        wrong: int,
-    ) -> dict[str, Any]:
-        starts, stops = taken["starts"], taken["stops"]
-        origin = int(starts.min())
-        per_node = self.placement.ranks_per_node(groups[0])
-        rows = {rank: row for row, rank in enumerate(ranks)}
-        group_rows = [[rows[rank] for rank in group] for group in groups]
-        times = iteration_times_us(taken["definition"], starts, stops, group_rows, operations)
-        record = self._identity(cell, ranks) | {
-            "bytes": work.accounted_bytes,
-            "count": work.call.elements if work.record.sized else 0,
+    def _record(self, visit: Visit, reason: str, wrong: int) -> dict[str, Any]:
+        per_node = self.placement.ranks_per_node(visit.groups[0])
+        return {
+            **self._identity(visit.cell, visit.ranks),
             "ranks_per_node": per_node[0] if len(set(per_node)) == 1 else per_node,
-            "groups_ranks": [list(group) for group in groups],
-            "operations": operations,
-            "time_definition": taken["definition"],
             "clock": self.timer.clock,
             "warmup": self.method.warmup,
             "checked": self.method.check,
             "wrong": wrong if self.method.check else None,
-            "stop_reason": taken["reason"],
-            "bus_factor": work.record.bus_factor(cell.ranks),
-            "origin_ns": origin,
-            "start_ns": (starts - origin).tolist(),
-            "stop_ns": (stops - origin).tolist(),
+            "stop_reason": reason,
+            **visit.record(),
+            "flags": self._flags(visit.cell, visit.work, visit.ranks, summary(visit.times_us())),
         }
-        if cell.timing == "in_step":
-            # of the typical iteration, as the cell's time is
-            compute_gap_us = float(np.median(taken["gaps"].mean(axis=0))) / 1e3
-            record |= {"requested_compute_gap_us": cell.compute_gap_us, "compute_gap_us": compute_gap_us}
-        return record | {"flags": self._flags(cell, work, ranks, summary(times))}
 
     def _unmeasured(self, cell: Cell, ranks: list[int], reason: str) -> dict[str, Any] | None:
         if self.world.rank != 0:

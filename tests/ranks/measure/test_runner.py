@@ -151,7 +151,7 @@ def test_a_collective_in_a_step_follows_computing_on_every_rank(ranks):
     tiers = Tier(collectives=["all_reduce", "send_recv"], timings=["in_step"], groups=["alone", "all"])
     (reason, _, records, cells), *_ = ranks(4, _run, method(4, tiers, sizes_bytes=[4096]), [0] * 4)
     assert reason == "complete" and [record["cell"] for record in records] == cells
-    gaps = {}
+    computed = {}
     for record in records:
         assert record["wrong"] == 0 and (times_us(record) > 0).all()
         half = record["collective"] == "send_recv"
@@ -159,11 +159,11 @@ def test_a_collective_in_a_step_follows_computing_on_every_rank(ranks):
         starts, stops = np.array(record["start_ns"]), np.array(record["stop_ns"])
         assert starts.shape[1] >= 6 and (starts[:, 1:] > stops[:, :-1]).all()
         where = (record["collective"], record["ranks"], record["concurrent_groups"])
-        gaps.setdefault(where, {})[record["requested_compute_gap_us"]] = record["compute_gap_us"]
+        computed.setdefault(where, {})[record["requested_compute_gap_us"]] = record["compute_gap_us"]
         # all but the gaps across batches, where the control plane came between
         gaps = np.median((starts[:, 1:] - stops[:, :-1]).mean(axis=0)) / 1e3
         assert gaps == pytest.approx(record["compute_gap_us"], rel=0.5)
-    assert len(gaps) == 5 and all(found[300.0] < found[5000.0] for found in gaps.values())
+    assert len(computed) == 5 and all(found[300.0] < found[5000.0] for found in computed.values())
 
 
 @pytest.mark.parametrize("timing", ["isolated", "pipelined", "in_step"])
