@@ -17,8 +17,8 @@ from inferometer.emulator.workload.step import Step
 from inferometer.parallel.dtypes import DTYPES, EXECUTED
 
 Phase = Literal["prefill", "decode"]
-GO = 2
-"""Steps of a model in one turn, after the first."""
+TURN_STEPS = 2
+"""Steps of a model in one turn, after the first turn."""
 
 
 @dataclass(frozen=True)
