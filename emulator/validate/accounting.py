@@ -1,7 +1,7 @@
 """Where a step's time went: clock readings of all ranks summed up by operation.
 
 An operation's time is a mean over ranks, so that the operations and ``unattributed`` (between operations: Python, the choice
-of the next token) add up to the mean step. Of a collective, the time until its last rank has come is waiting, the rest is
+of the next token) add up to the mean step. Of a collective, the time until its last rank has arrived is waiting, the rest is
 transferring; of a receive, the time until the send has begun.
 """
 

@@ -1,4 +1,4 @@
-"""The calibrations that come along, found by name."""
+"""The built-in calibrations, found by name."""
 
 from __future__ import annotations
 

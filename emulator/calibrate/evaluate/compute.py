@@ -52,7 +52,7 @@ class Place(NamedTuple):
 
 
 class ReadyLaw:
-    """A law with everything at hand that does not depend on the sizes asked for."""
+    """A law with everything worked out that does not depend on the sizes asked for."""
 
     def __init__(self, law: ComputeLaw) -> None:
         self.law = law
@@ -82,7 +82,8 @@ class ReadyLaw:
 
 
 class ComputeLaws:
-    """The compute laws of one calibration that a key chooses, by everything that tells them apart.
+    """The compute laws of one calibration that a key chooses, by dtype, concurrent ranks, sharding, kind, operation and
+    predecessors.
 
     Raises InputError where the calibration holds none, or several kinds that match.
     """

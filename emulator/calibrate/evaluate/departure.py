@@ -1,7 +1,7 @@
-"""How measurements depart from a law of few terms, carried over to what lies near them.
+"""How measurements depart from a law of few terms, interpolated to sizes near them.
 
-ln(measured / law) is taken as a Gaussian process (Rasmussen & Williams 2006, ch. 2): next to what was seen its mean follows
-that, far away it goes to 0 and the law stands alone.
+ln(measured / law) is a Gaussian process (Rasmussen & Williams 2006, ch. 2): near a measurement its mean follows that, far
+away it goes to 0 and the law stands alone.
 """
 
 from __future__ import annotations
@@ -14,20 +14,19 @@ from numpy.typing import ArrayLike
 from inferometer.emulator.aliases import Array
 
 Kernel = tuple[float, tuple[float, ...]]
-"""A standard deviation of ln, and over which length of each feature it is alike."""
+"""A standard deviation of ln, and its length scale for each feature."""
 
 
-#: How far the ratios of one row and of several go together: another kernel is at work (a matrix times a vector), copies fall
-#: away.
-ALIKE = 0.2
+#: Prior correlation between the residuals of calls with one row (matrix–vector kernels) and with several (matrix–matrix).
+ROW_CORRELATION = 0.2
 
 
 class Departure:
     """The departure as a function of some features.
 
-    at [points, features], ratios [points]: measured over law; noise: what one of them is uncertain by, on ln. several
-    [points] or a number: how much of it is work on several rows at once, 0 to 1; the rest is on single ones. Without any
-    point the ratio is 1 everywhere.
+    at [points, features], ratios [points]: measured over law; noise: the standard deviation of one ratio, on ln. several
+    [points] or a number: the share of its work on several rows at once, 0 to 1. Without any point the ratio is 1
+    everywhere.
     """
 
     def __init__(
@@ -44,13 +43,11 @@ class Departure:
 
     def _covariance(self, at: Array, several: Array) -> Array:
         """[…, features], […] → […, points]"""
-        step_breakdown = at[..., None, :] - self._at
-        parts = (
-            s**2 * np.exp(-((step_breakdown / np.array(lengths)) ** 2).sum(axis=-1) / 2) for s, lengths in self._kernels
-        )
+        distance = at[..., None, :] - self._at
+        parts = (s**2 * np.exp(-((distance / np.array(lengths)) ** 2).sum(axis=-1) / 2) for s, lengths in self._kernels)
         mine, theirs = several[..., None], self._several
         same = mine * theirs + (1 - mine) * (1 - theirs)
-        return np.asarray(sum(parts) * (ALIKE + (1 - ALIKE) * same))
+        return np.asarray(sum(parts) * (ROW_CORRELATION + (1 - ROW_CORRELATION) * same))
 
 
 def features(*values: ArrayLike) -> Array:

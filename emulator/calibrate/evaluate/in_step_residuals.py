@@ -1,7 +1,7 @@
 """How collectives in a step depart from the isolated law plus the in-step overhead.
 
-Two kinds were seen: cells timed in_step, after matmuls that all ranks repeat, and the collectives of models' steps, after
-what a model computes. Steps are priced as models' steps.
+There are residuals of two kinds: of cells timed in_step, after matmuls that all ranks repeat, and of the collectives in
+models' steps. Steps are priced as models' steps.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from inferometer.emulator.calibrate.schema.keys import Key
 if TYPE_CHECKING:
     import pandas as pd
 
-#: Over ln bytes, ln time apart, from cells to models.
+#: Over ln bytes, ln compute gap, from cells to models.
 KERNELS: tuple[Kernel, ...] = ((0.3, (float(np.log(8)), float(np.log(6)), 1.5)),)
 NOISE = 0.05
 
@@ -28,14 +28,14 @@ NOISE = 0.05
 def departure_of(residuals: Sequence[InStepResidual]) -> Departure:
     """A function of place_of: time in a step over the isolated time plus s."""
     at = place_of(
-        [its.bytes for its in residuals], [its.compute_gap_us for its in residuals], [its.in_model for its in residuals]
+        [one.bytes for one in residuals], [one.compute_gap_us for one in residuals], [one.in_model for one in residuals]
     )
-    return Departure(at, [its.ratio for its in residuals], KERNELS, NOISE)
+    return Departure(at, [one.ratio for one in residuals], KERNELS, NOISE)
 
 
 def place_of(bytes: ArrayLike, compute_gap_us: ArrayLike, in_model: ArrayLike) -> Array:
     """[…, 3]; these broadcast."""
-    return features(*(np.log(np.maximum(its, 1.0)) for its in (bytes, compute_gap_us)), in_model)
+    return features(*(np.log(np.maximum(size, 1.0)) for size in (bytes, compute_gap_us)), in_model)
 
 
 def in_models(steps: pd.DataFrame | None, key: Key, ranks: int, nodes: int) -> pd.DataFrame:

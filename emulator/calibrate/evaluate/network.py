@@ -20,7 +20,7 @@ PREFERRED: dict[str, Any] = {"timing": "isolated", "concurrent_groups": 1, "dtyp
 
 
 class FittedLaw:
-    """One network law with its formula and its estimates at hand, so that one more question costs only its arithmetic."""
+    """One network law with its formula and estimates worked out, so that one more question costs only its arithmetic."""
 
     def __init__(self, record: NetworkLaw) -> None:
         self.record = record

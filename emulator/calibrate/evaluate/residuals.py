@@ -1,8 +1,8 @@
 """How operations of models depart from the law of their kind.
 
-A surface says little of what lies between its knots (widths that are no powers of two take other times), and a matmul in a
-model finds other caches than one that is repeated. A line has few terms, and serves operations of several makes (attention
-with grouped heads, with latent ones).
+A surface is coarse between its knots (widths that are no powers of two take other times), and a matmul in a model finds
+other caches than one that is repeated. A line has few terms, and covers operations of several kinds (attention with grouped
+heads, with latent ones).
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ MATMULS: tuple[Kernel, ...] = (
     (0.1, (float(np.log(16)), float(np.log(16)), float(np.log(16)), 2.0, 2.0)),
     (0.2, (float(np.log(3)), float(np.log(1.5)), float(np.log(1.5)), 1.0, 1.0)),
 )
-#: Over ln of RESIDUAL_SIZES. What is done on the way to experts differs from make to make, and goes with their number.
-#: What comes once a step, and goes with sizes of its own, is slower the more tokens a step has: caches have forgotten it.
+#: Over ln of RESIDUAL_SIZES. Glue before experts differs from model to model, with the number of experts. What runs once a
+#: step is slower the more tokens the step has: its data are no longer in the caches.
 SIZES: tuple[Kernel, ...] = ((0.2, tuple(float(np.log(16 if name == "tokens" else 2)) for name in RESIDUAL_SIZES)),)
-#: Of one that was seen, on ln.
+#: Standard deviation of one residual, on ln.
 NOISE_MATMUL, NOISE_SIZES = 0.03, 0.05
 
 
 class MatmulInModel:
-    """The departure as a function. seen: of one surface; without any it is 1 everywhere."""
+    """Measured over predicted of one surface's matmuls, as a function; 1 everywhere without residuals."""
 
     def __init__(self, residuals: Sequence[MatmulResidual]) -> None:
         names = ("rows", "inner", "outer", "grouped", "sharded", "several")
-        *at, several = (np.array([getattr(its, name) for its in residuals], dtype=float) for name in names)
-        self._departure = Departure(_matmul_at(*at), [its.ratio for its in residuals], MATMULS, NOISE_MATMUL, several)
+        *at, several = (np.array([getattr(one, name) for one in residuals], dtype=float) for name in names)
+        self._departure = Departure(_matmul_at(*at), [one.ratio for one in residuals], MATMULS, NOISE_MATMUL, several)
 
     def ratio(
         self, rows: ArrayLike, inner: ArrayLike, outer: ArrayLike, grouped: ArrayLike, sharded: ArrayLike, several: ArrayLike
@@ -45,17 +45,17 @@ class MatmulInModel:
 
 
 def _matmul_at(rows: ArrayLike, inner: ArrayLike, outer: ArrayLike, grouped: ArrayLike, sharded: ArrayLike) -> Array:
-    logs = (np.log(np.maximum(its, 1.0)) for its in (rows, inner, outer))
+    logs = (np.log(np.maximum(size, 1.0)) for size in (rows, inner, outer))
     return features(*logs, grouped, sharded)
 
 
 class SizesInModel:
-    """The same of a line."""
+    """Measured over predicted of one line's operations, as a function of their sizes."""
 
     def __init__(self, residuals: Sequence[SizesResidual]) -> None:
-        sizes = {name: np.array([getattr(its, name) for its in residuals]) for name in RESIDUAL_SIZES}
+        sizes = {name: np.array([getattr(one, name) for one in residuals]) for name in RESIDUAL_SIZES}
         self._departure = Departure(
-            _sizes_at(sizes), [its.ratio for its in residuals], SIZES, NOISE_SIZES, _several(sizes["tokens"])
+            _sizes_at(sizes), [one.ratio for one in residuals], SIZES, NOISE_SIZES, _several(sizes["tokens"])
         )
 
     def ratio(self, **sizes: ArrayLike) -> Array:
@@ -73,12 +73,12 @@ def _several(tokens: ArrayLike) -> Array:
 
 
 def matmul_residuals(law: ComputeLaw) -> MatmulInModel | None:
-    """None of a law that has seen none."""
-    residuals = [its for its in law.residuals or () if isinstance(its, MatmulResidual)]
+    """None of a law without residuals."""
+    residuals = [one for one in law.residuals or () if isinstance(one, MatmulResidual)]
     return MatmulInModel(residuals) if residuals else None
 
 
 def size_residuals(law: ComputeLaw) -> SizesInModel | None:
-    """None of a law that has seen none."""
-    residuals = [its for its in law.residuals or () if isinstance(its, SizesResidual)]
+    """None of a law without residuals."""
+    residuals = [one for one in law.residuals or () if isinstance(one, SizesResidual)]
     return SizesInModel(residuals) if residuals else None

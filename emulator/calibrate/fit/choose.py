@@ -118,8 +118,8 @@ def _bandwidth_ratio(fit: Fit) -> float:
 
 
 def _indistinct(candidates: list[Candidate], winner: Candidate) -> str:
-    """What the cells cannot tell apart about the winner's law, in words."""
+    """Which variants of the winner's law the cells cannot distinguish, in words."""
     twins = [c.name for c in candidates if c.coincides_with == winner.name]
     if "affine_linear_nodes" in twins:
-        return "; log2 N and N − 1 cannot be told apart by these node counts"
+        return "; these node counts cannot distinguish log2 N from N − 1"
     return ""

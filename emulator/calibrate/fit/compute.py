@@ -45,21 +45,21 @@ def _laws(rows: pd.DataFrame) -> Iterator[Document]:
     surface = fit_surface(grid, models[(models["kind"] == "matmul") & streamed])
     if surface is not None:
         yield surface
-    for sharded, its in models.groupby("sharded", sort=True):
-        for law in _lines(its):
+    for sharded, some in models.groupby("sharded", sort=True):
+        for law in _lines(some):
             yield law | {"sharded": bool(sharded)}
 
 
 def _lines(models: pd.DataFrame) -> Iterator[Document]:
-    """Of every kind of operation over all of them, then of each operation over all ways to it, then of each way."""
+    """Of every kind of operation, then of each operation after any predecessors, then of each with its predecessors."""
     for kind in GROWS_WITH:
-        its = models[models["kind"] == kind]
-        parts: list[tuple[Document, pd.DataFrame]] = [({"kind": kind}, its)]
-        parts += [({"kind": kind, "op": name}, some) for name, some in its.groupby("op", sort=True)]
-        ways = its.groupby(["predecessors", "op"], sort=True)
-        parts += [({"kind": kind, "predecessors": after, "op": name}, way) for (after, name), way in ways]
+        of_kind = models[models["kind"] == kind]
+        parts: list[tuple[Document, pd.DataFrame]] = [({"kind": kind}, of_kind)]
+        parts += [({"kind": kind, "op": name}, some) for name, some in of_kind.groupby("op", sort=True)]
+        by_both = of_kind.groupby(["predecessors", "op"], sort=True)
+        parts += [({"kind": kind, "predecessors": after, "op": name}, some) for (after, name), some in by_both]
         for about, some in parts:
-            # Of what lies between operations only for single ways: a law over several would follow none of them.
+            # Glue has residuals only for single predecessors: those of a law for several would follow none of them.
             line = operation_line(some, GROWS_WITH[kind], near=kind != "glue" or "predecessors" in about)
             if line is not None:
                 yield about | line

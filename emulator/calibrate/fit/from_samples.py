@@ -104,7 +104,9 @@ def _of_one_kind(path: str | Path, header: Document) -> None:
     for part, field, what in (("hardware", "devices", "kinds of GPU"), ("software", "versions", "library versions")):
         found = (environment.get(part) or {}).get(field)
         if isinstance(found, list) and len(found) > 1:
-            raise InputError(f"{path}: runs on {len(found)} {what} ({', '.join(map(str, found))[:200]}): import them apart")
+            raise InputError(
+                f"{path}: runs on {len(found)} {what} ({', '.join(map(str, found))[:200]}): import each by itself"
+            )
 
 
 def _provenance(files: list[Document], cells: pandas.DataFrame) -> Document:

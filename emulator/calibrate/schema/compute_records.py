@@ -71,9 +71,9 @@ class MatmulResidual(Record):
 
 
 class SizesResidual(Record):
-    """An operation of a probed model, or a way to one, by its sizes. ratio: its time over that by the line.
+    """An operation of a probed model, or the glue before one, by its sizes. ratio: its time over that by the line.
 
-    matrices: of a way to a matmul, those that its rows are spread over; 0 of what leads to none. tokens: of the step.
+    matrices: of glue before a matmul, those that its rows are spread over; else 0. tokens: of the step.
     """
 
     activation_bytes: FiniteFloat = Field(ge=0)
@@ -88,9 +88,9 @@ RESIDUAL_SIZES = tuple(name for name in SizesResidual.model_fields if name != "r
 
 
 class ComputeFit(Record):
-    """Relative errors. held_out: of matmuls, each model told by the others; of a line, probes left out.
+    """Relative errors. held_out: of matmuls, leave-one-model-out; of a line, leave-one-probe-out.
 
-    whole_steps, of matmuls: of each such model's step all together.
+    whole_steps, of matmuls: of the sum over each step of the model left out.
     """
 
     n_points: int

@@ -56,7 +56,7 @@ class Formula(Record):
 
 
 class Combination(Record):
-    """What a design does determine of parameters it cannot tell apart.
+    """What a design determines of parameters that it cannot determine alone.
 
     value is Σ coefficient·θ with θ the latencies in µs and 1/B in ns/byte; unit is us or ns/byte.
     """

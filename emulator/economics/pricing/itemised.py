@@ -26,7 +26,7 @@ from inferometer.emulator.workload.program import (
 )
 
 Key = tuple[tuple[int, int], ...]
-"""What tells stages apart: their operations, which alike stages share, with their repeats."""
+"""What identifies a stage: its operations, which equal stages share, with their repeats."""
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""The calibrations that come along: found by name, of the schema, sane, and the measurements they say they are."""
+"""The built-in calibrations: found by name, of the schema, sane, and the measurements they say they are."""
 
 from __future__ import annotations
 

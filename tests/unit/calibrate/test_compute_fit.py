@@ -92,7 +92,7 @@ def test_what_leads_to_an_operation_has_a_line_of_its_own():
 
 
 def test_an_operation_has_a_line_of_its_own_for_each_way_to_it():
-    """A norm takes twice as long after one operation as after another; the line over both ways runs between them."""
+    """A norm takes twice as long after one operation as after another; the line over both predecessors runs between them."""
     table = probes(noise=0.0)
     norms = (table["op"] == "ffn.norm") & (table["kind"] == "stream")
     late = table[norms].assign(predecessors="moe.combine", us=lambda its: 2 * its["us"])
@@ -115,7 +115,7 @@ def test_a_size_that_does_not_vary_is_not_identified_and_adds_nothing():
     assert (parameter.value, parameter.status) == (None, "not_identified") and "kv_bytes" in parameter.reason
 
 
-def test_sizes_that_only_grow_together_are_not_told_apart():
+def test_sizes_that_only_grow_together_are_not_separated():
     table = probes(noise=0.0)
     table.loc[table["kind"] == "attention", "flop"] = 30 * table["kv_bytes"]
     params = laws(table)[1, "attention", None].params

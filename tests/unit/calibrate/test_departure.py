@@ -1,4 +1,4 @@
-"""What departs from a law is told next to where it was seen, and nowhere else."""
+"""A departure from a law is predicted near where it was measured, and nowhere else."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def test_without_anything_seen_the_law_stands_alone():
     assert MatmulInModel([]).ratio(8, 512, [512, 1024], False, False, 1).tolist() == [1.0, 1.0]
 
 
-def test_a_smooth_departure_is_foretold_between_what_was_seen_of_it():
-    """Points a length apart, 3 % of noise: what lies between is told within it."""
+def test_a_smooth_departure_is_predicted_between_its_measurements():
+    """Points a length apart, 3 % of noise: sizes between are predicted within it."""
     rng = np.random.default_rng(0)
     at = np.stack(np.meshgrid(np.arange(0.0, 6.0, 1.0), np.arange(0.0, 6.0, 1.0)), axis=-1).reshape(-1, 2)
 

@@ -169,7 +169,7 @@ def test_other_output_between_the_lines_is_passed_over(log, entry):
     assert found["flags"] == [] and found["backend_version"] == "2.26.6" and found["rows"] == 21
 
 
-def test_different_runs_in_one_file_are_told_apart(log, read):
+def test_different_runs_in_one_file_are_kept_separate(log, read):
     found = read("nccl-tests", log(ranks=4).text + log(collective="alltoall", ranks=8).text)
     assert [(e["collective"], e["ranks"], e["rows"]) for e in found.files] == [("all_reduce", 4, 21), ("alltoall", 8, 21)]
     assert {cell["launch"] for cell in found.cells} == {0} and all("several_kinds" in e["flags"] for e in found.files)

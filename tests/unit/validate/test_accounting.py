@@ -98,7 +98,7 @@ def test_leads_are_not_counted_and_neighbouring_blocks_give_the_overhead():
     assert found.plain_median_us == 150
 
 
-def test_launches_are_told_apart_and_a_torn_last_step_is_left_out():
+def test_launches_are_kept_separate_and_a_torn_last_step_is_left_out():
     found, _ = rows_of(
         launch(), step(0, [1, 2, 3, 4]), step(1, [1, 2, 3, 4]), step(0, [1, 2, 3, 4], number=2),
         launch(number=1), step(0, [1, 2, 3, 4], end_us=300, launch=1), step(1, [1, 2, 3, 4], end_us=300, launch=1),

@@ -85,7 +85,7 @@ def test_a_matmul_follows_those_like_it_seen_in_models(calibration):
 
 
 def bare(calibration):
-    """Its laws without what was seen beside them."""
+    """Its laws without residuals."""
     return [law.model_copy(update={"residuals": None}) for law in calibration.compute_laws]
 
 
