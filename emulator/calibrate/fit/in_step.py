@@ -108,7 +108,7 @@ def step_points(rows: pd.DataFrame, isolated: pd.DataFrame, ranks: int, nodes: i
 
 
 def identified(points: StepPoints) -> tuple[str, ...]:
-    """The parameters that the design tells apart. s0 always is: it holds what the others add where they do not vary."""
+    """The parameters that the design determines. s0 always is: it holds what the others add where they do not vary."""
     design = _design(points.cells[:, 0], points.cells[:, 1], tuple(UNITS))
     whole = np.linalg.matrix_rank(design)
     independent = [name for j, name in enumerate(UNITS) if np.linalg.matrix_rank(np.delete(design, j, axis=1)) < whole]

@@ -1,4 +1,4 @@
-"""Fit lines in the sizes of operations: attention, passes over activations, what lies between operations."""
+"""Fit lines in the sizes of operations: attention, passes over activations, glue between operations."""
 
 from __future__ import annotations
 
@@ -33,8 +33,7 @@ NOTHING = 1e-3
 def operation_line(rows: pd.DataFrame, grows_with: tuple[str, ...], *, near: bool) -> Document | None:
     """A line in the sizes named, as far as they vary, fitted to each operation's median over launches.
 
-    near: keep how operations depart from the line, for what lies near them. None where too few probes were made in every
-    launch.
+    near: keep the residuals of the operations, for sizes near them. None where too few probes were made in every launch.
     """
     keys = ["op", "predecessors", "probe", *RESIDUAL_SIZES]
     rows = rows.assign(predecessors=rows["predecessors"].fillna(""))
@@ -59,7 +58,7 @@ def operation_line(rows: pd.DataFrame, grows_with: tuple[str, ...], *, near: boo
             params[name] = parameter(float(centre[index]), unit, intervals[index], reason, at_bound=centre[index] == 0)
         else:
             size = LINE_UNITS[name][0]
-            why = f"the probes do not tell {size} from what stands before it: what it costs is there"
+            why = f"the probes do not separate {size} from the terms before it, which contain its cost"
             params[name] = parameter(None, unit, None, why if name in grows_with else f"not taken to grow with {size}")
     middle = np.median(times, axis=1)
     own = at if near else None

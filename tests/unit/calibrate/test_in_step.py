@@ -171,7 +171,7 @@ def test_cells_are_seen_beside_the_isolated_law_and_s(make):
 
 
 def in_models(us, sizes=(2048, 16384), launches=3, **changes):
-    """What model_collectives has of one probe: all_reduces of these sizes, half a ms apart, of so many us."""
+    """What model_collectives has of one probe: all_reduces of these sizes, half a ms of compute gap, of so many us."""
     about = {name: KEY[name] for name in ("collective", "backend", "dtype", "scheduler")}
     about |= {"probe": "p", "nodes": 1, "ranks": 2, "compute_gap_us": 500.0} | changes
     return pd.DataFrame(
@@ -183,7 +183,7 @@ def in_models(us, sizes=(2048, 16384), launches=3, **changes):
     )
 
 
-def told_us(n):
+def expected_us(n):
     return isolated_us(n) + TRUTH["s0"] + TRUTH["u"] * 500 + TRUTH["v"] * n / 1e3
 
 
@@ -197,13 +197,13 @@ def test_a_step_is_priced_by_collectives_of_models_where_they_were_seen():
     """Cells agree with the laws; in models the same takes 1.4 times as long at some sizes: there it does, far away not."""
     cells = rows(spread=0.01, sizes=[256 * 4**k for k in range(8)])
     made = {}
-    for name, steps in (("cells", None), ("models", in_models(lambda n: 1.4 * told_us(n)))):
+    for name, steps in (("cells", None), ("models", in_models(lambda n: 1.4 * expected_us(n)))):
         made[name] = calibrate(
             cells, seed=0, provenance={"kind": "measured"}, method={}, created="2026-01-01T00:00:00Z", steps=steps
         )
     for size in (2048, 16384, 6000):
-        assert priced_us(made["cells"], size) == pytest.approx(told_us(size), rel=0.05)
-        assert priced_us(made["models"], size) == pytest.approx(1.4 * told_us(size), rel=0.08)
+        assert priced_us(made["cells"], size) == pytest.approx(expected_us(size), rel=0.05)
+        assert priced_us(made["models"], size) == pytest.approx(1.4 * expected_us(size), rel=0.08)
     far = 1 << 22, 3000.0
     assert priced_us(made["models"], *far) == pytest.approx(priced_us(made["cells"], *far), rel=0.05)
     (in_step,) = made["models"].in_step_laws
@@ -217,7 +217,7 @@ def test_a_step_is_priced_by_collectives_of_models_where_they_were_seen():
     "other", [{"collective": "all_gather"}, {"dtype": "bfloat16"}, {"ranks": 4}, {"nodes": 2}, {"scheduler": "other"}]
 )
 def test_collectives_of_models_count_for_their_own_key_ranks_and_nodes(other):
-    steps = in_models(lambda n: 1.4 * told_us(n), **other)
+    steps = in_models(lambda n: 1.4 * expected_us(n), **other)
     made = calibrate(rows(), seed=0, provenance={"kind": "measured"}, method={}, created="2026-01-01T00:00:00Z", steps=steps)
     assert not any(its.in_model for its in made.in_step_laws[0].residuals)
 
