@@ -1,0 +1,1 @@
+"""How the ranks of one launch live: started, found, watched, recorded, ended."""

@@ -1,0 +1,1 @@
+"""Formulas of the sources, each by itself: rooflines, caches, generation, prices."""
