@@ -24,7 +24,7 @@ class Clock(Protocol):
         """Note this moment of the device's work: after what was started before, ahead of what comes next."""
 
     def ns(self, marks: Sequence[Any]) -> list[int]:
-        """What the marks read, in ns from one origin; waits until the device has come to them all."""
+        """What the marks read, in ns from one origin; waits until the device has reached them all."""
 
 
 class HostClock:

@@ -73,6 +73,11 @@ def texts_of(path: Path) -> Iterator[tuple[int, str]]:
             yield token.start[0], token.string
 
 
+def one_line(text: str) -> str:
+    """Line breaks, with the hashes of comments after them, as single spaces."""
+    return re.sub(r"\s+(?:#:?\s+)?", " ", text)
+
+
 def files() -> list[Path]:
     modules = [path for part in SOURCES if part != "inferometer" for path in (ROOT / part).rglob("*.py")]
     modules += (ROOT / "inferometer").glob("*.py")  # its folders are links to the others
@@ -84,8 +89,10 @@ def test_no_retired_word_is_used():
     anything = re.compile("|".join(f"(?P<rule{at}>{pattern})" for at, (pattern, *_) in enumerate(RETIRED)))
     wrong = []
     for path in files():
+        if not anything.search(one_line(path.read_text())):  # spares splitting almost every file
+            continue
         for line, text in texts_of(path):
-            plain = re.sub(r"\s+(?:#:?\s+)?", " ", text)
+            plain = one_line(text)
             for found in anything.finditer(plain):
                 around = plain[max(0, found.start() - 30) : found.end() + 30]
                 _, instead, *_ = RETIRED[int((found.lastgroup or "").removeprefix("rule"))]
