@@ -27,6 +27,7 @@ from inferometer.emulator.workload.hugging_face.model_types import (
 from inferometer.emulator.workload.hugging_face.quantized import read_quantization
 from inferometer.emulator.workload.shape import Shape
 from inferometer.emulator.workload.storage.stored import module_names
+from inferometer.parallel.dtypes import MEASURED
 
 TEXT_KEYS = ("text_config", "language_config", "llm_config", "thinker_config")
 WIDTHS = ("hidden_size", "n_embd", "d_model")
@@ -110,7 +111,7 @@ def _shape(fields: Mapping[str, Any], name: str, where: str, beside: Mapping[str
 def _state_bits(read: Fields) -> int:
     """Bits of recurrent states: what the file asks for, else 16."""
     kind = read.word("mamba_ssm_cache_dtype") or read.word("mamba_ssm_dtype") or "auto"
-    widths = {"auto": 16, "float32": 32, "bfloat16": 16, "float16": 16}
+    widths = {"auto": 16, **{name: dtype.bits for name, dtype in MEASURED.items()}}
     if kind not in widths:
         raise InputError(f"mamba_ssm_cache_dtype = {kind[:40]!r}: known are {', '.join(widths)}")
     return widths[kind]
