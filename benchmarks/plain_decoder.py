@@ -164,7 +164,7 @@ class Mixture(nn.Module):
         counts = copies.bincount(minlength=len(self.experts)).tolist()
         rows = tokens[order // self.active].split(counts)
         y = torch.empty(len(copies), tokens.shape[1], dtype=x.dtype)
-        y[order] = torch.cat([expert(its) for expert, its in zip(self.experts, rows) if len(its)])
+        y[order] = torch.cat([expert(some) for expert, some in zip(self.experts, rows) if len(some)])
         y = (gates.unsqueeze(-1) * y.view(*chosen.shape, -1)).sum(1).view_as(x)
         return y if self.shared is None else y + self.shared(x)
 

@@ -70,8 +70,8 @@ def measured(pages: str) -> list[float]:
 
 
 def line(pages: str, processes: Sequence[Sequence[float]]) -> str:
-    ratios = [max(its) / min(its) for its in processes]
-    every = [us for its in processes for us in its]
+    ratios = [max(times) / min(times) for times in processes]
+    every = [us for times in processes for us in times]
     each = ", ".join(f"{ratio:.3f}" for ratio in ratios)
     return f"{pages:<6} {min(every):>8.0f} {max(every):>8.0f} {median(ratios):>16.3f}  {each}"
 

@@ -96,24 +96,24 @@ def account(phase: str, launches: list[tuple[bool, list[Trace]]]) -> Account:
                 if line.varies:
                     done = trace.executed[kept][..., varying.index(index)]
                     executed.setdefault(key, {}).setdefault(rank, []).append(float(done.mean()))
-        for key, its in sums.items():
-            times.setdefault(key, []).append(its)
-            waits.setdefault(key, []).append(waited[key] if one_clock else np.full_like(its, np.nan))
+        for key, spent in sums.items():
+            times.setdefault(key, []).append(spent)
+            waits.setdefault(key, []).append(waited[key] if one_clock else np.full_like(spent, np.nan))
         loose.append(step - sum(sums.values()))
     steps = np.concatenate(spans)
     mean = float(steps.mean())
     rows = []
     for key, line in lines.items():
-        its, waiting = np.concatenate(times[key]), np.concatenate(waits[key])
+        spent, waiting = np.concatenate(times[key]), np.concatenate(waits[key])
         known = line.kind not in COMPUTE and not np.isnan(waiting).any()
         sent = executed.get(key)
-        of_rank = [_size(line, (float(np.mean(its)), *line.size[1:])) or 0.0 for its in sent.values()] if sent else []
+        of_rank = [_size(line, (float(np.mean(sizes)), *line.size[1:])) or 0.0 for sizes in sent.values()] if sent else []
         really = (float(np.mean(of_rank)), max(of_rank)) if of_rank else (None, None)
         rows.append(
             Row(
                 *key, counts[key], _size(line, line.size), really[0], really[1],
-                float(its.mean()), float(np.median(its)), median_interval(its),
-                float(waiting.mean()) if known else None, float(its.mean()) / mean,
+                float(spent.mean()), float(np.median(spent)), median_interval(spent),
+                float(waiting.mean()) if known else None, float(spent.mean()) / mean,
             )
         )  # fmt: skip
     ratios, plain = _overhead(launches)
@@ -178,6 +178,6 @@ def _overhead(launches: list[tuple[bool, list[Trace]]]) -> tuple[Array, Array]:
         plain += step[~first.lead & ~first.instrumented].tolist()
         for block in range(0, int(first.block.max()), 2):
             pair = [step[(first.block == number) & ~first.lead] for number in (block, block + 1)]
-            if all(len(its) for its in pair):
+            if all(len(part) for part in pair):
                 ratios.append(float(np.median(pair[0]) / np.median(pair[1])))
     return np.array(ratios), np.array(plain)

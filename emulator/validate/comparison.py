@@ -23,7 +23,7 @@ from inferometer.emulator.validate.prediction_errors import (
 from inferometer.emulator.validate.records import Trace, traces
 from inferometer.emulator.validate.settings import Emulation, Phase
 
-BETWEEN = "between operations"
+GLUE = "glue between operations"
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def compared(
 ) -> Compared:
     """launches: as records.traces has them, each with a plain step that counts. forecasts: by variant."""
     plain = [_plain_us(ranks) for _, ranks in launches]
-    medians = [float(np.median(its)) for its in plain]
+    medians = [float(np.median(steps)) for steps in plain]
     measured, interval = float(np.median(medians)), median_interval(np.array(medians))
     predicted = {name: None if f.total_s is None else f.total_s * 1e6 for name, f in forecasts.items()}
     own, found = forecasts[CALIBRATION], account(phase, launches)
@@ -115,8 +115,8 @@ def _operations(found: Account, own: Forecast) -> dict[str, Beside]:
     measured: dict[str, float] = {}
     for row in found.rows:
         measured[row.name] = measured.get(row.name, 0.0) + row.mean_us
-    its = {name: Beside(us, _us(own.by_op.get(name))) for name, us in measured.items()}
-    return its | {BETWEEN: Beside(found.unattributed_us, _us(own.terms["glue"]))}
+    operations = {name: Beside(us, _us(own.by_op.get(name))) for name, us in measured.items()}
+    return operations | {GLUE: Beside(found.unattributed_us, _us(own.terms["glue"]))}
 
 
 def _us(seconds: float | None) -> float | None:
@@ -133,10 +133,10 @@ def overall(rows: Sequence[Compared], seed: int = 0) -> dict[str, Any]:
     cells: dict[int, list[Compared]] = {}
     for row in rows:
         cells.setdefault(row.cell, []).append(row)
-    errors = [[row.rel_error for row in its if row.rel_error is not None] for its in cells.values()]
-    repeats = [[error for row in its for error in row.repeat_errors] for its in cells.values()]
+    errors = [[row.rel_error for row in phases if row.rel_error is not None] for phases in cells.values()]
+    repeats = [[error for row in phases for error in row.repeat_errors] for phases in cells.values()]
     ratio, interval = ratio_to_repeat(errors, repeats, seed)
-    again = [error for its in repeats for error in its]
+    again = [error for errors_of in repeats for error in errors_of]
     return {
         "cells": len(cells),
         "rows": len(rows),
@@ -145,7 +145,7 @@ def overall(rows: Sequence[Compared], seed: int = 0) -> dict[str, Any]:
         "repeat_launch_error": float(np.median(again)) if again else None,
         "ratio_to_repeat": ratio,
         "ratio_to_repeat_ci95": interval,
-        "variants": {name: _variant(its, rows, name) for name, its in spreads.items()},
+        "variants": {name: _variant(errors_of, rows, name) for name, errors_of in spreads.items()},
         "bounds": [asdict(bound) | {"held": bound.held} for bound in bounds(own, ratio)],
     }
 
@@ -175,19 +175,19 @@ def missed(rows: Iterable[Compared]) -> list[dict[str, Any]]:
             predicted = None if beside.predicted_us is None else beside.predicted_us / step
             shares.setdefault(name, []).append(((beside.measured_us or 0.0) / step, predicted))
     found = []
-    for name, its in shares.items():
-        known = all(predicted is not None for _, predicted in its)
-        off = [(predicted or 0.0) - measured for measured, predicted in its]
+    for name, pairs in shares.items():
+        known = all(predicted is not None for _, predicted in pairs)
+        off = [(predicted or 0.0) - measured for measured, predicted in pairs]
         found.append(
             {
                 "operation": name,
-                "measured_share": sum(measured for measured, _ in its) / count,
-                "predicted_share": sum(predicted or 0.0 for _, predicted in its) / count if known else None,
+                "measured_share": sum(measured for measured, _ in pairs) / count,
+                "predicted_share": sum(predicted or 0.0 for _, predicted in pairs) / count if known else None,
                 "difference": sum(off) / count if known else None,
                 "missed": sum(map(abs, off)) / count,
             }
         )
-    return sorted(found, key=lambda its: -its["missed"])
+    return sorted(found, key=lambda entry: -entry["missed"])
 
 
 def rows_of(records: Sequence[dict[str, Any]], cell: int, phase: Phase) -> list[tuple[bool, list[Trace]]]:

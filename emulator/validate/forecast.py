@@ -125,9 +125,9 @@ def check_agreement(calibration: Calibration, where: str, backend: Backend, sche
     where: its file or name.
     """
     settings = calibration.method.get("settings")
-    taken = [its for its in settings if isinstance(its, dict)] if isinstance(settings, list) else []
+    taken = [one for one in settings if isinstance(one, dict)] if isinstance(settings, list) else []
     for name, mine in (("backend", backend), ("scheduler", scheduler), ("threads", threads)):
-        held = {str(its.get(name)) for its in taken} or {"unknown"}
+        held = {str(one.get(name)) for one in taken} or {"unknown"}
         if str(mine) not in held:
             theirs = ", ".join(sorted(held))
             raise InputError(f"{where}: method.settings.{name}: measured with {name} {theirs}, this run has {name} {mine}")

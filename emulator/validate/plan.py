@@ -84,4 +84,4 @@ def parts_of(
     if not cells:
         least = min(cell.ranks for cell in plan.cell)
         raise InputError(f"{where}: no cell fits: they need {least} ranks or more, but there are {ranks_most} cores")
-    return [Part(Matrix(cells=list(its.values())), tuple(its)) for _, its in sorted(cells.items())], left_out
+    return [Part(Matrix(cells=list(of_ranks.values())), tuple(of_ranks)) for _, of_ranks in sorted(cells.items())], left_out

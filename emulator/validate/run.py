@@ -75,7 +75,7 @@ class Run:
         return {
             "stage": engine.stage_index,
             "groups": groups,
-            "lines": {phase: [list(line) for line in its] for phase, its in lines.items()},
+            "lines": {phase: [list(line) for line in of_phase] for phase, of_phase in lines.items()},
         }
 
     @property

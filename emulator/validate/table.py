@@ -44,7 +44,7 @@ def validation_table(document: str | Path | Mapping[str, Any]) -> pandas.DataFra
                 "rel_error_low": low,
                 "rel_error_high": high,
                 "repeat_error": again.median(),
-                **{f"{name}_{side}": its[side] for name, its in cell["terms"].items() for side in its},
+                **{f"{name}_{side}": term[side] for name, term in cell["terms"].items() for side in term},
             }
         )
     numbers = [name for name in rows[0] if name.endswith("_us") or "error" in name] if rows else []

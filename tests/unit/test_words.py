@@ -110,6 +110,15 @@ def test_no_field_of_a_record_has_a_retired_name():
     assert not wrong, "\n".join(wrong)
 
 
+def test_no_list_is_called_its():
+    """A name says what it holds."""
+    wrong = []
+    for path in (path for path in files() if path.suffix == ".py" and (ROOT / "tests") not in path.parents):
+        names = {node.id for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Name)}
+        wrong += [str(path.relative_to(ROOT))] if "its" in names else []
+    assert not wrong, "\n".join(wrong)
+
+
 @pytest.mark.parametrize(("pattern", "instead", "bad", "good"), RETIRED, ids=[entry[1] for entry in RETIRED])
 def test_each_pattern_finds_the_dialect_and_nothing_else(pattern, instead, bad, good):
     assert re.search(pattern, bad)

@@ -145,7 +145,9 @@ class ComputeLaw(Record):
                 raise ValueError("rates: smallest_us, memory_gb_per_s and gflops are needed, each above 0")
             if min((self.rows or [0])[0], (self.inner or [0])[0], (self.outer or [0])[0]) < 1:
                 raise ValueError("rows, inner and outer begin at 1 or above")
-            if any(its is None or len(its) < 2 or sorted(set(its)) != its for its in (self.rows, self.inner, self.outer)):
+            if any(
+                axis is None or len(axis) < 2 or sorted(set(axis)) != axis for axis in (self.rows, self.inner, self.outer)
+            ):
                 raise ValueError("a surface needs two or more rows, inner and outer, in rising order")
             wanted = {knot(*sizes) for sizes in self.knots()}
         else:

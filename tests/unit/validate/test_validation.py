@@ -9,7 +9,7 @@ import pytest
 from inferometer import validation_table
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.report.validation import validation_lines
-from inferometer.emulator.validate.comparison import BETWEEN, compared, missed, overall, rows_of
+from inferometer.emulator.validate.comparison import GLUE, compared, missed, overall, rows_of
 from inferometer.emulator.validate.forecast import CALIBRATION, TERMS, VARIANTS, Forecast
 from inferometer.emulator.validate.settings import Emulation
 
@@ -72,12 +72,12 @@ def test_terms_stand_beside_each_other():
         {"matmul": 50, "attention": 0, "stream": 0, "network": 30, "waiting": 0, "glue": 20}
     )
     operations = {name: (its.measured_us, its.predicted_us) for name, its in found.operations.items()}
-    assert operations["ffn.reduce"] == (40, pytest.approx(30)) and operations[BETWEEN] == (30, pytest.approx(20))
+    assert operations["ffn.reduce"] == (40, pytest.approx(30)) and operations[GLUE] == (30, pytest.approx(20))
     worst = missed([found])
     # 40 us are predicted as 50, 40 as 30, 30 as 20
     tenth = 10 / 110
     assert {its["operation"]: its["missed"] for its in worst} == pytest.approx(
-        {"ffn.down": tenth, "ffn.reduce": tenth, BETWEEN: tenth}
+        {"ffn.down": tenth, "ffn.reduce": tenth, GLUE: tenth}
     )
     assert sum(its["difference"] for its in worst) == pytest.approx((50 + 30 + 20 - 110) / 110)
 
