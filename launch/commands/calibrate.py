@@ -16,7 +16,8 @@ import sys
 from inferometer.launch.commands.fit import add_fit_flags, show_calibration
 from inferometer.launch.commands.outputs import json_target
 from inferometer.launch.commands.sweep_flags import add_sweep_flags, settings_from
-from inferometer.launch.runs.calibrate import CalibrationFiles, calibrate
+from inferometer.launch.runs.calibrate import calibrate
+from inferometer.launch.runs.fit import CalibrationFiles
 from inferometer.launch.runs.outputs import keep_apart
 
 

@@ -21,7 +21,7 @@ from inferometer.emulator.errors import InputError
 from inferometer.emulator.report.summary import summary_lines
 from inferometer.launch.commands.outputs import figure_path, json_target
 from inferometer.launch.commands.sweep_flags import seed
-from inferometer.launch.runs.calibrate import draw_into, fit_files
+from inferometer.launch.runs.fit import draw_into, fit_files
 from inferometer.launch.runs.outputs import keep_apart, replaced_path, write_text
 
 

@@ -27,8 +27,8 @@ from inferometer.emulator.validate.settings import Configuration, Emulation
 from inferometer.emulator.validate.table import validation_table
 from inferometer.launch.ranks.events import Event
 from inferometer.launch.ranks.identity import identity_from
-from inferometer.launch.runs.calibrate import CalibrationFiles, fit_into
 from inferometer.launch.runs.emulate import kept_in, launch_here, open_emulation
+from inferometer.launch.runs.fit import CalibrationFiles, fit_into
 from inferometer.launch.runs.measure import Mode, require_mpi, take_samples
 from inferometer.launch.runs.measure_settings import MeasureSettings
 from inferometer.launch.runs.outputs import keep_apart, output_path, replaced_path, write_json

@@ -30,6 +30,7 @@ def modules_after(*arguments):
         (["--help"], "numpy pandas scipy torch pydantic rich matplotlib importlib.metadata"),
         (["doctor", "--help"], "numpy pydantic pandas scipy torch rich matplotlib"),
         (["predict", "--help"], "pandas scipy torch rich matplotlib"),
+        (["fit", "--help"], "pandas scipy torch rich matplotlib"),
         (["paper", "predict", "--help"], "pandas scipy torch rich matplotlib"),
     ],
 )
