@@ -9,6 +9,12 @@ from datetime import UTC, datetime
 from inferometer.emulator.aliases import Document
 from inferometer.emulator.importers.run import Row, Run
 
+KEY = (
+    "collective", "implementation", "backend", "launch_mode", "timing", "dtype", "concurrent_groups", "bytes", "ranks",
+    "nodes",
+)  # fmt: skip
+"""What a cell is named by."""
+
 
 def settle_unknown(run: Run) -> None:
     """Flag what is still unknown once --set has been applied; a row that cannot be a cell is left out with the reason."""
@@ -62,44 +68,47 @@ def cell_records(runs: Iterable[tuple[str, Run]]) -> list[Document]:
     seen: Counter[str] = Counter()
     records = []
     for file, run in runs:
+        same = _of_all_rows(file, run)
         for row in run.kept:
-            record = _record(file, run, row)
+            record = _record(run, row, same)
             record["launch"] = seen[record["cell"]]
             seen[record["cell"]] += 1
             records.append(record)
     return records
 
 
-def _record(file: str, run: Run, row: Row) -> Document:
-    key = {
+def _of_all_rows(file: str, run: Run) -> Document:
+    """What the records of a run's rows have in common."""
+    return {
+        "record": "cell",
+        "cell": "",
+        "launch": 0,
         "collective": run.collective,
         "implementation": implementation(run),
         "backend": run.backend,
         "launch_mode": run.launch_mode,
         "timing": run.timing,
-        "dtype": row.dtype,
+        "dtype": None,
         "concurrent_groups": run.concurrent_groups,
-        "bytes": row.bytes,
+        "bytes": None,
         "ranks": run.ranks,
         "nodes": run.nodes,
-    }
-    record = {
-        "record": "cell",
-        "cell": "/".join("unknown" if value is None else str(value) for value in key.values()),
-        "launch": 0,
-        **key,
         "scheduler": None,
         "start_ns": None,
         "stop_ns": None,
-        "us": row.us,
+        "us": None,
         "statistic": run.statistic,
         "n": 1,
         "iterations": run.iterations,
-        "wrong": row.wrong,
+        "wrong": None,
         "flags": sorted(run.flags),
         "source": file,
-        **row.extra,
     }
+
+
+def _record(run: Run, row: Row, same: Document) -> Document:
+    record = {**same, "dtype": row.dtype, "bytes": row.bytes, "us": row.us, "wrong": row.wrong, **row.extra}
+    record["cell"] = "/".join(["unknown" if record[name] is None else str(record[name]) for name in KEY])
     if row.iterations_us and run.ranks is not None and run.nodes is not None:
         record |= _readings(row.iterations_us)
     return record

@@ -23,6 +23,7 @@ PASSES = {
     "alltoallv": 1,
 }
 TINY = 1e-9
+_HALVES = tuple(0.5 * 10.0**-n for n in range(13))
 
 
 @dataclass(frozen=True)
@@ -67,11 +68,16 @@ def ratio_of(cells: Iterable[tuple[str, str]]) -> Ratio:
 
 
 def two_digits(printed: str) -> bool:
-    """Whether a printed number has two digits that count: 0.03 says too little."""
-    return len(Decimal(printed).normalize().as_tuple().digits) >= 2
+    """Whether a printed number is at least ten units of its last digit: 0.03 says too little."""
+    return float(printed) >= 19.99 * half_unit(printed)
 
 
 def half_unit(printed: str) -> float:
     """Half a unit of the last printed digit: 0.005 for 12.90, 0.5 for 15, 500 for 2e+03."""
+    whole, point, digits = printed.partition(".")
+    if not point and whole.isdigit():
+        return 0.5
+    if point and digits.isdigit() and len(digits) < len(_HALVES):
+        return _HALVES[len(digits)]
     exponent = Decimal(printed).as_tuple().exponent
     return 0.5 * 10.0**exponent if isinstance(exponent, int) else math.inf

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from inferometer.emulator.importers.nccl import nccl_tests, rccl_tests
 from inferometer.emulator.importers.run import Run
 from inferometer.emulator.importers.settings import Settings, apply
 from inferometer.emulator.importers.source import Source
+from inferometer.emulator.importers.tools import ds_bench, mscclpp, param, perftest
+from inferometer.emulator.importers.traces import flight_recorder, inspector, kineto
 from inferometer.emulator.samples.samples import SamplesFile
 
 FORMATS: dict[str, Callable[[Source, Settings], list[Run]]] = {
@@ -27,7 +30,19 @@ FORMATS: dict[str, Callable[[Source, Settings], list[Run]]] = {
     "osu": mpi_text.read,
     "imb": mpi_text.read,
     "csv": table.read,
+    "mscclpp": mscclpp.read,
+    "ds_bench": ds_bench.read,
+    "param": param.read,
+    "perftest": perftest.read,
 }
+"""Each file by itself: one measurement, or several."""
+TRACES: dict[str, Callable[[list[Source], Settings], list[Run]]] = {
+    "torch-trace": kineto.read_all,
+    "flight-recorder": flight_recorder.read_all,
+    "nccl-inspector": inspector.read_all,
+}
+"""A file for each rank of one job, read together."""
+KNOWN = (*FORMATS, *TRACES)
 
 
 @dataclass(frozen=True)
@@ -57,28 +72,46 @@ def import_files(format_name: str, paths: Sequence[str | Path], settings: Settin
     Raises ``InputError`` for an unknown format, a file that is not of the format, the same contents twice, and where
     settings contradict a file.
     """
-    if format_name not in FORMATS:
-        raise InputError(f"format {format_name!r}: known are {', '.join(FORMATS)}")
+    if format_name not in KNOWN:
+        raise InputError(f"format {format_name!r}: known are {', '.join(KNOWN)}")
     given = settings or Settings()
-    hashes: list[str] = []
-    sources: list[Document] = []
+    sources = [Source(path) for path in paths]
+    try:
+        read = _read(format_name, sources, given)
+    except InputError as error:
+        raise InputError(f"{error}{hint(_named_in(error, sources), format_name)}") from None
     runs: list[tuple[str, Run]] = []
+    for source, run in read:
+        apply(given, run, str(source))
+        settle_unknown(run)
+        runs.append((str(source), run))
+    flag_far(runs)
+    files = [entry(file, source.sha256, run) for (source, _), (file, run) in zip(read, runs)]
+    rows = Counter(str(source) for source, run in read for _ in run.rows)
+    about: list[Document] = [{"path": str(s), "sha256": s.sha256, "rows": rows[str(s)]} for s in sources]
+    return Imported(files, header(format_name, about, [run for _, run in runs]), cell_records(runs))
+
+
+def _read(format_name: str, sources: list[Source], settings: Settings) -> list[tuple[Source, Run]]:
+    """Raises ``InputError`` as the format's reader does, and for the same contents twice."""
+    if format_name in TRACES:
+        read = [(sources[0], run) for run in TRACES[format_name](sources, settings)]
+        _refuse_twice(sources)
+        return read
+    read = []
+    for source in sources:
+        read += [(source, run) for run in FORMATS[format_name](source, settings)]
+    _refuse_twice(sources)
+    return read
+
+
+def _refuse_twice(sources: Sequence[Source]) -> None:
     seen: dict[str, str] = {}
-    for path in paths:
-        source = Source(path)
-        try:
-            read = FORMATS[format_name](source, given)
-        except InputError as error:
-            raise InputError(f"{error}{hint(source, format_name)}") from None
+    for source in sources:
         if source.sha256 in seen:
             raise InputError(f"{source}: has the same contents as {seen[source.sha256]}: one measurement cannot count twice")
         seen[source.sha256] = str(source)
-        sources.append({"path": str(source), "sha256": source.sha256, "rows": sum(len(run.rows) for run in read)})
-        for run in read:
-            apply(given, run, str(source))
-            settle_unknown(run)
-            runs.append((str(source), run))
-            hashes.append(source.sha256)
-    flag_far(runs)
-    files = [entry(file, sha256, run) for (file, run), sha256 in zip(runs, hashes)]
-    return Imported(files, header(format_name, sources, [run for _, run in runs]), cell_records(runs))
+
+
+def _named_in(error: InputError, sources: list[Source]) -> Source:
+    return next((source for source in sources if str(error).startswith(f"{source}:")), sources[0])

@@ -24,8 +24,9 @@ def flag_far(runs: Sequence[tuple[str, Run]]) -> None:
     for times in cells.values():
         if len({at for at, _, _ in times}) < 2:
             continue
+        middle = statistics.median(us for _, _, us in times)
         for at, size, us in times:
-            others = statistics.median(other for who, _, other in times if who != at)
+            others = middle if len(times) > 2 else next(other for who, _, other in times if who != at)
             factors.setdefault(at, []).append((us / others, size))
     for at, found in factors.items():
         typical = statistics.median(factor for factor, _ in found)

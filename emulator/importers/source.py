@@ -10,7 +10,7 @@ import json
 import lzma
 import re
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -97,38 +97,38 @@ class Source:
         except BROKEN as error:
             raise InputError(f"{self}: cannot be unpacked: {error}") from None
 
-    def blocks(self) -> Iterator[tuple[int, list[bytes]]]:
-        """Number of the first line, lines without their ends; a line longer than `MAX_LINE_BYTES` comes as an empty one.
+    def line_blocks(self) -> Iterator[tuple[int, bytes]]:
+        """Number of the first line, whole lines in one piece, each with its end but perhaps the file's last.
 
-        Raises ``InputError`` for an empty file and for one that is not text.
+        A line longer than `MAX_LINE_BYTES` comes as an empty one. Raises ``InputError`` for an empty file and for one that
+        is not text.
         """
         number, rest, too_long = 1, b"", False
         for chunk in self.chunks():
             if b"\0" in chunk:
                 at = number + chunk.count(b"\n", 0, chunk.index(b"\0"))
                 raise InputError(f"{self}: not text: line {at} holds a zero byte")
-            lines = (rest + chunk).split(b"\n")
-            rest = lines.pop()
-            if lines:
-                if too_long:
-                    lines[0] = b""
-                too_long = False
-                if max(map(len, lines)) > MAX_LINE_BYTES:
-                    lines = [line if len(line) <= MAX_LINE_BYTES else b"" for line in lines]
-                yield number, lines
-                number += len(lines)
+            end = chunk.rfind(b"\n") + 1
+            if end == 0:
+                rest += chunk if not too_long else b""
+            else:
+                block = chunk[chunk.index(b"\n") :] if too_long else rest + chunk
+                cut = len(block) - (len(chunk) - end)
+                block, rest, too_long = block[:cut], block[cut:], False
+                yield number, _without_long(block)
+                number += block.count(b"\n")
             if len(rest) > MAX_LINE_BYTES:
                 rest, too_long = b"", True
         self.cut_off = bool(rest) or too_long
-        if rest and not too_long:
-            yield number, [rest]
+        if rest:
+            yield number, rest
         elif number == 1 and not too_long:
             raise InputError(f"{self}: the file is empty")
 
     def lines(self) -> Iterator[tuple[int, str]]:
-        """Number and text of each line with something in it, without its end. Raises as `blocks`."""
-        for first, lines in self.blocks():
-            for number, line in enumerate(lines, first):
+        """Number and text of each line with something in it, without its end. Raises as `line_blocks`."""
+        for first, block in self.line_blocks():
+            for number, line in enumerate(block.split(b"\n"), first):
                 if line:
                     yield number, text_of(line)
 
@@ -177,9 +177,17 @@ class Source:
 
 
 def text_of(line: bytes) -> str:
-    return line.decode("utf-8", errors="replace").lstrip("\ufeff").rstrip("\r\n")
+    """Of a line, or of several."""
+    return line.decode("utf-8", errors="replace").lstrip("\ufeff").rstrip("\r")
 
 
-def blank_or(lines: Iterable[str]) -> str | None:
-    """The first line that is not blank."""
-    return next((line for line in lines if line.strip()), None)
+def _without_long(block: bytes) -> bytes:
+    """A block of whole lines, those longer than `MAX_LINE_BYTES` emptied."""
+    if len(block) <= MAX_LINE_BYTES:
+        return block
+    start = 0
+    while (end := block.rfind(b"\n", start, start + MAX_LINE_BYTES + 1)) >= 0:
+        start = end + 1
+        if start + MAX_LINE_BYTES >= len(block):
+            return block
+    return b"\n".join(line if len(line) <= MAX_LINE_BYTES else b"" for line in block.split(b"\n"))

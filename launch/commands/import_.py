@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from inferometer.emulator.importers.imports import FORMATS, Imported, import_files
+from inferometer.emulator.importers.imports import KNOWN, Imported, import_files
 from inferometer.emulator.importers.settings import parse_settings
 from inferometer.launch.commands.outputs import json_target
 from inferometer.launch.runs.outputs import keep_apart, new_path, write_json, writing
@@ -25,7 +25,7 @@ TELLING = ("dtype", "implementation", "launch_mode", "device", "backend_version"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("format", choices=list(FORMATS), metavar="FORMAT", help=f"format of the files: {', '.join(FORMATS)}")
+    parser.add_argument("format", choices=KNOWN, metavar="FORMAT", help=f"format of the files: {', '.join(KNOWN)}")
     parser.add_argument("files", nargs="+", metavar="FILE", help="logs or tables to read")
     parser.add_argument(
         "-o", "--output", metavar="FILE", help="samples file to write (default: none, only the report is printed)"

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.importers import prefix
 from inferometer.emulator.importers.nccl.lines import TYPES, table_lines
-from inferometer.emulator.importers.nccl.table import NcclRun, TableCell, TableRow, library_version
+from inferometer.emulator.importers.nccl.row import NUMBER, plain_row, table_row
+from inferometer.emulator.importers.nccl.table import NcclRun, TableRow, library_version
 from inferometer.emulator.importers.run import tool_name
 from inferometer.emulator.importers.source import MAX_ROWS, Source
 
@@ -19,9 +20,7 @@ MAX_STREAMS = 4096
 MAX_RUNS = 1000
 
 _INT = r"\d{1,18}"
-_NUMBER = re.compile(r"\d{1,18}(?:\.\d{1,12})?(?:[eE][+-]?\d{1,3})?")
-_SIZE = re.compile(rf"(?:^|.*[:>|\])])({_INT})")
-_DTYPE = re.compile(TYPES.decode())
+_DTYPE = re.compile(TYPES)
 _COMMENT = re.compile(
     rf"""(?:
       (?P<settings>nThread\s+(?P<nthread>{_INT})\s+nGpus\s+(?P<ngpus>{_INT})\s+minBytes\s+(?P<min_bytes>{_INT})
@@ -37,6 +36,10 @@ _COMMENT = re.compile(
     )""",
     re.VERBOSE,
 )
+_BEGINNINGS = (
+    "Rank", "size", "nThread", "Avg", "Out", "Collective", "nccl-tests", "rccl-tests", "Device", "bytes", "in-place"
+)  # fmt: skip
+"""The words that the alternatives of `_COMMENT` begin with: a search for all of them at every place takes far longer."""
 _FURTHER = {
     "warmup_iters": re.compile(rf"warmup iters:\s*({_INT})"),
     "iters": re.compile(rf"(?<!warmup )(?<!agg )iters:\s*({_INT})"),
@@ -73,9 +76,14 @@ class Log:
         streams: dict[str, _Stream] = {}
         number = rows = 0
         for number, raw in table_lines(self.source):
+            if plain := plain_row(raw):
+                rows = self._another(rows, number)
+                stream = streams.get("") or streams.setdefault("", _Stream(""))
+                yield from stream.add(plain, number, prefixed=False)
+                continue
             label, line = ("", raw) if raw[:1] in ("#", " ") and raw[:40].lstrip()[:1] == "#" else prefix.strip(raw)
             parts = line.split()
-            comment = None if parts and parts[0][0].isdigit() else _COMMENT.search(line)
+            comment = None if parts and parts[0][0].isdigit() else _comment_in(line)
             at = None
             if comment is None:
                 at = _dtype_at(parts)
@@ -97,11 +105,22 @@ class Log:
                 stream.other(line, parts)
                 if self.near is None and len(parts) >= 4 and _fragment(parts):
                     self.near = f"line {number} looks like a row, but has no size, count and type at its start"
-            rows += at is not None
-            if rows > MAX_ROWS:
-                raise InputError(f"{self.source}: line {number}: more than {MAX_ROWS} rows: not one benchmark's log")
+            if at is not None:
+                rows = self._another(rows, number)
         for stream in streams.values():
             yield from stream.close()
+
+    def _another(self, rows: int, number: int) -> int:
+        if rows >= MAX_ROWS:
+            raise InputError(f"{self.source}: line {number}: more than {MAX_ROWS} rows: not one benchmark's log")
+        return rows + 1
+
+
+def _comment_in(line: str) -> re.Match[str] | None:
+    for word in _BEGINNINGS:
+        if (at := line.find(word)) >= 0 and (found := _COMMENT.match(line, at)):
+            return found
+    return None
 
 
 def _dtype_at(parts: list[str]) -> int | None:
@@ -119,7 +138,7 @@ def _worth_a_look(line: str, parts: list[str]) -> bool:
 
 def _fragment(parts: list[str]) -> bool:
     """Whether a line is a piece of a table row: at least four numbers and nothing else."""
-    return all(part == "N/A" or _NUMBER.fullmatch(part) for part in parts)
+    return all(part == "N/A" or NUMBER.fullmatch(part) for part in parts)
 
 
 class _Stream:
@@ -178,16 +197,19 @@ class _Stream:
             run.program = run.program or tool_name(re.sub(r"_perf.*", "", found["program"].rsplit("/", 1)[-1]))
 
     def row(self, parts: list[str], at: int, number: int, prefixed: bool) -> Iterator[NcclRun]:
+        yield from self.add(table_row(parts, at), number, prefixed or at > 2 or not parts[0].isdigit())
+
+    def add(self, row: TableRow | None, number: int, prefixed: bool) -> Iterator[NcclRun]:
+        """row: None for one that is torn."""
         if self.run.footer:
             yield from self.close()
         run = self.run
         run.first_line = run.first_line or number
         run.last_line = number
-        row = table_row(parts, at)
         if row is None:
             run.torn += 1
             return
-        run.prefixed |= prefixed or at > 2 or not parts[0].isdigit()
+        run.prefixed |= prefixed
         run.rows.append(row)
 
     def other(self, line: str, parts: list[str]) -> None:
@@ -202,48 +224,3 @@ class _Stream:
             self.mentioned = names.pop()
         if (self.run.header or self.run.rows) and not self.run.footer and len(parts) >= 4 and _fragment(parts):
             self.run.torn += 1
-
-
-def table_row(parts: list[str], at: int) -> TableRow | None:
-    """The row whose dtype stands at parts[at]; None where it is torn.
-
-    After the dtype: redop (or nothing), root (or nothing), then per column group time, algbw, busbw, #wrong, and with
-    per-iteration report four more; at last perhaps a date and a time.
-    """
-    size = _SIZE.fullmatch(parts[at - 2])
-    rest = parts[at + 1 :]
-    redop = None
-    if rest and re.fullmatch(r"[a-z]{3,8}", rest[0]):
-        redop = rest.pop(0)
-    if len(rest) > 2 and re.fullmatch(r"\d{4}-\d\d-\d\d", rest[-2]):
-        rest = rest[:-2]
-    root = None
-    if len(rest) % 4 == 1:
-        head = rest.pop(0)
-        if not re.fullmatch(r"-?\d{1,7}", head):
-            return None
-        root = int(head)
-    if size is None or len(rest) not in (4, 8, 16) or not all(part == "N/A" or _NUMBER.fullmatch(part) for part in rest):
-        return None
-    width = 8 if len(rest) == 16 else 4
-    cells = [_cell(rest[i : i + width]) for i in range(0, len(rest), width)]
-    if None in cells:
-        return None
-    inside = cells[1] if len(cells) > 1 else None
-    return TableRow(int(size[1]), parts[at], redop, root, cells[0], inside, int(parts[at - 1][:18]))
-
-
-def _cell(texts: list[str]) -> TableCell | None:
-    """An exponent in the last column, as in 4e-07 and 0e+00, is a difference; a count has none, or a positive one."""
-    if "N/A" in texts[:3]:
-        return None
-    cell = TableCell(texts[0], texts[1], texts[2], None)
-    if texts[3] != "N/A":
-        value = float(texts[3])
-        if "e-" in texts[3].lower() or re.fullmatch(r"0[eE][+-]?0+", texts[3]) or ("." in texts[3] and "e" not in texts[3]):
-            cell.error = value
-        else:
-            cell.wrong = value
-    if len(texts) == 8 and "N/A" not in texts[4:]:
-        cell.spread = tuple(float(text) for text in texts[4:])
-    return cell

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from inferometer.emulator.importers.imports import KNOWN
 from inferometer.emulator.importers.source import Source
 from inferometer.emulator.samples.samples import SamplesFile, load_samples
 from inferometer.launch.cli import main
@@ -79,7 +80,7 @@ def one_line(capsys, *args):
     return printed.err
 
 
-@pytest.mark.parametrize("format_name", ["nccl-tests", "rccl-tests", "aiconfigurator", "vidur", "osu", "imb", "csv"])
+@pytest.mark.parametrize("format_name", KNOWN)
 @pytest.mark.parametrize("kind", ["empty", "binary", "prose", "missing", "folder", "fifo", "nul", "locked", "deep", "long"])
 def test_hostile_files(format_name, kind, tmp_path, capsys):
     path = tmp_path / "in\nput"

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from inferometer.emulator.errors import InputError
-from inferometer.emulator.importers.imports import FORMATS, import_files
+from inferometer.emulator.importers.imports import KNOWN, import_files
 
 fuzz = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -48,14 +48,14 @@ def ends_well(format_name: str, path, content: bytes) -> None:
     assert all(entry["cells"] + sum(entry["excluded"].values()) == entry["rows"] for entry in found.files)
 
 
-@pytest.mark.parametrize("format_name", FORMATS)
+@pytest.mark.parametrize("format_name", KNOWN)
 @fuzz
 @given(content=LINES)
 def test_lines(format_name, content, tmp_path):
     ends_well(format_name, tmp_path / "f", content.encode(errors="surrogatepass"))
 
 
-@pytest.mark.parametrize("format_name", FORMATS)
+@pytest.mark.parametrize("format_name", KNOWN)
 @fuzz
 @given(content=st.binary(max_size=200))
 @example(content=b"\xff\xfe#\x00")

@@ -71,7 +71,8 @@ def test_rccl_tests_text_and_rows(log, read):
     assert read("rccl-tests", "RCCL version : 2.27.7-HEAD:1\n" + text).cells[0]["implementation"] == "rccl"
     rows = [
         {"name": "AllReduce", "gpus": 4, "inPlace": place, "size": size, "type": "half", "redop": "sum", "time": 10 + place,
-         "algBw": 1, "busBw": 1.5, "#wrong": "0"} for size in (64, 128) for place in (0, 1)
+         "algBw": size / (10 + place) / 1e3, "busBw": size / (10 + place) / 1e3 * 1.5, "#wrong": "0"}
+        for size in (64, 128) for place in (0, 1)
     ]  # fmt: skip
     as_csv = "name, gpus, inPlace, size, type, redop, time, algBw, busBw, #wrong\n"
     as_csv += "".join(", ".join(str(value) for value in row.values()) + "\n" for row in rows)
