@@ -32,10 +32,14 @@ LAUNCHER_VARIABLES = [
 ]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    side_by_side = config.pluginmanager.hasplugin("xdist")
     for item in items:
-        folder = item.path.relative_to(ROOT / "tests").parts[0]
-        item.add_marker(MARKS.get(folder, "ranks"))
+        place = item.path.relative_to(ROOT / "tests")
+        item.add_marker(MARKS.get(place.parts[0], "ranks"))
+        if side_by_side:  # one process runs a whole file, and all of the paper's files, so that they share what they set up
+            group = "paper" if "paper" in place.parts else str(place)
+            item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(autouse=True)

@@ -175,12 +175,10 @@ def test_accelerators(samples, paper_gpu):
             assert [gpu.intra_bytes_per_s, gpu.inter_bytes_per_s] == links
 
 
-def test_tables_to_twelve_digits(samples, paper_model, paper_gpu):
+def test_tables_to_twelve_digits(samples, paper_model, paper_gpu, paper_frontier):
     """One speculative and one plain row, fastest and preferred; the printed tables are in test_epoch_tables.py."""
-    from inferometer.emulator.economics.paper.epoch.frontier import frontier
-
-    plain = frontier(paper_model("Llama_3_70B_8_bit"), paper_gpu("H100"))
-    mixtral = frontier(paper_model("Mixtral_8x22B"), paper_gpu("H100"), speculator=load_model("llama-3-8b"))
+    plain = paper_frontier(paper_model("Llama_3_70B_8_bit"), paper_gpu("H100"))
+    mixtral = paper_frontier(paper_model("Mixtral_8x22B"), paper_gpu("H100"), speculator=load_model("llama-3-8b"))
     rows = samples["reproduced"]
     for found, expected in (
         (plain.preferred, rows["table6_alpha3"]["Llama 3 70B 8-bit"]),

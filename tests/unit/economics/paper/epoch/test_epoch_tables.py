@@ -3,7 +3,6 @@
 import pytest
 
 from inferometer.emulator.economics.paper.epoch import load_accelerator, load_model
-from inferometer.emulator.economics.paper.epoch.frontier import frontier
 
 #: Model, weight bits, Table 2 (tokens/s, GPUs), Table 3 (tokens/s, USD per million, GPUs, batch).
 SPECULATIVE = [
@@ -29,17 +28,17 @@ def setup(row):
 
 
 @pytest.mark.parametrize(("model", "bits", "fastest", "preferred"), SPECULATIVE)
-def test_tables_2_and_3(h100, model, bits, fastest, preferred):
-    found = frontier(load_model(model, bits), h100, speculator=load_model("llama-3-8b"))
+def test_tables_2_and_3(h100, paper_frontier, model, bits, fastest, preferred):
+    found = paper_frontier(load_model(model, bits), h100, speculator=load_model("llama-3-8b"))
     assert speed_and_size(found.fastest) == fastest
     assert setup(found.preferred) == preferred
 
 
 @pytest.mark.parametrize(("gpu", "printed"), [("h100-sxm", (152, 24)), ("a100-sxm", (132, 32)), ("v100-sxm", (105, 102))])
-def test_table_4(gpu, printed):
-    assert speed_and_size(frontier(load_model("llama-3-70b", 8), load_accelerator(gpu)).fastest) == printed
+def test_table_4(paper_frontier, gpu, printed):
+    assert speed_and_size(paper_frontier(load_model("llama-3-70b", 8), load_accelerator(gpu)).fastest) == printed
 
 
 @pytest.mark.parametrize(("bits", "printed"), [(4, (122, 0.23, 4, 90)), (8, (99, 0.37, 7, 109)), (16, (83, 0.70, 13, 136))])
-def test_table_6(h100, bits, printed):
-    assert setup(frontier(load_model("llama-3-70b", bits), h100).preferred) == printed
+def test_table_6(h100, paper_frontier, bits, printed):
+    assert setup(paper_frontier(load_model("llama-3-70b", bits), h100).preferred) == printed
