@@ -30,7 +30,8 @@ class CalibrationProcessor(Processor):
     @property
     def name(self) -> str:
         target = self._laws.target
-        return f"measured {target.device} of calibration {self._id} ({target.backend} ranks, {target.threads} threads each)"
+        threads = f"{target.threads} thread{'' if target.threads == 1 else 's'} each"
+        return f"measured {target.device} of calibration {self._id} ({target.backend} ranks, {threads})"
 
     def check(self, precision: Precision) -> None:
         self._dtype(precision)
