@@ -3,7 +3,7 @@
     #                                    in-place                       out-of-place
     #       size         count     time   algbw   busbw  #wrong     time   algbw   busbw  #wrong
 
-A group that is left blank is told by where the numbers stand under the head.
+The position of the numbers under the head shows which group is left blank.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
      "coll_perf": {"coll": "AllReduce", "coll_sn": 7, "coll_msg_size_bytes": 1048576, "coll_exec_time_us": 61,
                    "coll_algobw_gbs": 17.2, "coll_busbw_gbs": 30.1}}
 
-Which bytes the size of an all_gather counts is told by algobw × time: those of one rank, or of all.
+algobw × time shows which bytes the size of an all_gather counts: those of one rank, or of all.
 """
 
 from __future__ import annotations

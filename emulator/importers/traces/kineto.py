@@ -53,7 +53,7 @@ def _events(source: Source) -> Iterator[Event]:
 
 
 def _start(event: Any) -> float:
-    """Threads' events lie one after the other; calls are told apart by their order in time."""
+    """Threads' events lie one after the other; the order in time separates the calls."""
     return _number(event.get("ts")) or 0.0 if isinstance(event, dict) else 0.0
 
 
