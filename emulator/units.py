@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 
+LARGEST = 1 << 62
 _SUFFIX = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 _SIZE = re.compile(r"\s*(\d+)\s*([KMGT]?)(?:I?B)?\s*", re.IGNORECASE)
 
@@ -17,7 +18,10 @@ def parse_bytes(text: str) -> int:
     found = _SIZE.fullmatch(text)
     if not found:
         raise ValueError(f"{text!r} is not a size: write 8, 64K, 16M or 1G (binary)")
-    return int(found[1]) * _SUFFIX[found[2].upper()]
+    size = int(found[1]) * _SUFFIX[found[2].upper()] if len(found[1]) < 20 else LARGEST + 1
+    if size > LARGEST:
+        raise ValueError(f"{text[:40]!r} is larger than {LARGEST} bytes")
+    return size
 
 
 def format_bytes(count: float) -> str:

@@ -104,6 +104,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"inferometer: this needs {error.name}, which is not installed: pip install {error.name}", file=sys.stderr)
         return 2
+    except (RecursionError, MemoryError, OverflowError) as error:
+        what = f"a number or a nesting in the arguments or files is too large ({type(error).__name__}: {error})"
+        print(f"inferometer: {one_line(what)}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt as interrupt:
         print(f"inferometer: interrupted{f'; {interrupt}' if str(interrupt) else ''}", file=sys.stderr)
         return 130
@@ -112,5 +116,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
-def one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())
+LONGEST_LINE = 500
+
+
+def one_line(error: BaseException | str) -> str:
+    """The message without line ends, cut where a file made it long."""
+    line = " ".join(str(error).split())
+    return line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE - 1]}…"

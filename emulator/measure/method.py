@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -10,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
 from inferometer.emulator.checked import first_error
+from inferometer.emulator.documents import toml_of
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.regular import check_regular
 from inferometer.emulator.workload.catalogue import load_shape
@@ -76,6 +76,7 @@ class Tier(Strict):
 
 #: Different probes below which an operation gets no line of its own.
 LEAST_PROBES = 4
+MAX_SIZES = 100_000
 
 
 class ProbeModel(Strict):
@@ -192,9 +193,7 @@ def load_sweep(name_or_path: str) -> Sweep:
     except UnicodeDecodeError:
         raise InputError(f"{name_or_path}: not TOML: not text") from None
     try:
-        return Sweep.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{name_or_path}: not TOML: {error}") from None
+        return Sweep.model_validate(toml_of(text, name_or_path))
     except ValidationError as error:
         raise InputError(f"{name_or_path}: {first_error(error)}") from None
 
@@ -209,6 +208,9 @@ def sizes_between(begin: int, end: int, factor: int | None = None, step: int | N
     if step is not None:
         if step < 1:
             raise InputError(f"-i {step}: the step must be at least 1 byte")
+        count = (end - begin) // step + 1
+        if count > MAX_SIZES:
+            raise InputError(f"-b {begin} -e {end} -i {step}: {count} sizes, more than {MAX_SIZES}")
         return list(range(begin, end + 1, step))
     if factor is None or factor < 2:
         raise InputError(f"-f {factor}: the factor must be at least 2")

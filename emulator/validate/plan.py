@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import files
@@ -11,6 +10,7 @@ from pathlib import Path
 from pydantic import Field
 
 from inferometer.emulator.checked import checked
+from inferometer.emulator.documents import toml_of
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.measure.method import Stop, Strict
 from inferometer.emulator.names import did_you_mean
@@ -55,10 +55,7 @@ def load_plan(name_or_path: str) -> Plan:
         raise InputError(
             f"matrix {name_or_path[:80]!r}: neither a readable TOML file nor a built-in one{hint}: those are {names} ({why})"
         ) from None
-    try:
-        return checked(Plan, tomllib.loads(text), name_or_path)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{name_or_path}: not TOML: {error}") from None
+    return checked(Plan, toml_of(text, name_or_path), name_or_path)
 
 
 def parts_of(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from inferometer.emulator.documents import json_of
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.regular import check_regular
 from inferometer.emulator.workload.layout import FIELDS
@@ -54,7 +54,7 @@ def validation_table(document: str | Path | Mapping[str, Any]) -> pandas.DataFra
 def _read(path: Path) -> Mapping[str, Any]:
     check_regular(path)
     try:
-        known = json.loads(path.read_text(encoding="utf-8"))
+        known = json_of(path.read_text(encoding="utf-8"), str(path))
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read: {error}") from None
     found = known.get("schema") if isinstance(known, dict) else None

@@ -20,7 +20,7 @@ MODULES = sorted(path for part in (*PARTS, "inferometer") for path in (ROOT / pa
 ROOMS = (
     "configs",
     "emulator/aliases emulator/errors emulator/names emulator/units",
-    "emulator/checked emulator/regular",
+    "emulator/checked emulator/documents emulator/regular",
     "parallel",
     "emulator/workload",
     "emulator/samples",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, FiniteFloat, model_validator
 
@@ -87,12 +87,16 @@ class Covariance(Record):
         return self
 
 
+Countable = Annotated[int, Field(ge=0, lt=1 << 62)]
+"""What a float and a whole number of 64 bits hold."""
+
+
 class Domain(Record):
     """Where the law was measured; bytes is [smallest, largest]."""
 
-    bytes: tuple[int, int]
-    ranks: list[int] = Field(min_length=1)
-    nodes: list[int] = Field(min_length=1)
+    bytes: tuple[Countable, Countable]
+    ranks: list[Countable] = Field(min_length=1)
+    nodes: list[Countable] = Field(min_length=1)
     ranks_per_node: list[FiniteFloat] = Field(min_length=1)
 
 

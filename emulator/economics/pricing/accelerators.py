@@ -8,6 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from inferometer.emulator.documents import toml_of
 from inferometer.emulator.economics.pricing import paper_accelerators
 from inferometer.emulator.economics.pricing.accelerator import Accelerator
 from inferometer.emulator.errors import InputError
@@ -67,11 +68,6 @@ def _parse(text: str, where: str, name: str) -> Accelerator:
     from inferometer.emulator.checked import checked
     from inferometer.emulator.economics.pricing.accelerator_file import File
 
-    try:
-        tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{where}: not TOML: {error}") from None
-    except RecursionError:
-        raise InputError(f"{where}: not TOML of an accelerator: brackets too deep") from None
+    tables = toml_of(text, where)
     checked(File, tables, where)
     return accelerator_of(tables, name)
