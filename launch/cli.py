@@ -26,6 +26,7 @@ COMMANDS = {
     "export": "write a calibration for another tool, and say what is lost",
     "predict": "latency and cost of one configuration of a model",
     "frontier": "speed against cost over layouts and batches",
+    "models": "models known by name, types of configurations, what is read of one",
     "paper": "latency and cost under the paper's convention, epoch-2025",
     "emulate": "run a scaled-down model on real ranks, with times by operation",
     "validate": "compare predictions with runs that the fit never saw",

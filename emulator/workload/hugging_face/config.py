@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from importlib.resources import files
@@ -148,10 +148,10 @@ def _facts() -> dict[str, Any]:
     return facts
 
 
-def _type_facts(kind: str) -> tuple[Mapping[str, Any], Mapping[str, str]]:
-    """What transformers takes for fields that a file leaves out; other names of fields."""
+def _type_facts(kind: str) -> tuple[Mapping[str, Any], Mapping[str, str], Sequence[str]]:
+    """What transformers takes for fields that a file leaves out; other names of fields; further fields of the type."""
     facts = _facts().get(kind, {})
-    return facts.get("defaults", {}), facts.get("aliases", {})
+    return facts.get("defaults", {}), facts.get("aliases", {}), facts.get("fields", ())
 
 
 def read_json(path: Path) -> dict[str, Any]:

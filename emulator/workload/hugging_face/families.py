@@ -47,6 +47,11 @@ def alternating(f: Fields, layers: int) -> list[str]:
     return [SLIDING if on and (number + 1) % 2 and number < below else FULL for number in range(layers)]
 
 
+def switched_at_once(f: Fields, layers: int) -> list[str]:
+    """A window in all layers, where it is switched on (Qwen3-MoE)."""
+    return [SLIDING if f.flag("use_sliding_window") and f.value("sliding_window") is not None else FULL] * layers
+
+
 def glm4_moe(f: Fields, layers: int) -> list[FeedForward]:
     experts = read_experts(f, shared=("n_shared_experts", "num_shared_experts"), router_bias=True)
     return by_layer(lambda: read_dense(f), experts, after_first(f, layers))
@@ -145,7 +150,7 @@ FAMILIES: dict[str, Family] = {
     "qwen2": Family(bias=True, out_bias=False, pattern=switched),
     "mimo": Family(bias=True, out_bias=False, pattern=switched),
     "qwen3": QWEN3,
-    "qwen3_moe": Family(bias="attention_bias", qk_norm=True, pattern=all_sliding, feed=qwen3_moe),
+    "qwen3_moe": Family(bias="attention_bias", qk_norm=True, pattern=switched_at_once, feed=qwen3_moe),
     "qwen2_moe": Family(bias="qkv_bias", out_bias=False, pattern=alternating, feed=qwen2_moe),
     "qwen2_vl_text": Family(bias=True, out_bias=False, pattern=switched),
     "qwen2_5_vl_text": Family(bias=True, out_bias=False, pattern=switched),

@@ -18,17 +18,21 @@ LEGACY_LAYERS = {
 
 
 class Fields:
-    """Fields of a file over the defaults of its model_type; aliases: other names of the same field.
+    """Fields of a file over the defaults of its model_type; aliases: other names of the same field; fields: further ones
+    that the type has, which need not be read.
 
     Every reading method raises InputError that names the field for a value of the wrong type or size.
     """
 
-    def __init__(self, given: Mapping[str, Any], defaults: Mapping[str, Any], aliases: Mapping[str, str]) -> None:
+    def __init__(
+        self, given: Mapping[str, Any], defaults: Mapping[str, Any], aliases: Mapping[str, str], fields: Sequence[str] = ()
+    ) -> None:
         self.given = dict(given)
         for other, key in aliases.items():
             if other in given and key not in given:
                 self.given[key] = given[other]
         self.defaults = defaults
+        self.fields = frozenset(fields)
         self.read = {*aliases}
 
     def value(self, *keys: str) -> Any:

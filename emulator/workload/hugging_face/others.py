@@ -85,6 +85,7 @@ def minimax_m3(f: Fields) -> Shape:
     experts = read_experts(
         f, count=("num_local_experts",), width="intermediate_size", shared_width="shared_intermediate_size", router_bias=True
     )
+    f.amount("n_shared_experts"), f.maybe("moe_intermediate_size"), f.amount("first_k_dense_replace")  # said twice
     routed = f.words("mlp_layer_types", layers, ("dense", "sparse"))
     if routed is None:
         frequency = f.numbers("moe_layer_freq", layers)
@@ -102,19 +103,23 @@ def mimo_v2(f: Fields) -> Shape:
         f.count("num_attention_heads"), f.count("num_key_value_heads"), f.count("head_dim"), bias,
         value_dim=f.count("v_head_dim"), sinks=f.flag("add_full_attention_sink_bias"),
     )  # fmt: skip
+    before = f.maybe("sliding_window_size")
     swa = Heads(
-        f.maybe("swa_num_attention_heads") or full.query_heads, f.maybe("swa_num_key_value_heads") or full.kv_heads,
+        f.maybe("swa_num_attention_heads") or full.query_heads,
+        f.maybe("swa_num_key_value_heads") or 2 * full.kv_heads,
         f.maybe("swa_head_dim") or full.head_dim, bias, value_dim=f.maybe("swa_v_head_dim") or full.value_dim,
-        sinks=f.flag("add_swa_attention_sink_bias"), window=f.count("sliding_window"),
+        sinks=f.value("add_swa_attention_sink_bias") is not False,
+        window=f.count("sliding_window") if before is None else before + 1,
     )  # fmt: skip
-    marks = f.numbers("hybrid_layer_pattern", layers)
     kinds = f.words("layer_types", layers, (FULL, SLIDING))
     if kinds is None:
-        if marks is None:
-            raise InputError("layer_types: missing")
+        marks = f.numbers("hybrid_layer_pattern", layers)
+        marks = marks or [int(number > 0 and (number + 1) % 6 > 0) for number in range(layers)]
         kinds = [SLIDING if mark else FULL for mark in marks]
+    listed = f.value("mlp_layer_types") is not None or isinstance(f.value("moe_layer_freq"), list)
+    sparse = after_first(f, layers) if listed else [number > 0 for number in range(layers)]
     experts = read_experts(f, shared=("n_shared_experts",), router_bias=True)
-    feed = by_layer(lambda: read_dense(f), experts, after_first(f, layers))
+    feed = by_layer(lambda: read_dense(f), experts, sparse)
     return shape_of(f, [Layer(full if kind == FULL else swa, part) for kind, part in zip(kinds, feed)])
 
 
@@ -163,6 +168,8 @@ def step3p7(f: Fields) -> Shape:
         kv_heads=wide.get("num_attention_groups") or heads.kv_heads,
         head_dim=wide.get("head_dim") or heads.head_dim,
     )
+    if f.amount("n_shared_experts") > 1:
+        raise InputError(f"n_shared_experts = {f.amount('n_shared_experts')}: only 1 is supported")
     kinds = f.words("layer_types", None, (FULL, SLIDING)) or all_full(f, layers)
     if len(kinds) < layers:
         raise InputError(f"layer_types: {len(kinds)} of num_hidden_layers = {layers}")

@@ -96,12 +96,11 @@ def _there(part: FeedForward | None) -> FeedForward:
 def after_first(f: Fields, layers: int, key: str = "first_k_dense_replace") -> list[bool]:
     """Experts in all layers but the first ones, as mlp_layer_types says, else by the number of dense ones."""
     listed = f.words("mlp_layer_types", layers, ("dense", "sparse"))
+    first, frequency = f.amount(key), f.value("moe_layer_freq")
     if listed is not None:
         return [kind == "sparse" for kind in listed]
-    first = f.amount(key)
     if first > layers:
         raise InputError(f"first_dense = {first} dense layers are more than layers = {layers}")
-    frequency = f.value("moe_layer_freq")
     if isinstance(frequency, list):
         marks = f.numbers("moe_layer_freq", layers)
         return [bool(mark) for mark in marks or []]

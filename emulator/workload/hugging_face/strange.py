@@ -9,10 +9,16 @@ from typing import Any
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.workload.hugging_face.fields import Fields
 
-LANGUAGE_MODEL = re.compile(r"(ForCausalLM|ForConditionalGeneration|LMHeadModel|ForImageTextToText|Model)$")
+LANGUAGE_MODEL = re.compile(r"(ForCausalLM|ForConditionalGeneration|LMHeadModel|ForImageTextToText)$")
 DRAFT = re.compile(r"Eagle|Draft|Medusa|MTP|NextN|DFlash", re.IGNORECASE)
-SHAPES = re.compile(r"(size|layers|heads|_dim|experts?|rank|window|kernel|width|_freq|groups|_mult|moe|kv_|conv|ssm)")
+SHAPES = re.compile(r"(size|layers|heads|_dim|experts?|rank|window|kernel|width|groups|moe|kv_|conv|ssm)")
 """Names of fields that decide a shape."""
+NEUTRAL = re.compile(
+    r"vision|image|video|audio|token|patch|rope|rotary|beam|chunk|router|mtp|nextn|dtype|multiplier|scaling|factor|ep_size"
+    r"|tp_size|_norm_|_norm$|norm_min|renorm|overlap|_func|_loss|use_.*kernels|hidden_states|attention_head_dim|qk_head_dim"
+    r"|time_step_rank|attn_res_block|initializer|pretraining|_eps|dropout|batch|max_.*_size|seq|group_size|topk_group|n_group|expert_group|max_window_layers|attention_head_size|^head_dim$|^num_key_value_heads$"
+)
+"""Names like those that decide no shape."""
 DRAFT_FIELDS = (
     "draft_vocab_size",
     "eagle_config",
@@ -43,6 +49,12 @@ def check_head(fields: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def check_unread(read: Fields, kind: str) -> tuple[str, ...]:
-    """Notes on what was left aside. Raises InputError for a field that is not known and would change the shape."""
+    """Notes on what was left aside. kind: the model_type. Raises InputError for a field that is not known and would change the shape."""
+    if read.given.get("use_sliding_window") and "use_sliding_window" not in read.read:
+        raise InputError(f"use_sliding_window = true: model_type {kind} has no window")
+    for key, value in read.given.items():
+        known = key in read.read or key in read.defaults or key in read.fields or key in ASIDE
+        if not known and value and value is not True and SHAPES.search(key) and not NEUTRAL.search(key):
+            raise InputError(f"{key} = {value!r:.60}: not known of model_type {kind}, though it may change the shape")
     notes = [f"{key} = {read.given[key]}: extra prediction layers are not counted" for key in ASIDE if read.given.get(key)]
     return tuple(notes)

@@ -59,12 +59,12 @@ class Latent:
         else:
             found += [
                 Weight("self_attn.q_a_proj", "attention", d, self.query_rank, self.bias),
-                vector("self_attn.q_a_layernorm", "attention", self.query_rank),
+                vector("self_attn.q_a_layernorm", "norms", self.query_rank),
                 Weight("self_attn.q_b_proj", "attention", self.query_rank, queries),
             ]
         found += [
             Weight("self_attn.kv_a_proj_with_mqa", "attention", d, self.kv_rank + self.rope_dim, self.bias),
-            vector("self_attn.kv_a_layernorm", "attention", self.kv_rank),
+            vector("self_attn.kv_a_layernorm", "norms", self.kv_rank),
             Weight("self_attn.kv_b_proj", "attention", self.kv_rank, expanded),
             Weight("self_attn.o_proj", "attention", self.query_heads * self.value_dim, d, self.bias),
         ]
