@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from inferometer.emulator.economics.serving.predict import load_of, precision_of
-from inferometer.emulator.economics.serving.scenario import Scenario, scenario_of
+from inferometer.emulator.economics.serving.scenario import Scenario, scenario_of, shape_of
 from inferometer.emulator.errors import InputError
 from inferometer.launch.commands.law_key import add_key_flag, law_key
 from inferometer.launch.commands.outputs import json_target
@@ -84,8 +85,11 @@ def add_prompt_flags(parser: argparse.ArgumentParser) -> None:
 
 def scenario_from(args: argparse.Namespace) -> Scenario:
     """The scenario of the flags."""
+    shape = shape_of(args.model)
+    if args.max_context is not None:
+        shape = replace(shape, max_context=args.max_context)
     return scenario_of(
-        args.model,
+        shape,
         args.accelerator,
         load_of(args.context, args.prompt, args.output, args.interleave),
         precision_of(args.weight_bits, args.activation_bits, args.kv_bits),

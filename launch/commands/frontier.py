@@ -11,12 +11,15 @@ Models, accelerators, weight bits, contexts, speculators, demand caps: each may 
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from typing import Any
 
 from inferometer.emulator.economics.serving.candidates import Target
+from inferometer.emulator.economics.serving.curves import Curve
 from inferometer.emulator.economics.serving.frontier import Search, frontier_rows, within_target
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.report.frontier import frontier_lines, target_lines
+from inferometer.emulator.workload.catalogue import load_shape
 from inferometer.launch.commands.economics_flags import (
     add_deployment_flags,
     add_price_flags,
@@ -47,12 +50,12 @@ def run(args: argparse.Namespace) -> int:
     target = Target(args.ttft_max, args.tpot_max)
     if target == Target():
         keep_inputs(args, args.csv, args.figure)
-        rows = frontier_rows(asked_curves(args), _search(args))
+        rows = frontier_rows(_curves(args), _search(args))
         show_frontier(args, rows, frontier_lines(rows))
     else:
         _refuse_several(args)
         keep_inputs(args, args.csv, args.figure)
-        (curve,) = asked_curves(args)
+        (curve,) = _curves(args)
         rows = within_target(curve, target, _search(args))
         show_frontier(args, rows, target_lines(rows))
     return 0
@@ -82,3 +85,13 @@ def _search(args: argparse.Namespace) -> Search:
         further=pricing(args),
         **given,
     )
+
+
+def _curves(args: argparse.Namespace) -> list[Curve]:
+    """The curves of the flags; weights as the checkpoint stores them where it says so and no flag does."""
+    return [
+        replace(curve, weight_bits=16)
+        if curve.weight_bits is None and load_shape(curve.model).quantization is None
+        else curve
+        for curve in asked_curves(args, bits=None)
+    ]

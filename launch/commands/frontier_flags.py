@@ -24,7 +24,11 @@ def add_curve_flags(parser: argparse.ArgumentParser, context: str) -> None:
         "--accelerator", nargs="+", required=True, metavar="NAME|FILE", help="built-in accelerators or TOML files"
     )
     parser.add_argument(
-        "--weight-bits", type=int, nargs="+", default=[16], metavar="BITS", help="bits of a weight (default 16)"
+        "--weight-bits",
+        type=int,
+        nargs="+",
+        metavar="BITS",
+        help="bits of every weight (default: as the checkpoint has them, else 16)",
     )
     parser.add_argument(
         "--context", type=number, nargs="+", metavar="TOKENS", help=f"tokens in the cache while decoding (default {context})"
@@ -37,11 +41,11 @@ def add_curve_flags(parser: argparse.ArgumentParser, context: str) -> None:
     parser.add_argument("--csv", type=replaced_path, metavar="FILE", help="write every point as CSV")
 
 
-def asked_curves(args: argparse.Namespace) -> list[Curve]:
-    """One curve for each combination of the flags that may be several."""
+def asked_curves(args: argparse.Namespace, bits: int | None = 16) -> list[Curve]:
+    """One curve for each combination of the flags that may be several. bits: of a weight, where no flag says so."""
     speculators = [None if name == "none" else name for name in args.speculator or ["none"]]
     contexts, caps = args.context or [None], args.demand_cap or [None]
-    return curves(args.model, args.accelerator, args.weight_bits, contexts, speculators, caps)
+    return curves(args.model, args.accelerator, args.weight_bits or [bits], contexts, speculators, caps)
 
 
 def show_frontier(args: argparse.Namespace, rows: Sequence[Row], lines: Sequence[str]) -> None:

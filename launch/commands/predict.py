@@ -17,6 +17,7 @@ from inferometer.emulator.economics.serving.predict import answer
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.report.prediction import prediction_lines
 from inferometer.emulator.workload.layout import AXES, Layout, spelt
+from inferometer.emulator.workload.summary import model_record, one_line
 from inferometer.launch.commands.economics_flags import (
     add_deployment_flags,
     add_price_flags,
@@ -49,9 +50,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--weight-bits",
         type=int,
         metavar="BITS",
-        help="bits of a weight: 4, 8, 16 or 32 (default 16; without --accelerator what was measured)",
+        help="bits of every weight, embedding and head too: 4, 8, 16 or 32 (default: as the checkpoint stores them, else 16; "
+        "without --accelerator what was measured)",
     )
     parser.add_argument("--context", type=number, metavar="TOKENS", help="tokens in the cache while decoding (default 2048)")
+    parser.add_argument(
+        "--max-context", type=count, metavar="TOKENS", help="the longest context, instead of the model's own"
+    )
     add_prompt_flags(parser)
     add_deployment_flags(parser)
     add_price_flags(parser)
@@ -59,8 +64,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     keep_inputs(args)
-    prediction = answer(scenario_from(args), batch=args.batch, layout=_layout(args), gpus=args.gpus)
-    show(args.json, prediction.as_dict(), prediction_lines(prediction))
+    scenario = scenario_from(args)
+    prediction = answer(scenario, batch=args.batch, layout=_layout(args), gpus=args.gpus)
+    bits = None if scenario.prices.precision.shipped else args.weight_bits
+    record = model_record(scenario.shape, kv_bits=scenario.prices.precision.kv_bits, weight_bits=bits)
+    show(args.json, prediction.as_dict() | {"model": record}, [*prediction_lines(prediction), one_line(record)])
     return 0
 
 

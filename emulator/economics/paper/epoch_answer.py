@@ -139,7 +139,7 @@ def _points(curve: Curve, alpha: float, further_fields: Mapping[str, Any]) -> li
     question = EpochQuestion(
         curve.model,
         curve.accelerator,
-        curve.weight_bits,
+        curve.weight_bits or 16,
         curve.context or 0.0,
         speculator=curve.speculator,
         **further_fields,

@@ -17,7 +17,8 @@ class Curve:
 
     model: str
     accelerator: str
-    weight_bits: int
+    weight_bits: int | None
+    """None: as the checkpoint stores them."""
     context: float | None
     speculator: str | None
     demand_cap: float | None
@@ -27,7 +28,7 @@ class Curve:
         words = {
             "model": self.model,
             "accelerator": self.accelerator,
-            "weight_bits": f"{self.weight_bits}-bit",
+            "weight_bits": "as shipped" if self.weight_bits is None else f"{self.weight_bits}-bit",
             "context": "mean context" if self.context is None else f"context {self.context:g}",
             "speculator": f"with {self.speculator}" if self.speculator else "no speculation",
             "demand_cap": f"{self.demand_cap:g} tok/s" if self.demand_cap else "any demand",
@@ -39,7 +40,7 @@ class Curve:
 def curves(
     models: Sequence[str],
     accelerators: Sequence[str],
-    weight_bits: Sequence[int],
+    weight_bits: Sequence[int | None],
     contexts: Sequence[float | None],
     speculators: Sequence[str | None],
     demand_caps: Sequence[float | None],

@@ -33,7 +33,8 @@ class Search:
     def scenario_of(self, curve: Curve) -> Scenario:
         """The scenario behind one curve."""
         load = load_of(curve.context, self.prompt, self.output, self.interleave)
-        precision = Precision(curve.weight_bits, self.activation_bits, self.kv_bits)
+        shipped = curve.weight_bits is None
+        precision = Precision(curve.weight_bits or 16, self.activation_bits, self.kv_bits, shipped=shipped)
         return scenario_of(curve.model, curve.accelerator, load, precision, **self.further, speculator=curve.speculator)
 
 

@@ -61,11 +61,11 @@ def predict(
 
 
 def precision_of(*bits: int | None) -> Precision | None:
-    """Of weights, activations, cache: what is not given has 16 bits; None where nothing is given."""
+    """Of weights, activations, cache: what is not given has 16 bits, weights those of the checkpoint; None where nothing is."""
     if set(bits) == {None}:
         return None
     weight, activation, cache = (16 if width is None else width for width in bits)
-    return Precision(weight, activation, cache)
+    return Precision(weight, activation, cache, shipped=bits[0] is None)
 
 
 def load_of(context: float | None, prompt: float | None, output: float | None, interleave: bool) -> Load:

@@ -25,7 +25,7 @@ class Prediction:
     model: str
     accelerator: str
     network: str
-    precision: dict[str, int]
+    precision: dict[str, float]
     gpus: float
     batch: float
     context: float

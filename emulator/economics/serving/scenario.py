@@ -16,6 +16,7 @@ from inferometer.emulator.economics.pricing.step import StepTime, step_times
 from inferometer.emulator.economics.serving.deployable import MEMORY_RESERVE, Deployment, Load, Timed, fastest
 from inferometer.emulator.economics.serving.layouts import divides
 from inferometer.emulator.economics.serving.prediction import Prediction, checked_words, usd_per_mtok, what_binds
+from inferometer.emulator.economics.serving.shipped import as_shipped, precision_notes, precision_record
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.regular import state_of
 from inferometer.emulator.workload.catalogue import load_shape
@@ -166,6 +167,7 @@ class Scenario:
         gamma = None if timing.gamma is None else int(timing.gamma)
         step = timing.step
         notes = [checked_words(gamma, float(step.total_s))] if gamma is not None and gamma > 1 else []
+        notes += [*self.shape.notes, *precision_notes(self.shape, self.prices.precision, self.accelerator)]
         terms = {name: float(value) for name, value in step.terms.items()}
         pipeline = float(step.pipeline_s)
         price = self.accelerator.usd_per_hour
@@ -176,11 +178,7 @@ class Scenario:
             model=self.shape.name,
             accelerator=self.accelerator.name,
             network=self.prices.network.name,
-            precision={
-                "weight_bits": self.prices.precision.weight_bits,
-                "activation_bits": self.prices.precision.activation_bits,
-                "kv_bits": self.prices.precision.kv_bits,
-            },
+            precision=precision_record(self.shape, self.prices.precision),
             gpus=layout.gpus,
             batch=batch,
             context=self.load.mean_context,
@@ -270,9 +268,12 @@ def scenario_of(
     model, speculator: a built-in name, a config.json or a Shape. accelerator, calibration, key, precision, usd_per_hour: as
     pricing.prices.prices_of has them. Raises InputError for anything that cannot be found, read or priced.
     """
+    shape = shape_of(model)
+    if accelerator is not None:
+        precision = as_shipped(shape, precision)
     prices = prices_of(calibration, accelerator, precision=precision, key=key, usd_per_hour=usd_per_hour)
     speculation = None if speculator is None else Speculation(shape_of(speculator), acceptance)
-    return Scenario(shape_of(model), prices, load, routing, memory_reserve, speculation)
+    return Scenario(shape, prices, load, routing, memory_reserve, speculation)
 
 
 def shape_of(model: str | Path | Shape) -> Shape:

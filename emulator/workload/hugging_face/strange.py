@@ -49,7 +49,10 @@ def check_head(fields: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def check_unread(read: Fields, kind: str) -> tuple[str, ...]:
-    """Notes on what was left aside. kind: the model_type. Raises InputError for a field that is not known and would change the shape."""
+    """Notes on what was left aside. kind: the model_type.
+
+    Raises InputError for a field that is not known and would change the shape.
+    """
     if read.given.get("use_sliding_window") and "use_sliding_window" not in read.read:
         raise InputError(f"use_sliding_window = true: model_type {kind} has no window")
     for key, value in read.given.items():
