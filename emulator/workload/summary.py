@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from inferometer.emulator.workload.cache import kv_bytes_per_token, kv_elements, state_elements
+from inferometer.emulator.workload.catalogue import load_shape, model_names
+from inferometer.emulator.workload.hugging_face.model_types import model_types
 from inferometer.emulator.workload.parameters import count
 from inferometer.emulator.workload.shape import Shape
 from inferometer.emulator.workload.storage.stored import formats_in_use, weight_bytes
 
 CONTEXT = 8192
 """Tokens of the sequence whose cache is shown unless another number is asked for."""
+
+
+def models(model: str | Path | Shape | None = None, **asked: Any) -> dict[str, Any]:
+    """What is read of a model: a built-in name, a config.json, its folder or a Shape. asked: as model_record has it.
+
+    Without a model the names of the built-in ones and the types of configurations that are read. Raises InputError for
+    anything that cannot be found or read.
+    """
+    if model is None:
+        return {"models": model_names(), "types": model_types()}
+    return {"model": model_record(model if isinstance(model, Shape) else load_shape(model), **asked)}
 
 
 def model_record(

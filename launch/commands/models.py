@@ -14,10 +14,8 @@ import argparse
 
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.report.models import catalogue_lines, model_lines
-from inferometer.emulator.workload.catalogue import load_shape, model_names
-from inferometer.emulator.workload.hugging_face.model_types import model_types
 from inferometer.emulator.workload.precision import WIDTHS
-from inferometer.emulator.workload.summary import CONTEXT, model_record
+from inferometer.emulator.workload.summary import CONTEXT, models
 from inferometer.launch.commands.outputs import show
 
 MOST = 10**9
@@ -46,15 +44,14 @@ def run(args: argparse.Namespace) -> int:
     if args.what == "list":
         if args.model is not None:
             raise InputError(f"models list takes no model, {args.model[:60]!r} was given; `models show` does")
-        names, types = model_names(), model_types()
-        show(args.json, {"models": names, "types": types}, catalogue_lines(names, types))
+        found = models()
+        show(args.json, found, catalogue_lines(found["models"], found["types"]))
         return 0
     if args.model is None:
         raise InputError("models show: give a MODEL")
     if not 0 <= args.context <= MOST:
         raise InputError(f"--context {args.context}: 0 to {MOST} tokens")
-    shape = load_shape(args.model)
     bits = {"kv_bits": args.kv_bits, "state_bits": args.state_bits, "weight_bits": args.weight_bits}
-    record = model_record(shape, context=args.context, **bits)
-    show(args.json, {"model": record}, model_lines(record))
+    found = models(args.model, context=args.context, **bits)
+    show(args.json, found, model_lines(found["model"]))
     return 0

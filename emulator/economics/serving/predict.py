@@ -61,7 +61,7 @@ def predict(
 
 
 def precision_of(*bits: int | None) -> Precision | None:
-    """Of weights, activations, cache: what is not given has 16 bits, weights those of the checkpoint; None where nothing is."""
+    """Of weights, activations, cache: 16 bits where not given, of weights the checkpoint's; None where nothing is given."""
     if set(bits) == {None}:
         return None
     weight, activation, cache = (16 if width is None else width for width in bits)

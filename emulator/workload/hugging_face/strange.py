@@ -53,7 +53,7 @@ def check_unread(read: Fields, kind: str) -> tuple[str, ...]:
 
     Raises InputError for a field that is not known and would change the shape.
     """
-    if read.given.get("use_sliding_window") and "use_sliding_window" not in read.read:
+    if read.given.get("use_sliding_window") and "use_sliding_window" not in (read.read | read.fields):
         raise InputError(f"use_sliding_window = true: model_type {kind} has no window")
     for key, value in read.given.items():
         known = key in read.read or key in read.defaults or key in read.fields or key in ASIDE
