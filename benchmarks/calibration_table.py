@@ -10,9 +10,8 @@ import warnings
 
 import numpy as np
 
-from inferometer.emulator.calibrate.evaluate.builtin import TUNER, calibration_names
 from inferometer.emulator.calibrate.evaluate.calibration import Calibration
-from inferometer.emulator.calibrate.evaluate.file import load_calibration
+from inferometer.emulator.calibrate.evaluate.file import TUNER, calibration_names, load_calibration
 from inferometer.emulator.calibrate.laws.nccl_tuner import NcclTuner
 from inferometer.emulator.calibrate.schema.network_records import NetworkLaw
 

@@ -18,13 +18,13 @@ from inferometer.emulator.calibrate.fit.guidelines import guidelines_record
 from inferometer.emulator.calibrate.fit.in_step import IN_STEP, fit_in_step
 from inferometer.emulator.calibrate.fit.intervals import fits_without_each_launch, spreads
 from inferometer.emulator.calibrate.fit.points import points_of
-from inferometer.emulator.calibrate.fit.projection import paper_projection
 from inferometer.emulator.calibrate.fit.quality import Evidence, assess
 from inferometer.emulator.calibrate.fit.record import (
     combination_records,
     covariance_record,
     domain_record,
     fit_record,
+    paper_projection,
     parameter_records,
 )
 from inferometer.emulator.calibrate.fit.robust import fit_law

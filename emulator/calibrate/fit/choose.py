@@ -1,4 +1,4 @@
-"""Which law of the ladder a key gets: by held-out error, with BIC between laws that are equal in it."""
+"""Choose the law of a key: by held-out error, and by BIC among laws whose held-out errors are alike."""
 
 from __future__ import annotations
 

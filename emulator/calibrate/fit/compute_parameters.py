@@ -38,9 +38,9 @@ def parameter(
     return document | {"status": "fitted", "ci95_reason": reason, "ci95_over": None if interval is None else "launches"}
 
 
-def relative_errors(foretold: Array, measured: Array) -> Document:
+def relative_errors(predicted: Array, measured: Array) -> Document:
     """A HeldOutError record."""
     if not len(measured):
         return {"median": None, "p90": None, "n": 0, "reason": "too few probes to leave one out"}
-    errors = np.abs(foretold / measured - 1)
+    errors = np.abs(predicted / measured - 1)
     return {"median": float(np.median(errors)), "p90": float(np.percentile(errors, 90)), "n": len(errors)}

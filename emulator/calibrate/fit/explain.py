@@ -1,4 +1,4 @@
-"""What a design cannot tell, in words a person can act on."""
+"""What a design does not determine, in words that say what to measure."""
 
 from __future__ import annotations
 

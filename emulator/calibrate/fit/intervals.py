@@ -134,7 +134,7 @@ def within_launches(fit: Fit, points: Points, iterations_us: list[Array | None],
 def over_cells(fit: Fit, points: Points, seed: int, refits: int = CELL_REFITS) -> Spread:
     """95 % percentile intervals from resampling launches, then the cells of each (ranks, nodes), and fitting again.
 
-    For times without iterations and too few launches (imported logs). It tells how well the cells determine the
+    For times without iterations and too few launches (imported logs). It says how well the cells determine the
     parameters if the law holds up to the scatter about it; another launch may differ by more. Refits start at the fit.
     """
     if not len(fit.free):

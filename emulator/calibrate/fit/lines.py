@@ -126,7 +126,7 @@ def _residuals(at: Array, ratios: Array) -> list[Document]:
 def _left_out(design: Array, us: Array, probes: Any, sizes: Array | None) -> Array:
     """Each point's time from a fit without its probe; NaN where the rest cannot bear one.
 
-    sizes [points, RESIDUAL_SIZES]: the departures of the rest count too.
+    sizes [points, RESIDUAL_SIZES]: the residuals of the rest count too.
     """
     found = np.full(len(us), np.nan)
     for probe in dict.fromkeys(probes):

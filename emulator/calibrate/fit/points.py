@@ -95,7 +95,7 @@ def without_launch_effect(points: Points) -> Array:
     ln us_il = cell_i + u_l + e_il, fitted by medians (Tukey's median polish, two rounds) whatever the law is. A process
     launch shifts all its cells together (placement, frequency, neighbours). Left in, that shift hides the outliers of
     a cell and a robust fit would follow the majority of the launches; taken out, the mean over launches is kept, and
-    an interval over launches sees it in full. Cells seen in one launch only tell nothing about u.
+    an interval over launches sees it in full. Cells measured in one launch only say nothing about u.
     """
     launches, at = np.unique(points.launch, return_inverse=True)
     if len(launches) < 2:

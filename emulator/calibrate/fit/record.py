@@ -1,4 +1,4 @@
-"""From a fit to the record the calibration file keeps."""
+"""From a fit to the records that the calibration file keeps of it, its projection onto the paper's terms included."""
 
 from __future__ import annotations
 
@@ -14,6 +14,15 @@ from inferometer.emulator.calibrate.fit.robust import F_SCALE, LOSS, RESIDUAL, F
 from inferometer.emulator.calibrate.laws.curved_problem import MAX_Q, MIN_Q
 from inferometer.emulator.calibrate.laws.linear import parameter_source
 from inferometer.emulator.calibrate.laws.terms import Term
+
+NAMES = {
+    "base": "a",
+    "per_local_rank": "b",
+    "per_log2_node": "c",
+    "intra_bw_GBs": "B_intra",
+    "inter_bw_GBs": "B_inter",
+}
+NOTHING = Spread(None)
 
 
 def parameter_records(fit: Fit, points: Points, over: Spread, within: Spread) -> dict[str, Document]:
@@ -132,6 +141,37 @@ def held_out_record(held_out: HeldOut, points: Points, nothing_to_hold_out: str)
         return {"median": None, "p90": None, "n": 0, "reason": missing or nothing_to_hold_out}
     p90 = float(np.quantile(errors, 0.9))
     return {"median": float(np.median(errors)), "p90": p90, "n": len(errors), "reason": missing}
+
+
+def paper_projection(projected: Fit, chosen: Fit, points: Points, over: Spread) -> Document:
+    """The PaperProjection record: projected is the affine law fitted to the points, over its intervals."""
+    parameters = parameter_records(projected, points, over, NOTHING)
+    values: dict[str, float | None] = {}
+    intervals: dict[str, tuple[float, float] | None] = {}
+    reasons: dict[str, str] = {}
+    for name, parameter in NAMES.items():
+        record = parameters.get(parameter)
+        if record is None:
+            record = {"value": None, "ci95": None, "reason": "this collective has no such term"}
+        values[name], intervals[name] = record["value"], record["ci95"]
+        reason = record.get("reason") or record.get("ci95_reason")
+        if reason is not None:
+            reasons[name] = reason
+    where = points.n, points.r, points.N
+    mine, full = projected.predict_us(*where), chosen.predict_us(*where)
+    errors = relative_errors(mine, points.us)
+    return {
+        "t_reduce_us": {name: values[name] for name in ("base", "per_local_rank", "per_log2_node")},
+        "intra_bw_GBs": values["intra_bw_GBs"],
+        "inter_bw_GBs": values["inter_bw_GBs"],
+        "ci95": intervals,
+        "reasons": reasons,
+        "identifiable_combinations": combination_records(projected, points, over, NOTHING),
+        "medape": float(np.median(errors)),
+        "p90ape": float(np.quantile(errors, 0.9)),
+        "maxape": float(errors.max()),
+        "max_rel_dev_vs_full_model": float(np.abs(mine / full - 1).max()),
+    }
 
 
 def domain_record(points: Points) -> Document:

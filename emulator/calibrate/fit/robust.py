@@ -22,7 +22,7 @@ TRIED = 6
 FIRST_LOOK = 12
 FINALISTS = 2
 MAX_EVALUATIONS = 200
-#: A step or a gain below this is none: far below what any measurement tells.
+#: A step or a gain below this is none: far below what any measurement resolves.
 TOLERANCE = 1e-7
 
 

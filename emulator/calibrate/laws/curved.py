@@ -107,7 +107,8 @@ class CurvedLaw:
     def bears(self, n: Array, r: Array, N: Array) -> bool:
         """Whether cells at (n, r, N) are enough to fit this law.
 
-        They need enough sizes, and to tell latencies from bandwidths (and, where transfers overlap, the two bandwidths).
+        They need enough sizes, and must determine latencies and bandwidths separately; where transfers overlap, both
+        bandwidths.
         """
         base = self.base.design(n, r, N)
         units = {term.name: term.unit for term in self.base.terms}

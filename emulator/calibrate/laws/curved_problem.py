@@ -115,7 +115,7 @@ class CurvedProblem:
         return replace(self, branches=self.branches.take(keep))
 
     def settle(self, free: Array, us: Array) -> Array:
-        """free with what no cell shows put at 0 and q within its limits."""
+        """free with parameters that explain nothing of any cell at 0, and q within its limits."""
         share = (np.abs(self.jacobian(free)) / us[:, None]).max(axis=0)
         linear = np.arange(len(free)) < len(self.increments)
         settled = np.where(linear & (share < NEGLIGIBLE), LOG_OF_ZERO, np.maximum(free, LOG_OF_ZERO))

@@ -1,4 +1,4 @@
-"""What a set of measured cells can tell about a linear law, before anything is fitted.
+"""Which parameters of a linear law a set of measured cells determines, before anything is fitted.
 
 A design matrix X [cells, parameters] determines a combination v·θ exactly if v lies in the row space of X. The reduced
 row echelon form R of that space lists the simplest such combinations: X = X[:, pivots] · R, so fitting the pivot

@@ -62,7 +62,7 @@ class Law(Protocol):
         ...
 
     def design(self, n: Array, r: Array, N: Array) -> Design:
-        """What cells at (n, r, N) can tell about the parameters."""
+        """Which combinations of the parameters cells at (n, r, N) determine."""
         ...
 
     def problem(self, design: Design, n: Array, r: Array, N: Array) -> Problem:

@@ -12,8 +12,8 @@ from inferometer.parallel.dtypes import ExecutedDtype
 
 SURFACE = "t(rows, inner, outer): ln t linear in ln of each between the knots; beyond the last ones t ∝ each"
 LINE = "t = o + activations·activation_bytes + streamed·(activation_bytes above 1 MiB) + cache·kv_bytes + arithmetic·flop"
-#: Activations beyond this no longer pass from one operation to the next in a core's own cache, and their memory comes fresh
-#: from the system.
+#: Activations beyond this do not pass from one operation to the next in a core's own cache, and need fresh memory from the
+#: system.
 STREAMED_BYTES = 1 << 20
 #: Parameter of a line: (the size it multiplies, its unit, µs in one unit of parameter × size).
 LINE_UNITS: dict[str, tuple[str, str, float]] = {
@@ -57,8 +57,8 @@ class ComputeDomain(Record):
 class MatmulResidual(Record):
     """A matmul of a probed model: rows of each matrix, one matrix or several (grouped), in a whole or a sharded model.
 
-    several: the part of its time, by the surface, that matrices of two rows or more take. ratio: its time over that by the
-    surface.
+    several: the part of its time, by the surface, that matrices of two rows or more take. ratio: its measured time over the
+    time by the surface.
     """
 
     rows: FiniteFloat = Field(ge=1)

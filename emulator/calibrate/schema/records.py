@@ -15,7 +15,7 @@ SCHEMA: Literal["inferometer/calibration/2"] = "inferometer/calibration/2"
 Status = Literal["fitted", "fixed_prior", "tied", "not_identified", "at_bound"]
 Verdict = Literal["ok", "usable_with_care", "unsuitable_for_calibration"]
 Pair = tuple[FiniteFloat, FiniteFloat]
-#: What the measuring side writes is kept as it came.
+#: What measuring recorded is kept as it is.
 Free = dict[str, JsonValue]
 
 

@@ -6,7 +6,7 @@ from inferometer import __version__
 from inferometer.emulator.aliases import Document
 from inferometer.emulator.calibrate.evaluate.calibration import Calibration
 from inferometer.emulator.calibrate.fit.build import validated
-from inferometer.emulator.calibrate.fit.projection import NAMES
+from inferometer.emulator.calibrate.fit.record import NAMES
 from inferometer.emulator.calibrate.laws.forms import PAPER_PROTOCOLS_FORMULA, law_of
 from inferometer.emulator.calibrate.laws.linear import Law, paper
 from inferometer.emulator.calibrate.laws.paper import PAPER_PROTOCOLS, SOURCES, paper_parameters

@@ -158,7 +158,7 @@ def loaded(calibration: str | Path | Calibration | None) -> Calibration | None:
 
 def _computed(calibration: object) -> TypeGuard[str]:
     """Whether this is the name of NCCL's own model."""
-    from inferometer.emulator.calibrate.evaluate.builtin import computed
+    from inferometer.emulator.calibrate.evaluate.file import computed
 
     return isinstance(calibration, str) and computed(calibration)
 

@@ -15,9 +15,8 @@ import jsonschema
 import numpy as np
 import pytest
 
-from inferometer.emulator.calibrate.evaluate.builtin import TUNER, calibration_names
 from inferometer.emulator.calibrate.evaluate.calibration import Calibration
-from inferometer.emulator.calibrate.evaluate.file import SCHEMA_FILE, content_id, load_calibration
+from inferometer.emulator.calibrate.evaluate.file import SCHEMA_FILE, TUNER, calibration_names, content_id, load_calibration
 from inferometer.emulator.calibrate.evaluate.predict import predict_us
 from inferometer.emulator.calibrate.laws.paper import paper_parameters
 from inferometer.emulator.economics.serving.predict import predict

@@ -27,7 +27,7 @@ def test_the_law_that_made_the_data_is_chosen(make):
     assert chosen(make("all_reduce"), NODES).chosen.name == make("all_reduce").name
 
 
-def test_bandwidth_that_falls_with_ranks_is_seen():
+def test_bandwidth_that_falls_with_ranks_is_recognised():
     law = affine_bandwidth_per_ranks("all_reduce", [2, 4, 8])
     truth = {"a": 120.0, "b": 35.0, "c": 1.0, "B_intra@2": 4.0, "B_intra@4": 1.5, "B_intra@8": 0.5, "B_inter": 1.0}
     choice = chosen(law, ONE_NODE, truth)

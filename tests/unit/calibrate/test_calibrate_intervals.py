@@ -66,7 +66,7 @@ def test_an_estimate_near_0_moves_the_time_by_its_own_deviation(make, value):
 
 @pytest.mark.filterwarnings("ignore:.*is outside the measured")
 @pytest.mark.parametrize("size", [1e3, 1e5, 1e8])
-def test_the_interval_of_a_bandwidth_that_was_hardly_seen_is_finite(size):
+def test_the_interval_of_a_bandwidth_that_hardly_shows_is_finite(size):
     """1/B_intra of Polaris' all_gather is 1.7e-5 ns/byte with a deviation of 8e-3: B_intra is above 50 GB/s or so."""
     calibration = load_calibration("polaris-tuned")
     low, high = calibration.interval_s("all_gather", size, 4, 1)

@@ -103,7 +103,7 @@ def names(collective, nodes):
     return [law.name for law in linear_ladder(collective, np.array(nodes, dtype=float))]
 
 
-def test_the_straight_rungs_are_those_that_the_node_counts_may_tell_apart():
+def test_the_straight_candidates_are_those_that_the_node_counts_may_distinguish():
     assert names("all_reduce", [1, 1]) == ["paper", "scaled", "affine", "flat_ring", "affine_one_shot"]
     assert names("send_recv", [1, 2]) == ["paper", "scaled", "affine"]
     assert {"affine_linear_nodes", "affine_flat_nodes", "affine_ring_linear_nodes"} <= set(names("all_reduce", [1, 2]))

@@ -84,7 +84,7 @@ def test_nothing_measured_is_not_ok():
     assert assess(Evidence([], 0))["verdict"] == BAD
 
 
-def test_groups_that_ran_all_at_once_are_told_from_one_group_alone():
+def test_concurrent_groups_are_distinguished_from_one_group_alone():
     """On 2 cores, 2 ranks alone fit; two groups of 2 do not."""
     cells = [
         cell(ranks=2),

@@ -174,7 +174,7 @@ def departing(table: pd.DataFrame, **factors: float) -> pd.DataFrame:
     return table
 
 
-def test_matmuls_of_models_are_seen_beside_the_surface_and_told_by_other_models():
+def test_residuals_of_matmuls_of_models_are_kept_and_predicted_from_other_models():
     table = departing(probes(noise=0.0), matmul=1.3)
     law = laws(table)[1, "matmul", None]
     assert np.median([residuals.ratio for residuals in law.residuals]) == pytest.approx(1.3, rel=0.06)
@@ -199,7 +199,7 @@ def test_matmuls_of_models_that_stay_in_a_cache_say_nothing_of_streamed_ones():
     [("matrices", 2.0, 4.0, 8.0), ("tokens", 1.0, 28.0, 768.0)],
     ids=["experts that rows are spread over", "tokens of the step"],
 )
-def test_ways_of_equal_bytes_depart_from_their_line(size, less, middle, more):
+def test_glue_of_equal_bytes_has_residuals_by_matrices(size, less, middle, more):
     """They take half as long again to more experts, or after a longer step, as their line cannot say."""
     table = probes(noise=0.0)
     to = (table["kind"] == "glue") & (table["op"] == "ffn.down")

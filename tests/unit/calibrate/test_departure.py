@@ -21,7 +21,7 @@ def test_the_posterior_mean_by_hand():
     assert one.ratio(features(9.0, 0.0)) == pytest.approx(1.0)
 
 
-def test_without_anything_seen_the_law_stands_alone():
+def test_without_residuals_the_law_stands_alone():
     nothing = Departure(np.empty((0, 2)), [], KERNELS, 0.1)
     assert nothing.ratio(features([0.0, 1.0], 2.0)).tolist() == [1.0, 1.0]
     assert MatmulInModel([]).ratio(8, 512, [512, 1024], False, False, 1).tolist() == [1.0, 1.0]
@@ -57,7 +57,7 @@ def test_matmuls_follow_their_like_in_shape_and_kind():
     assert both.ratio(8, 512, 3584, False, [False, True], 1) == pytest.approx([0.8, 1.1], abs=0.06)
 
 
-def test_one_row_and_several_depart_each_in_its_own_way():
+def test_one_row_and_several_have_residuals_of_their_own():
     law = MatmulInModel([matmul(1, 512, 3584, 1.4, several=0.0), matmul(2, 512, 3584, 0.8)])
     one, half, two = (float(law.ratio(rows, 512, 3584, False, False, part)) for rows, part in ((1, 0), (1.5, 0.5), (2, 1)))
     assert (one, two) == (pytest.approx(1.4, abs=0.05), pytest.approx(0.8, abs=0.05)) and two < half < one

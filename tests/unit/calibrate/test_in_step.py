@@ -158,7 +158,7 @@ def stepped(make):
     return make(cells[(step & (cells["bytes"] > 256)) | (~step & (cells["bytes"] != 65536))])
 
 
-def test_cells_are_seen_beside_the_isolated_law_and_s(make):
+def test_residuals_are_against_the_isolated_law_and_s(make):
     """Half as slow again as the laws say at one size after one time: seen there, and there alone."""
     cells = rows(spread=0.01, sizes=[256 * 4**k for k in range(8)])
     off = (cells["bytes"] == 65536) & (cells["requested_compute_gap_us"] == 3000)
@@ -193,7 +193,7 @@ def priced_us(made, n, compute_gap_us=500.0):
     return isolated_us(n) + overhead_s * 1e6
 
 
-def test_a_step_is_priced_by_collectives_of_models_where_they_were_seen():
+def test_a_step_is_priced_by_the_residuals_of_models_collectives():
     """Cells agree with the laws; in models the same takes 1.4 times as long at some sizes: there it does, far away not."""
     cells = rows(spread=0.01, sizes=[256 * 4**k for k in range(8)])
     made = {}
