@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 COLUMNS = 3
 PANEL_INCHES = (4.6, 3.4)
 HANDLE_INCHES, LETTER_INCHES = 0.6, 0.065
-"""What an entry of the legend takes, and each letter of it."""
+"""Width of a legend entry's line, and of one letter of its label."""
 POINTS_ON_A_LINE = 200
 MARKERS = "osD^v<>P"
 LINES: tuple[Any, ...] = ("-", "--", ":", "-.")
