@@ -209,6 +209,8 @@ def _isolated(ops: Sequence[Collective], prices: Prices) -> list[tuple[Size, Siz
             except InputError as error:
                 for at in group:
                     found[at] = error
+                if len({(ops[at].ranks, ops[at].nodes) for at in group}) == 1:
+                    break  # what is refused for a place is refused for all bytes there
                 continue
             split = zip(stack.split(time.latency_s), stack.split(time.bandwidth_s))
             for at, pair in zip(group, split):
