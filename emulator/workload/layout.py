@@ -68,7 +68,7 @@ class Layout:
         """Ranks along each of `AXES`."""
         return {axis: getattr(self, axis) for axis in AXES}
 
-    @property
+    @cached_property
     def gpus(self) -> int:
         return prod(self.degrees.values())
 

@@ -74,7 +74,7 @@ class Itemised:
 
     def _walk(self, stage: Stage) -> Iterator[Run]:
         program = self.program
-        sharded = any(isinstance(op, Collective) and op.axis != "pp" for _, op in stage.counted())
+        sharded = any(isinstance(op, Collective) and op.axis != "pp" for segment in stage.segments for op in segment.ops)
         previous: tuple[str, ...] = ()
         begin = Compute(BEGIN, "glue")
         yield Run(1 / program.micro_batches, [self._entry(begin, previous, sharded)], glue=True)
@@ -88,7 +88,7 @@ class Itemised:
             entries: list[Entry] = []
             for op in segment.ops:
                 entries.append(self._entry(op, previous, sharded))
-                previous = _after(previous, (op,))
+                previous = tuple(predecessors(previous, op.name, computes=isinstance(op, Compute)))
             self._layers[known] = entries
             yield Run(segment.repeat, entries)
         logits = logits_bytes(stage, program.precision)

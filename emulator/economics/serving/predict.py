@@ -129,10 +129,8 @@ def _best_layout(scenario: Scenario, batch: int, gpus: int | None) -> _Candidate
                 continue
             program = scenario.deployment(layout).decode_program(batch, scenario.load)
             memory = scenario.memory(layout, batch, program)
-            try:
-                scenario.check_fit(layout, batch, memory)
-            except InputError as error:
-                fullest = error
+            if (missing := scenario.missing(layout, memory)) is not None:
+                fullest = missing
             else:
                 fitting.append((layout, program, memory))
         if not fitting:

@@ -213,15 +213,21 @@ class Scenario:
 
     def check_fit(self, layout: Layout, batch: int, memory: Resident | None = None) -> None:
         """Raise InputError, with the arithmetic, where weights, cache and reserve exceed a GPU's memory."""
-        memory = memory or self.memory(layout, batch)
+        missing = self.missing(layout, memory or self.memory(layout, batch))
+        if missing is not None:
+            raise missing
+
+    def missing(self, layout: Layout, memory: Resident) -> InputError | None:
+        """What `check_fit` raises; None where the layout fits."""
         missing = float(memory.total_bytes) - self.available_bytes
-        if missing > 0:
-            raise InputError(
-                f"{self.shape.name} does not fit on {layout.gpus} × {self.accelerator.name} ({layout.describe()}): weights "
-                f"{memory.weights_bytes / GB:.1f} GB + KV cache {float(memory.kv_bytes) / GB:.1f} GB per GPU are "
-                f"{missing / GB:.1f} GB more than {self.accelerator.memory_bytes / GB:g} GB less "
-                f"{self.memory_reserve:.0%} reserve"
-            )
+        if missing <= 0:
+            return None
+        return InputError(
+            f"{self.shape.name} does not fit on {layout.gpus} × {self.accelerator.name} ({layout.describe()}): weights "
+            f"{memory.weights_bytes / GB:.1f} GB + KV cache {float(memory.kv_bytes) / GB:.1f} GB per GPU are "
+            f"{missing / GB:.1f} GB more than {self.accelerator.memory_bytes / GB:g} GB less "
+            f"{self.memory_reserve:.0%} reserve"
+        )
 
     def _speculative(self, layout: Layout, batch: Size, plain: StepTime) -> tuple[Timed, Size, Size, list[Timed]]:
         """Over plain decoding and γ = 2 … gamma_max: the pass of the least time per token, that time, its γ, all priced."""
