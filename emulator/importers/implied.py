@@ -80,4 +80,4 @@ def half_unit(printed: str) -> float:
     if point and digits.isdigit() and len(digits) < len(_HALVES):
         return _HALVES[len(digits)]
     exponent = Decimal(printed).as_tuple().exponent
-    return 0.5 * 10.0**exponent if isinstance(exponent, int) else math.inf
+    return 0.5 * 10.0**exponent if isinstance(exponent, int) and exponent < 300 else math.inf

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from inferometer.emulator.importers.run import Row
 
-NUMBER = re.compile(r"[+-]?\d{1,18}(?:\.\d{1,12})?(?:[eE][+-]?\d{1,3})?")
+NUMBER = re.compile(r"[+-]?\d{1,18}(?:\.\d{1,12})?(?:[eE][+-]?\d{1,2})?")
 
 #: Of OSU's head: what stands there → our column; the first that matches at a place holds.
 OSU_COLUMNS = [

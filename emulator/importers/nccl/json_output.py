@@ -20,6 +20,10 @@ class Lenient(BaseModel):
 
 
 class Times(Lenient):
+    """Further keys are looked through for ``times_us``, the single iterations that -I records."""
+
+    model_config = ConfigDict(extra="allow")
+
     time: FiniteFloat | None = None
     cpu_time: FiniteFloat | None = None
     alg_bw: FiniteFloat
@@ -153,7 +157,26 @@ def _cell(times: Times | None) -> TableCell | None:
     time = times.time if times.time is not None else times.cpu_time
     if time is None or min(time, times.alg_bw, times.bus_bw) < 0:
         return None
-    return TableCell(f"{time:f}", f"{times.alg_bw:f}", f"{times.bus_bw:f}", times.nwrong)
+    cell = TableCell(f"{time:f}", f"{times.alg_bw:f}", f"{times.bus_bw:f}", times.nwrong)
+    cell.iterations_us = _iterations(times.model_extra or {})
+    return cell
+
+
+def _iterations(extra: dict[str, Any], depth: int = 0) -> list[float] | None:
+    """times_us at whatever depth a version has it, without the first ones that its statistics skip."""
+    found = extra.get("times_us")
+    if isinstance(found, list) and 0 < len(found) <= MAX_ROWS:
+        skipped = next(
+            (n for key, n in extra.items() if "skip" in key.lower() and type(n) is int and 0 <= n < len(found)), 0
+        )
+        times = found[skipped:]
+        whole = all(isinstance(us, (int, float)) and not isinstance(us, bool) and 0 < us < 1e12 for us in times)
+        return [float(us) for us in times] if whole else None
+    if depth < 3:
+        for value in extra.values():
+            if isinstance(value, dict) and (inner := _iterations(value, depth + 1)):
+                return inner
+    return None
 
 
 def _version(code: int | str | None) -> str | None:

@@ -7,7 +7,7 @@ import re
 from inferometer.emulator.importers.nccl.lines import TYPES
 from inferometer.emulator.importers.nccl.table import TableCell, TableRow
 
-NUMBER = re.compile(r"\d{1,18}(?:\.\d{1,12})?(?:[eE][+-]?\d{1,3})?")
+NUMBER = re.compile(r"\d{1,18}(?:\.\d{1,12})?(?:[eE][+-]?\d{1,2})?")
 _SIZE = re.compile(r"(?:^|.*[:>|\])])(\d{1,18})")
 _REDOP = re.compile(r"[a-z]{3,8}")
 _ROOT = re.compile(r"-?\d{1,7}")
