@@ -16,7 +16,10 @@ import pytest
 from inferometer.emulator.samples.samples import read_records
 from inferometer.launch.ranks.local import processes_with
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds the ranks through /proc (Linux)")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds the ranks through /proc (Linux)"),
+]
 
 SWEEP = (
     "measure -n 3 --collectives all_reduce --timings isolated -b 64 -e 64K -i 64 --budget none --launches 1 --timeout 4 "

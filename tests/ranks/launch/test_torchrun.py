@@ -19,6 +19,7 @@ TORCHRUN = (
 )
 
 
+@pytest.mark.slow
 def test_torchrun_and_the_own_launcher_write_the_same_kind_of_samples(command, tmp_path):
     runs = [
         command("measure", "-n", "2", "--launches", "1", *SMALL, "-o", "own.samples.jsonl"),
@@ -59,6 +60,7 @@ def calibration(command, tmp_path):
     return out, err
 
 
+@pytest.mark.slow
 def test_calibrate_prints_one_json_document_and_nothing_else(calibration, tmp_path):
     out, err = calibration
     document = json.loads(out)  # one document: json.loads refuses anything around it

@@ -21,6 +21,7 @@ def steps_in(path):
     return [record for record in read_records(path, allow_cut=True, schema=SCHEMA) if record["record"] == "step"]
 
 
+@pytest.mark.slow
 def test_the_parts_of_a_step_sum_to_it_in_every_launch(command, tmp_path):
     prices = "--calibration paper-2025 --accelerator h100-sxm --bits 16".split()
     own = command(*SMALL, "--ep", "2", "--launches", "2", *prices, "-o", "own.jsonl", "--json", "-")
@@ -87,6 +88,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.slow
 def test_what_goes_wrong_in_a_step_is_named_and_the_samples_are_kept(command, tmp_path):
     runs = {}
     for name, (body, _) in FAULTS.items():
