@@ -1,5 +1,6 @@
-"""AIConfigurator's table nccl_perf: message_size in ELEMENTS of nccl-tests' size, latency in ms.
+"""AIConfigurator's tables nccl_perf and custom_allreduce_perf: message_size in ELEMENTS of nccl-tests' size, latency in ms.
 
+A model's tensor-parallel all_reduce is priced from the second (AIConfigurator 0.12), so it goes beside the first.
 systems/data/SYSTEM/comm/nccl/VERSION/nccl_perf.parquet, older releases nccl_perf.txt (CSV), with collection_meta.yaml beside
 it. Its query (sdk/operations/communication.py) interpolates linearly in size for one GPU count, and beyond the table lets
 the time grow with the bytes, latency included.
@@ -26,6 +27,7 @@ from inferometer.parallel.dtypes import DTYPES, Dtype
 COLUMNS = (
     "framework", "version", "device", "op_name", "kernel_source", "nccl_dtype", "num_gpus", "message_size", "latency"
 )  # fmt: skip
+CUSTOM_COLUMNS = tuple("allreduce_dtype" if name == "nccl_dtype" else name for name in COLUMNS)
 #: Ours → op_name.
 OPERATIONS = {name: record.tools.aiconfigurator for name, record in COLLECTIVES.items() if record.tools.aiconfigurator}
 #: nccl_dtype is half or int8, nothing else; bytes count, so others of 2 bytes and more go as half.
@@ -35,6 +37,9 @@ TEXT = (".txt", ".csv")
 PER_OCTAVE = 4
 FRAMEWORK = "Inferometer"
 META = "collection_meta.yaml"
+CUSTOM = "custom_allreduce_perf"
+CUSTOM_DTYPE = DTYPES["bfloat16"]
+"""allreduce_dtype of all its tables."""
 
 
 def write(query: Query, suffix: str) -> Made:
@@ -44,6 +49,7 @@ def write(query: Query, suffix: str) -> Made:
     """
     device, version = software(query.calibration)
     rows: list[tuple[Any, ...]] = []
+    custom: list[tuple[Any, ...]] = []
     carried, dropped = [], []
     for collective in query.collectives(list(OPERATIONS)):
         model = query.law(collective)
@@ -52,6 +58,9 @@ def write(query: Query, suffix: str) -> Made:
         source = "NCCL" if model.target.backend == "nccl" else model.target.backend
         about = (FRAMEWORK, version, device, OPERATIONS[collective], source, dtype.aiconfigurator)
         rows += [(*about, r, n // dtype.itemsize, _ms(us)) for r, _, n, us in table.rows()]
+        if collective == "all_reduce":
+            about = (*about[:4], model.target.implementation or source, CUSTOM_DTYPE.name)
+            custom = [(*about, r, n // CUSTOM_DTYPE.itemsize, _ms(us)) for r, _, n, us in table.rows()]
         carried.append(Carried(model, _times(table), "the table is of one node: its GPU counts have no nodes"))
         dropped += table.missing + _assumed(model, dtype)
     if version is None:
@@ -59,8 +68,16 @@ def write(query: Query, suffix: str) -> Made:
     if device is None:
         dropped.append("device is empty: the calibration names no one device")
     use = ["put it into systems/data/SYSTEM/comm/nccl/VERSION, where the system's file says nccl_version: VERSION"]
-    content = _text(rows) if _wants_text(suffix) else _parquet(rows)
-    return Made(content, carried, dropped, use, {META: _meta(version)})
+    text = _wants_text(suffix)
+    siblings = {META: _meta(version)}
+    if custom:
+        name = f"{CUSTOM}{suffix if text and suffix in TEXT else '.txt' if text else '.parquet'}"
+        siblings[name] = _text(custom, CUSTOM_COLUMNS) if text else _parquet(custom, CUSTOM_COLUMNS)
+        use.append(
+            f"put {name} into systems/data/SYSTEM/comm/FRAMEWORK/VERSION: a model's tensor-parallel all_reduce is read "
+            "from it, and the all_reduce of nccl_perf by other operations only"
+        )
+    return Made(_text(rows) if text else _parquet(rows), carried, dropped, use, siblings)
 
 
 def _ms(us: float) -> float:
@@ -103,21 +120,21 @@ def _wants_text(suffix: str) -> bool:
     return suffix in TEXT
 
 
-def _text(rows: list[tuple[Any, ...]]) -> bytes:
+def _text(rows: list[tuple[Any, ...]], names: tuple[str, ...] = COLUMNS) -> bytes:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerows([COLUMNS, *rows])
+    writer.writerows([names, *rows])
     return stream.getvalue().encode()
 
 
-def _parquet(rows: list[tuple[Any, ...]]) -> bytes:
+def _parquet(rows: list[tuple[Any, ...]], names: tuple[str, ...] = COLUMNS) -> bytes:
     import pyarrow
     import pyarrow.parquet
 
-    types = dict.fromkeys(COLUMNS, pyarrow.string())
+    types = dict.fromkeys(names, pyarrow.string())
     types |= {"num_gpus": pyarrow.int64(), "message_size": pyarrow.int64(), "latency": pyarrow.float64()}
-    columns = dict(zip(COLUMNS, map(list, zip(*rows))))
-    table = pyarrow.table({name: pyarrow.array(columns[name], types[name]) for name in COLUMNS})
+    columns = dict(zip(names, map(list, zip(*rows))))
+    table = pyarrow.table({name: pyarrow.array(columns[name], types[name]) for name in names})
     stream = io.BytesIO()
     pyarrow.parquet.write_table(table, stream)
     return stream.getvalue()

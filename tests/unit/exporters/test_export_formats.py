@@ -13,6 +13,7 @@ import pytest
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.exporters.query import Query
 from inferometer.emulator.exporters.targets import TARGETS, export_query
+from inferometer.emulator.importers.imports import import_files
 
 BYTES = 512
 #: all_reduce of 512 bytes on 8 ranks: 6.8 + 1.2·7 + 2·7/8·512/225 ns
@@ -61,6 +62,19 @@ def test_aiconfigurator_counts_elements_and_milliseconds(node):
     assert {(row["version"], row["device"]) for row in rows} == {("2.29.2", "NVIDIA H100")}
     (first,) = [r for r in rows if (r["op_name"], r["num_gpus"], r["message_size"]) == ("all_reduce", 8, BYTES // 2)]
     assert first["latency"] == pytest.approx(SMALL_US / 1000, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "suffix, name", [(".parquet", "custom_allreduce_perf.parquet"), (".txt", "custom_allreduce_perf.txt")]
+)
+def test_aiconfigurators_tensor_parallel_all_reduce_has_its_table_beside_it(node, tmp_path, suffix, name):
+    exported = export_query("aiconfigurator", Query(node), suffix)
+    for file, content in ((f"nccl_perf{suffix}", exported.content), (name, exported.siblings[name])):
+        (tmp_path / file).write_bytes(content)
+    tables = [import_files("aiconfigurator", [tmp_path / file]) for file in (f"nccl_perf{suffix}", name)]
+    times = [{(c["ranks"], c["bytes"]): c["us"] for c in t.cells if c["collective"] == "all_reduce"} for t in tables]
+    assert times[0] == times[1] and {cell["dtype"] for cell in tables[1].cells} == {"bfloat16"}
+    assert any("tensor-parallel all_reduce is read from it," in line for line in exported.statement["use"])
 
 
 def test_aiconfigurators_text_has_the_same_rows_and_a_meta_file_beside_it(node):

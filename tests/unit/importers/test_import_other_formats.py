@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import json
+import lzma
 import sys
 
 import pytest
@@ -249,3 +252,54 @@ def test_columns_of_a_csv_that_are_not_known_are_named(read):
 def test_a_setting_of_few_values_is_one_of_them(read, setting):
     with pytest.raises(InputError, match=f"--set {setting}: .* is 'banana', known are"):
         read("csv", "collective,bytes,us\nall_reduce,64,1\n", settings=setting)
+
+
+MPI_HEAD = "numCycle,collective,nodes,ranks,ranksPerNode,gpusPerRank,size,type,redop,inPlace,time,algBw,busBw,#wrong\n"
+
+
+@pytest.mark.parametrize("head", [MPI_HEAD, MPI_HEAD.replace("nodes,", "").lower(), MPI_HEAD.replace("collective", "name")])
+def test_rccl_rows_of_mpi_builds(read, head):
+    rows = '0,"AllReduce",2,8,4,2,1048576,"float","sum",0,55.66,18.84,35.32,"0"\n'
+    found = read("rccl-tests", head + rows)
+    assert [(c["collective"], c["ranks"], c["nodes"], c["us"]) for c in found.cells] == [("all_reduce", 16, 2, 55.66)]
+    with pytest.raises(InputError, match="2 nodes × 3 ranksPerNode are not 8 ranks"):
+        read("rccl-tests", head + rows.replace("8,4,2", "8,3,2"))
+
+
+def test_rccl_rows_that_contradict_themselves(read):
+    rows = '0,"AllReduce",1,8,8,1,1048576,"float","sum",0,{},"0"\n'
+    for cells in ("0.05566,18.84,32.97", "55.66,18.84,28.26", "55.66,37.68,65.94"):  # ms, four ranks' busbw, twice the bytes
+        (entry,) = read("rccl-tests", MPI_HEAD + rows.format(cells)).files
+        assert entry["excluded"] == {"contradicted": 1} and "rows contradict themselves" in entry["reasons"]["contradicted"]
+
+
+def test_rccl_cycles_are_samples_of_one_launch(read):
+    rows = "".join(
+        f'{cycle},"AllReduce",1,8,8,1,1048576,"float","sum",0,{us},18.8,32.9,"0"\n' for cycle, us in ((0, 55), (1, 57))
+    )
+    (cell,) = read("rccl-tests", MPI_HEAD + rows).cells
+    assert (cell["launch"], cell["n"], cell["us"]) == (0, 2, 56)
+
+
+def test_aiconfigurator_as_text_and_its_unknown_kernels(read):
+    head = "framework,version,device,op_name,kernel_source,nccl_dtype,num_gpus,message_size,latency\n"
+    found = read("aiconfigurator", head + "TRTLLM,2.29.2,G,all_reduce,NCCL,half,8,256,0.0156\n", name="nccl_perf.txt")
+    assert [(c["bytes"], c["us"], c["launch_mode"]) for c in found.cells] == [(512, 15.6, "stream")]
+    (entry,) = read("aiconfigurator", head + "X,1,G,all_reduce,Mystery,half,8,256,0.0156\n", name="p.txt").files
+    assert entry["launch_mode"] is None and "launch_mode_unknown" in entry["flags"]
+
+
+def test_tables_of_expert_dispatch_are_named(read, tmp_path):
+    content = parquet(
+        tmp_path, op_name=["ll"], kernel_source=["deepep"], num_token=[1], num_topk=[8], dispatch_avg_t_us=[16.0]
+    )
+    with pytest.raises(InputError, match="a table of expert dispatch and combine"):
+        read("aiconfigurator", content)
+
+
+@pytest.mark.parametrize("pack", [lzma.compress, gzip.compress, bz2.compress])
+def test_packed_tables(read, pack):
+    content = pack((VIDUR + "0,0.007,0.009,0.008,0.0075,0.001,0,8,2048,all_reduce,4,8\n").encode())
+    assert read("vidur", content, name="all_reduce.csv.xz").cells[0]["us"] == 7.5
+    with pytest.raises(InputError, match="cannot be unpacked"):
+        read("vidur", content[:-20])
