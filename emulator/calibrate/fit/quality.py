@@ -68,6 +68,13 @@ def few_launches(e: Evidence) -> Iterator[Finding]:
         yield CARE, f"{e.launches} launch{'es' if e.launches != 1 else ''} only: intervals need {MIN_LAUNCHES}"
 
 
+def launches_apart(e: Evidence) -> Iterator[Finding]:
+    """Launches that importing found far from the others of the same cells."""
+    names = _names(c for c in e.cells if "launches_apart" in c["flags"])
+    if names:
+        yield CARE, f"launches of {names} lie far apart: the import's report names which, and by what factor"
+
+
 def long_tails(e: Evidence) -> Iterator[Finding]:
     """The tail of the typical cell."""
     ratios = [c["us"]["p95"] / c["us"]["median"] for c in e.cells if c["us"].get("p95") and c["us"].get("median")]
@@ -112,6 +119,7 @@ RULES: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (
     wrong_data,
     oversubscribed,
     few_launches,
+    launches_apart,
     long_tails,
     unsteady_launches,
     poor_laws,

@@ -23,9 +23,8 @@ from inferometer.parallel.dtypes import DTYPES
 MAX_RUNS = 1000
 MAX_STREAMS = 4096
 MPI_DTYPES = {name: dtype.name for dtype in DTYPES.values() for name in dtype.mpi}
-LIBRARIES = re.compile(
-    r"\b(Open MPI|MPICH|MVAPICH\d?(?:-Plus|-GDR)?|Intel\(R\) MPI Library)\b[^\d]{0,20}v?(\d+(?:\.\d+)+\S*)?"
-)
+LIBRARIES = re.compile(r"\b(open ?mpi|mpich|mvapich2?|intel(?:\(r\))? ?mpi|cray[- ]mpich)\b", re.IGNORECASE)
+"""As module loads, banners and paths write them between the tables of a log."""
 LONGEST = 4000
 
 
@@ -43,8 +42,12 @@ def read(source: Source, settings: Settings) -> list[Run]:
     if source.cut_off and text.last is not None and text.last.rows:
         text.last.flag("truncated", "the file ends in a line")
         text.last.rows[-1].excluded = "cut_off"
+    several = len({run.facts["mpi_library"] for run in runs} - {None}) > 1
     for run in runs:
         _settle(run, settings)
+        if several:
+            run.variant = "/".join(part for part in (run.facts["mpi_library"], run.variant) if part)
+            run.flag("several_libraries", "the log names several MPI libraries: runs of each are kept apart")
         check(run)
     return runs
 
@@ -130,7 +133,7 @@ class _Stream:
         elif self.run is not None:
             self._about(self.run, line, bare)
         if first != "#" and (found := LIBRARIES.search(line)):
-            self.text.library = " ".join(part for part in found.groups() if part)
+            self.text.library = "".join(c for c in found[1].lower() if c.isalnum()).replace("intelr", "intel")
 
     def _about(self, run: Run, line: str, bare: str) -> None:
         """What a line between title and table says of the run, its head included."""

@@ -7,6 +7,8 @@ import re
 from inferometer.emulator.importers.nccl.lines import TYPES
 from inferometer.emulator.importers.nccl.table import TableCell, TableRow
 
+STARRED = "*"
+"""After a difference beyond the tool's own threshold, in versions before August 2022 and in rccl-tests."""
 NUMBER = re.compile(r"\d{1,18}(?:\.\d{1,12})?(?:[eE][+-]?\d{1,2})?")
 _SIZE = re.compile(r"(?:^|.*[:>|\])])(\d{1,18})")
 _REDOP = re.compile(r"[a-z]{3,8}")
@@ -52,7 +54,8 @@ def table_row(parts: list[str], at: int) -> TableRow | None:
         if not _ROOT.fullmatch(head):
             return None
         root = int(head)
-    if size is None or len(rest) not in (4, 8, 16) or not all(part == "N/A" or NUMBER.fullmatch(part) for part in rest):
+    bare = [part.rstrip(STARRED) for part in rest]
+    if size is None or len(rest) not in (4, 8, 16) or not all(part == "N/A" or NUMBER.fullmatch(part) for part in bare):
         return None
     width = 8 if len(rest) == 16 else 4
     cells = [_cell(rest[i : i + width]) for i in range(0, len(rest), width)]
@@ -67,12 +70,14 @@ def _cell(texts: list[str]) -> TableCell | None:
     if "N/A" in texts[:3]:
         return None
     cell = TableCell(texts[0], texts[1], texts[2], None)
-    if texts[3] != "N/A":
-        value = float(texts[3])
-        if "e-" in texts[3].lower() or _ZERO.fullmatch(texts[3]) or ("." in texts[3] and "e" not in texts[3]):
+    check = texts[3].rstrip(STARRED)
+    if check != "N/A":
+        value = float(check)
+        if "e-" in check.lower() or _ZERO.fullmatch(check) or ("." in check and "e" not in check):
             cell.error = value
         else:
             cell.wrong = value
+        cell.beyond = check != texts[3]
     if len(texts) == 8 and "N/A" not in texts[4:]:
         cell.spread = tuple(float(text) for text in texts[4:])
     return cell

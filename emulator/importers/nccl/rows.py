@@ -103,7 +103,7 @@ def _wrong_data(table: NcclRun, run: Run) -> None:
         (row, cell) for row in table.rows for cell in (row.out_of_place, row.in_place if with_in_place else None) if cell
     ]
     if table.errors:
-        off = sum(cell.error is not None and cell.error > _limit(row.dtype) for row, cell in cells)
+        off = sum(cell.beyond or (cell.error is not None and cell.error > _limit(row.dtype)) for row, cell in cells)
         said = table.out_of_bounds
         if (said and with_in_place) or (off and (said is None or said)):
             counted = f"{said} out of bounds values" if said else f"{off} differences that no rounding makes"

@@ -15,7 +15,8 @@ MAX_NAMES = 10_000
 class TableCell:
     """time, algbw, busbw and #wrong of one column group, as printed; wrong is None where it was not checked (N/A).
 
-    error: instead of wrong, the largest relative difference that versions before August 2022 printed there.
+    error: instead of wrong, the largest relative difference that versions before August 2022 printed there; beyond: whether
+    the tool itself marked it.
     spread: least, greatest, 99th percentile (µs) and coefficient of variation (%) of the iterations, where -I printed them.
     """
 
@@ -24,6 +25,7 @@ class TableCell:
     busbw: str
     wrong: float | None
     error: float | None = None
+    beyond: bool = False
     spread: tuple[float, ...] | None = None
     iterations_us: list[float] | None = None
 

@@ -176,3 +176,17 @@ def test_a_full_disk_leaves_no_part_of_the_samples(logs, tmp_path, capsys, monke
     out = tmp_path / "s.jsonl"
     assert "s.jsonl: cannot be written: No space left" in one_line(capsys, "nccl-tests", logs[0], "-o", out)
     assert not out.exists()
+
+
+def test_launches_that_lie_far_apart_weaken_the_verdict(log, tmp_path, capsys):
+    paths = []
+    for factor in (1, 1, 4):
+        path = tmp_path / f"{len(paths)}.log"
+        times = {2**k: factor * (11.8 + 2**k / 150e3) for k in range(7, 28)}
+        path.write_text(log(ranks=4, times=times).text + "#\n" * len(paths))
+        paths.append(str(path))
+    out, calibration = tmp_path / "s.samples.jsonl", tmp_path / "c.json"
+    assert main(["import", "nccl-tests", *paths, "-o", str(out)]) == 0
+    assert "launches_apart" in capsys.readouterr().out
+    assert main(["fit", str(out), "-o", str(calibration)]) == 0
+    assert any("lie far apart" in reason for reason in json.loads(calibration.read_text())["quality"]["reasons"])

@@ -35,6 +35,7 @@ FOOTER = "# Out of bounds values : {} {}\n# Avg bus bandwidth    : 10\n"
         ("1e+00", "float", 4, "", True),
         ("7e-01", "float", 4, "", True),
         ("1e+00", "float", 4, FOOTER.format(0, "OK"), False),  # the footer decides
+        ("3e-05*", "float", 4, "", True),  # the tool's own mark
         ("N/A", "float", 4, FOOTER.format(0, "OK"), False),
     ],
 )

@@ -141,6 +141,14 @@ def test_several_tables_in_a_log_and_other_lines_between(read):
     assert [(e["collective"], e["rows"]) for e in found.files] == [("all_reduce", 2), ("all_gather", 1)]
 
 
+def test_runs_of_two_mpi_libraries_are_no_launches_of_one(read):
+    table = f"# OSU MPI Allreduce Latency Test v7.4\n{AVG}\n4 1.5\n8 2.5\n"
+    log = f"module load openmpi/4.1.5\n{table}\nMPICH Version: 4.2.0\n{table}"
+    cells = read("osu", log, settings="ranks=8,nodes=2").cells
+    assert [(c["implementation"], c["launch"]) for c in cells] == [("mpi/openmpi", 0)] * 2 + [("mpi/mpich", 0)] * 2
+    assert {c["launch"] for c in read("osu", table * 2, settings="ranks=8,nodes=2").cells} == {0, 1}
+
+
 def test_reductions_before_version_7_were_of_floats(read):
     cells = read("osu", f"# OSU MPI Allreduce Latency Test v5.9\n{AVG}\n4 1.5\n", settings="ranks=8,nodes=2").cells
     assert cells[0]["dtype"] == "float32"
