@@ -127,7 +127,8 @@ def _embedding(shape: Shape, work: RankWork) -> list[Op]:
     moved = rows * d * (p.weight_bytes + p.residual_bytes)
     shared_with_head = shape.tied_embeddings and work.layout.pp == 1
     kept = (0 if shared_with_head else vocabulary_share(shape, work.layout)) + shape.learned_positions
-    lookup = Compute("embedding.lookup", "stream", activation_bytes=moved, resident_bytes=kept * d * p.weight_bytes)
+    resident = kept * d * p.weight_bytes
+    lookup = Compute("embedding.lookup", "stream", activation_bytes=moved, resident_bytes=resident, function="embedding")
     return [lookup, *work.collective("embedding.reduce", "all_reduce", "tensor", work.residual(rows))]
 
 

@@ -22,6 +22,19 @@ BEGIN, END = "step.begin", "step.end"
 
 
 @dataclass(frozen=True)
+class Pass:
+    """A pass over activations that layers make around an operation, in kernels of its own (workload.executions).
+
+    kind: rotate (rotary positions), cache (into the KV cache), head_norm (a norm of each head), join (the heads of several
+    new tokens side by side), residual (added to the residual stream), gated (silu of one half times the other), activated
+    (gelu). tensors: bytes of each tensor that it is made over.
+    """
+
+    kind: Literal["rotate", "cache", "head_norm", "join", "residual", "gated", "activated"]
+    tensors: tuple[Size, ...]
+
+
+@dataclass(frozen=True)
 class Compute:
     """One kernel: a matmul with weights, attention against the cache, or a pass over activations (norm, lookup).
 
@@ -45,6 +58,12 @@ class Compute:
     """Of the operands of a matmul, where its matrix is stored in a format of its own; None: the precision's."""
     expected: bool = False
     """The rows depend on the routing of tokens, and are the expectation under the program's routing."""
+    function: str = ""
+    """What a pass over activations or attention does: rms_norm, layer_norm, embedding; decode, prefill."""
+    context: Size = 0.0
+    """Tokens of one sequence that attention reads from the cache or computes."""
+    passes: tuple[Pass, ...] = ()
+    """Made around the operation. On CPUs they are part of attention's law and of glue; a GPU launches them one by one."""
 
     @property
     def memory_bytes(self) -> Size:

@@ -10,6 +10,7 @@ from inferometer.emulator.workload.operations import END as END
 from inferometer.emulator.workload.operations import Collective as Collective
 from inferometer.emulator.workload.operations import Compute as Compute
 from inferometer.emulator.workload.operations import Op as Op
+from inferometer.emulator.workload.operations import Pass as Pass
 from inferometer.emulator.workload.operations import Segment as Segment
 from inferometer.emulator.workload.operations import Size as Size
 from inferometer.emulator.workload.operations import Stage as Stage

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from inferometer.emulator.workload.layout import Axis, Layout
-from inferometer.emulator.workload.operations import Collective, Compute, Op, Size
+from inferometer.emulator.workload.operations import Collective, Compute, Op, Pass, Size
 from inferometer.emulator.workload.precision import Precision
 from inferometer.emulator.workload.step import Step
 from inferometer.emulator.workload.weights import Weight, elements
@@ -68,6 +68,7 @@ class RankWork:
         matrices_kept: int = 1,
         routed: bool = False,
         expected: bool = False,
+        passes: tuple[Pass, ...] = (),
     ) -> Compute:
         """rows × inner by inner × outer. Of the experts' matrices several are kept, those that are chosen are read.
 
@@ -88,7 +89,12 @@ class RankWork:
             routed=routed,
             bits=bits,
             expected=expected,
+            passes=passes,
         )
+
+    def added(self, rows: Size) -> Pass:
+        """Rows of the rank's part of the residual stream, to which an operation's result is added."""
+        return Pass("residual", (self.residual(rows),))
 
     def width_of(self, names: Sequence[str]) -> tuple[float, int | None]:
         """Bytes of an element of some matrices together, scales included, and the bits in which they are multiplied."""
@@ -128,7 +134,14 @@ class RankWork:
         numbers = 1 + self.norm_bias
         scale_bytes = numbers * self.width * p.weight_bytes
         moved = rows * self.width * (p.residual_bytes + p.activation_bytes)
-        norm = Compute(name, "stream", weight_bytes=scale_bytes, activation_bytes=moved, resident_bytes=scale_bytes)
+        norm = Compute(
+            name,
+            "stream",
+            weight_bytes=scale_bytes,
+            activation_bytes=moved,
+            resident_bytes=scale_bytes,
+            function="layer_norm" if self.norm_bias else "rms_norm",
+        )
         return [*self.collective(f"{name}_reduce", "all_reduce", "width", rows * numbers * STATISTIC_BYTES), norm]
 
     def collective(

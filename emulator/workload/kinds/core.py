@@ -5,12 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 from inferometer.emulator.workload.kinds.kind import Attention
-from inferometer.emulator.workload.operations import Compute, Op, Size
+from inferometer.emulator.workload.operations import Compute, Op, Pass, Size
 from inferometer.emulator.workload.rank import RankWork, attended_tokens, cached_tokens
 
 
 def core(
-    work: RankWork, attention: Attention, *, flop_per_pair: float, moved: int, norms: int, chosen: int | None = None
+    work: RankWork,
+    attention: Attention,
+    *,
+    flop_per_pair: float,
+    moved: int,
+    norms: int,
+    chosen: int | None = None,
+    passes: tuple[Pass, ...] = (),
 ) -> Compute:
     """Scores, softmax, weighted values. The cache is read once for each sequence, the new tokens' part written.
 
@@ -35,7 +42,15 @@ def core(
         kv_bytes=(read + (step.tokens if stores else 0)) * per_token,
         weight_bytes=norms * p.weight_bytes,
         resident_bytes=norms * p.weight_bytes,
+        function="decode" if one_by_one(work) else "prefill",
+        context=cached_tokens(step.context, window) + step.new_tokens,
+        passes=passes,
     )
+
+
+def one_by_one(work: RankWork) -> bool:
+    """Whether every sequence of the step has one new token."""
+    return bool(np.all(np.asarray(work.step.new_tokens) == 1) and np.all(np.asarray(work.step.prefill_tokens) == 0))
 
 
 def output(work: RankWork, width: int, *, of: str = "self_attn.o_proj", bias: bool = False) -> list[Op]:
@@ -44,5 +59,5 @@ def output(work: RankWork, width: int, *, of: str = "self_attn.o_proj", bias: bo
     gathered = rows * inner * work.precision.residual_bytes
     return [
         *work.collective("attention.gather", "all_gather", "width", gathered),
-        work.matmul("attention.out", rows, inner, work.width, of=(of,), bias=bias),
+        work.matmul("attention.out", rows, inner, work.width, of=(of,), bias=bias, passes=(work.added(rows),)),
     ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from inferometer.emulator.workload.kinds.kind import Proportion, Smaller, at_least
-from inferometer.emulator.workload.operations import Op, Size
+from inferometer.emulator.workload.operations import Op, Pass, Size
 from inferometer.emulator.workload.rank import RankWork
 from inferometer.emulator.workload.weights import Weight
 
@@ -60,4 +60,8 @@ def pair(
     matrices["bias"] = bias
     into = (f"{of}.gate_proj", f"{of}.up_proj")
     up = work.into(f"{name}.up", rows, (2 if gated else 1) * width, of=into, **matrices)
-    return [*up, work.matmul(f"{name}.down", rows, width, work.width, of=(f"{of}.down_proj",), **matrices)]
+    activated = Pass("gated" if gated else "activated", (rows * width * work.precision.residual_bytes,))
+    down = work.matmul(
+        f"{name}.down", rows, width, work.width, of=(f"{of}.down_proj",), passes=(activated, work.added(rows)), **matrices
+    )
+    return [*up, down]

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 from inferometer.emulator.errors import InputError
-from inferometer.emulator.workload.kinds.core import core, output
+from inferometer.emulator.workload.kinds.core import core, one_by_one, output
 from inferometer.emulator.workload.kinds.index import Index
 from inferometer.emulator.workload.kinds.kind import Demand, Proportion, Smaller, State, Store, at_least
-from inferometer.emulator.workload.operations import Op
+from inferometer.emulator.workload.operations import Op, Pass
 from inferometer.emulator.workload.rank import RankWork
 from inferometer.emulator.workload.weights import Weight, vector
 
@@ -128,10 +128,26 @@ class Heads:
         return [
             *work.into("attention.qkv", work.tokens, outer, collective="reduce_scatter", of=INTO, bias=self.bias),
             *(self.index.block(work) if self.index is not None else []),
-            core(work, self, flop_per_pair=flop, moved=width + out, norms=read, chosen=chosen),
+            core(work, self, flop_per_pair=flop, moved=width + out, norms=read, chosen=chosen, passes=self._passes(work)),
             *output(work, out, bias=self.out_bias),
             *work.extras("attention.extra", self.extra),
         ]
+
+    def _passes(self, work: RankWork) -> tuple[Pass, ...]:
+        """Over queries, keys, values of the new tokens, before they are attended with, and over what comes out."""
+        p, ranks = work.precision, work.layout.attention_ranks
+        heads, kv_heads = self.query_heads // ranks, kv_heads_of_rank(self, ranks) if self.cache == "own" else 0
+        queries, keys = (work.step.tokens * count * self.head_dim for count in (heads, kv_heads))
+        turned = (queries, keys) if kv_heads else (queries,)
+        sizes = tuple(elements * p.residual_bytes for elements in turned)
+        found = [Pass("head_norm", sizes)] if self.qk_norm else []
+        found += [Pass("rotate", sizes)] if self.rotary else []
+        if kv_heads:
+            values = work.step.tokens * kv_heads * self.value_width
+            found.append(Pass("cache", (keys * p.kv_bytes, values * p.kv_bytes)))
+        if not one_by_one(work):
+            found.append(Pass("join", (work.step.tokens * heads * self.value_width * p.residual_bytes,)))
+        return tuple(found)
 
     def demands(self, ranks: int) -> list[Demand]:
         return [(self.query_heads, "query heads")]

@@ -1,0 +1,118 @@
+"""What an execution of a program launches on a device: the kernels of passes, and the calls that the host makes for them.
+
+A program says which passes are made around its operations (Compute.passes). How many kernels they are depends on who
+executes: a fused engine needs one where plain torch needs seven. A test (tests/ranks/workload/test_launches.py) holds each
+execution here against what it really does: torch's dispatched operations, and the calls into torch from Python.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import NamedTuple
+
+from inferometer.emulator.workload.operations import Compute, Pass, Size
+
+#: Bytes that a function moves for each byte of a tensor it is applied to: what its kernels read and write. silu_mul is two
+#: kernels without fusion: silu reads and writes one half, the product reads both and writes one.
+TIMES_MOVED: Mapping[str, float] = MappingProxyType(
+    {"rms_norm": 2, "layer_norm": 2, "silu_mul": 5, "silu": 2, "gelu": 2, "add": 3, "mul": 3, "sub": 3, "cat": 2, "copy": 2}
+)
+#: Kernels of a function, where it is several.
+KERNELS: Mapping[str, int] = MappingProxyType({"silu_mul": 2})
+
+
+class Kernel(NamedTuple):
+    """One function on the device: its name, the bytes that it reads and writes."""
+
+    function: str
+    moved_bytes: Size
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How something executes programs.
+
+    together: rotary positions are applied to queries and keys in one tensor. host_calls: calls into torch from Python, by
+    kind of operation (matmul, stream; of attention decode or prefill) and, for each of its tensors, by kind of pass.
+    """
+
+    name: str
+    together: bool
+    host_calls: Mapping[str, int]
+
+    def kernels(self, op: Compute) -> list[Kernel]:
+        """Those of the passes around an operation, without the operation's own."""
+        return [kernel for one in op.passes for kernel in self._kernels(one)]
+
+    def launches(self, op: Compute) -> int:
+        """Kernels on the device, the operation's own included. An attention counts as one."""
+        return 1 + sum(KERNELS.get(kernel.function, 1) for kernel in self.kernels(op))
+
+    def calls(self, op: Compute) -> int:
+        """Into torch from Python, of an operation and the passes around it."""
+        kind = (op.function or "decode") if op.kind == "attention" else op.kind
+        return self.host_calls[kind] + sum(self.host_calls[one.kind] * len(self._tensors(one)) for one in op.passes)
+
+    def _tensors(self, one: Pass) -> tuple[Size, ...]:
+        return (sum(one.tensors[1:], one.tensors[0]),) if self.together and one.kind == "rotate" else one.tensors
+
+    def _kernels(self, one: Pass) -> Iterator[Kernel]:
+        tensors = self._tensors(one)
+        for size in tensors:
+            yield from UNFUSED[one.kind](size)
+        if one.kind == "head_norm" and self.together and len(tensors) > 1:  # put together again
+            yield _kernel("cat", sum(tensors[1:], tensors[0]))
+
+
+def _kernel(function: str, size: Size) -> Kernel:
+    return Kernel(function, TIMES_MOVED[function] * size)
+
+
+def _rotated(size: Size) -> list[Kernel]:
+    """(a cos − b sin, b cos + a sin) of the halves a, b, put together: cos and sin are small."""
+    half = size / 2
+    return [*(Kernel("mul", 2 * half) for _ in range(4)), _kernel("sub", half), _kernel("add", half), _kernel("cat", size)]
+
+
+#: The kernels of a pass over one tensor of so many bytes, a function each.
+UNFUSED: Mapping[str, Callable[[Size], list[Kernel]]] = MappingProxyType(
+    {
+        "rotate": _rotated,
+        "cache": lambda size: [_kernel("copy", size)],
+        "head_norm": lambda size: [_kernel("rms_norm", size)],
+        "join": lambda size: [_kernel("copy", size)],
+        "residual": lambda size: [_kernel("add", size)],
+        "gated": lambda size: [_kernel("silu_mul", size)],
+        "activated": lambda size: [_kernel("gelu", size)],
+    }
+)
+
+#: The layers of parallel/layers: queries and keys are one tensor until they have their rotary positions.
+ENGINE = Execution(
+    "engine",
+    True,
+    MappingProxyType(
+        {
+            "matmul": 1, "decode": 27, "prefill": 25, "stream": 1, "glue": 0,
+            "rotate": 13, "cache": 4, "head_norm": 1, "join": 1, "residual": 1, "gated": 3, "activated": 1,
+        }
+    ),
+)  # fmt: skip
+#: A module of plain torch, one function per operation (benchmarks/plain_decoder.py).
+PLAIN = Execution(
+    "torch",
+    False,
+    MappingProxyType(
+        {
+            "matmul": 1, "decode": 15, "prefill": 10, "stream": 1, "glue": 0,
+            "rotate": 8, "cache": 4, "head_norm": 1, "join": 1, "residual": 1, "gated": 3, "activated": 1,
+        }
+    ),
+)  # fmt: skip
+
+
+def execution_of(backend: str) -> Execution:
+    """Whose kernels a backend's compute laws are of: "torch" is plain torch, everything else ran in the engine."""
+    return PLAIN if backend == PLAIN.name else ENGINE
