@@ -23,7 +23,7 @@ BEGIN, END = "step.begin", "step.end"
 
 @dataclass(frozen=True)
 class Pass:
-    """A pass over activations that layers make around an operation, in kernels of its own (workload.executions).
+    """A pass over activations that layers make around an operation, in kernels of its own (workload.kernels.executions).
 
     kind: rotate (rotary positions), cache (into the KV cache), head_norm (a norm of each head), join (the heads of several
     new tokens side by side), residual (added to the residual stream), gated (silu of one half times the other), activated

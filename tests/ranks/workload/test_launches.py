@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 from inferometer.emulator.engine.lines import stage_lines  # noqa: E402
 from inferometer.emulator.workload.build import build  # noqa: E402
 from inferometer.emulator.workload.catalogue import load_shape  # noqa: E402
-from inferometer.emulator.workload.executions import ENGINE, PLAIN, execution_of  # noqa: E402
+from inferometer.emulator.workload.kernels.executions import ENGINE, PLAIN, execution_of  # noqa: E402
 from inferometer.emulator.workload.layout import Layout  # noqa: E402
 from inferometer.emulator.workload.precision import Precision  # noqa: E402
 from inferometer.emulator.workload.program import Compute  # noqa: E402
