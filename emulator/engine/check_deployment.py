@@ -6,6 +6,7 @@ from inferometer.emulator.errors import InputError
 from inferometer.emulator.workload.layout import Layout, spelt
 from inferometer.emulator.workload.shape import Shape
 from inferometer.emulator.workload.stages import check_layout
+from inferometer.parallel.layers.executable import not_executed
 
 
 def check_start(shape: Shape, layout: Layout, ranks: int, batch: int, micro_batches: int, cache_tokens: int) -> None:
@@ -14,6 +15,9 @@ def check_start(shape: Shape, layout: Layout, ranks: int, batch: int, micro_batc
     batch: sequences of one replica; cache_tokens: of each.
     """
     check_layout(shape, layout)
+    missing = not_executed(shape)
+    if missing is not None:
+        raise InputError(f"{shape.name}: {missing}: counted and priced, but not executed yet")
     if layout.gpus != ranks:
         raise InputError(f"{layout.describe()}: {spelt(layout.degrees)} ranks, but there are {ranks}")
     parts = micro_batches * layout.sequence_shares

@@ -42,7 +42,7 @@ def load_shape(name_or_path: str | Path) -> Shape:
     except (OSError, ValueError) as error:
         raise InputError(f"model {name[:80]!r}: not a path: {getattr(error, 'strerror', None) or error}") from None
     known = model_names()
+    hint = did_you_mean(name, known)
     raise InputError(
-        f"model {name[:80]!r}: neither a file or folder nor a built-in model{did_you_mean(name, known)}: "
-        f"those are {', '.join(known)}"
+        f"model {name[:80]!r}: neither a file or folder nor a built-in model{hint}: `inferometer models` lists those"
     )

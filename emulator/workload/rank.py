@@ -170,6 +170,17 @@ def attended_tokens(context: Size, new_tokens: Size, window: int | None) -> Size
     return growing * context + growing * (growing + 1) / 2 + capped * window
 
 
+def attended_in_chunks(context: Size, new_tokens: Size, chunk: int) -> Size:
+    """The same where every token sees its own chunk of so many tokens up to itself: Σ ((context + i − 1) mod chunk + 1)."""
+    return _before(context + new_tokens, chunk) - _before(context, chunk)
+
+
+def _before(tokens: Size, chunk: int) -> Size:
+    """Pairs of all of a sequence's first tokens."""
+    whole, rest = np.floor_divide(tokens, chunk), np.mod(tokens, chunk)
+    return whole * (chunk * (chunk + 1) / 2) + rest * (rest + 1) / 2
+
+
 def cached_tokens(context: Size, window: int | None) -> Size:
     """Tokens of one sequence that its cache holds."""
     return context if window is None else np.minimum(context, window)

@@ -24,7 +24,7 @@ class Attention:
 
     def __init__(self, site: Site, d_model: int, heads: Heads, *, rotary: bool) -> None:
         self.tape = site.tape
-        self.window, self.rotary = heads.window, rotary
+        self.window, self.chunked, self.rotary = heads.window, heads.chunked, rotary and heads.rotary
         self.head_dim = heads.head_dim
         tensor, width = site.axes["tensor"], site.axes["width"]
         whole = together(tensor, width)
@@ -46,6 +46,10 @@ class Attention:
         inner = tensor.share(heads.query_heads * heads.head_dim)
         self.out = site.matrix("out", (heads.query_heads * heads.head_dim, d_model), inner, rows)
         self.out_bias = site.bias("out_bias", d_model, rows, tensor.size) if heads.out_bias else None
+        self.sinks = None
+        if heads.sinks:  # one number per query head of this rank
+            first = whole.index * self.query_heads
+            self.sinks = site.bias("sinks", heads.query_heads, range(first, first + self.query_heads), 1)
         self.norms = None
         if heads.qk_norm:
             self.norms = site.scale("q_norm", heads.head_dim), site.scale("k_norm", heads.head_dim)
@@ -64,7 +68,7 @@ class Attention:
         qkv = self.tape.matmul("attention.qkv", x, self.qkv, self.qkv_bias)
         qkv = self.tape.reduce_scatter("attention.qkv_reduce", "width", blocks(qkv, self.tape.axes["width"].size))
         features = self.query_heads * self.head_dim
-        with self.tape.attention("attention.core", 4 * features * span.pairs(self.window)):
+        with self.tape.attention("attention.core", 4 * features * span.pairs(self.window, chunked=self.chunked)):
             heads = qkv.view(span.sequences, span.new, -1, self.head_dim).transpose(1, 2)
             counts = [self.query_heads, self.kv_heads]
             qk, v = heads.split([sum(counts), self.kv_heads], dim=1)
@@ -73,33 +77,62 @@ class Attention:
                 qk = torch.cat([functional.rms_norm(h, (self.head_dim,), scale, EPSILON) for h, scale in each], dim=1)
             q, k = (span.rotate(qk) if self.rotary else qk).split(counts, dim=1)
             keys, values = caches[0].extend(k, span.context), caches[1].extend(v, span.context)
-            y = attend(q, keys, values, span, self.window, self.head_dim**-0.5)
+            scale = self.head_dim**-0.5
+            y = attend(q, keys, values, span, self.window, scale, chunked=self.chunked, sinks=self.sinks)
         y = side_by_side(self.tape.all_gather("attention.gather", "width", y))
         return self.tape.matmul("attention.out", y, self.out, self.out_bias)
 
 
 def attend(
-    q: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, span: Span, window: int | None, scale: float
+    q: torch.Tensor,
+    keys: torch.Tensor,
+    values: torch.Tensor,
+    span: Span,
+    window: int | None,
+    scale: float,
+    *,
+    chunked: bool = False,
+    sinks: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """softmax(scale · q keysᵀ) values: q [sequences, heads, new, dim], keys and values [sequences, kv heads, tokens, …].
 
-    Returns [sequences·new, heads·value dim]. One new token's heads of a group read the group's keys together.
+    Returns [sequences·new, heads·value dim]. One new token's heads of a group read the group's keys together. chunked: the
+    window begins anew every window tokens. sinks: a logit for each head that takes weight from the tokens.
     """
     sequences, heads, new, _ = q.shape
     if window is not None and new == 1:
-        keys, values = keys[:, :, -window:], values[:, :, -window:]
+        last = span.seen(window, chunked=chunked)
+        keys, values = keys[:, :, -last:], values[:, :, -last:]
+    if sinks is not None:
+        return _with_sinks(q, keys, values, None if new == 1 else span.mask(window, chunked=chunked), scale, sinks)
     if new == 1:
         grouped = q.reshape(sequences, keys.shape[1], heads // keys.shape[1], -1)
         y = functional.scaled_dot_product_attention(grouped, keys, values, scale=scale).reshape(
             sequences, heads * values.shape[-1]
         )
         return y
-    mask = span.mask(window)
+    mask = span.mask(window, chunked=chunked)
     causal = span.context == 0 and (window is None or window >= new)
     y = functional.scaled_dot_product_attention(
         q, keys, values, None if causal else mask, is_causal=causal, scale=scale, enable_gqa=heads != keys.shape[1]
     )
     return y.transpose(1, 2).reshape(sequences * new, heads * values.shape[-1])
+
+
+def _with_sinks(
+    q: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, mask: torch.Tensor | None, scale: float, sinks: torch.Tensor
+) -> torch.Tensor:
+    """As attend; the softmax is over the tokens and the sink, which has no value."""
+    sequences, heads, new, _ = q.shape
+    group = heads // keys.shape[1]
+    grouped = q.reshape(sequences, keys.shape[1], group * new, -1)
+    scores = (grouped @ keys.transpose(2, 3)).float().view(sequences, heads, new, -1) * scale
+    if mask is not None:
+        scores = scores.masked_fill(~mask, float("-inf"))
+    sink = sinks.float().view(1, heads, 1, 1).expand(sequences, heads, new, 1)
+    weights = torch.cat((scores, sink), -1).softmax(-1)[..., :-1].to(values.dtype)
+    y = weights.view(sequences, keys.shape[1], group * new, -1) @ values
+    return y.view(sequences, heads, new, -1).transpose(1, 2).reshape(sequences * new, -1)
 
 
 def blocks(x: torch.Tensor, count: int) -> torch.Tensor:

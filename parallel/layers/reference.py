@@ -106,7 +106,7 @@ class ReferenceNorm(nn.Module):
 class ReferenceHeads(nn.Module):
     def __init__(self, weights: Weights, prefix: str, d: int, heads: Heads, rotary: bool) -> None:
         super().__init__()
-        self.heads, self.window, self.rotary = heads, heads.window, rotary
+        self.heads, self.window, self.rotary = heads, heads.window, rotary and heads.rotary
         widths = {part: getattr(heads, f"{who}_heads") * heads.head_dim for part, who in zip("qkv", ("query", "kv", "kv"))}
         self.w = nn.ParameterDict({part: weights.matrix(prefix + part, (d, width)) for part, width in widths.items()})
         self.b = nn.ParameterDict()
@@ -114,6 +114,7 @@ class ReferenceHeads(nn.Module):
             self.b.update({part: weights.vector(f"{prefix}{part}_bias", width) for part, width in widths.items()})
         self.out = nn.Parameter(weights.matrix(f"{prefix}out", (widths["q"], d)))
         self.out_bias = nn.Parameter(weights.vector(f"{prefix}out_bias", d)) if heads.out_bias else None
+        self.sinks = nn.Parameter(weights.vector(f"{prefix}sinks", heads.query_heads)) if heads.sinks else None
         if heads.qk_norm:
             self.q_norm = ReferenceNorm(weights, f"{prefix}q_norm", heads.head_dim)
             self.k_norm = ReferenceNorm(weights, f"{prefix}k_norm", heads.head_dim)
@@ -134,7 +135,8 @@ class ReferenceHeads(nn.Module):
             k, v = torch.cat((self.past[0], k), 2), torch.cat((self.past[1], v), 2)
         self.past = k, v
         group = self.heads.query_heads // self.heads.kv_heads
-        y = attention(q, k.repeat_interleave(group, 1), v.repeat_interleave(group, 1), context, self.window)
+        k, v = k.repeat_interleave(group, 1), v.repeat_interleave(group, 1)
+        y = attention(q, k, v, context, self.window, chunked=self.heads.chunked, sinks=self.sinks)
         y = y @ self.out
         return y if self.out_bias is None else y + self.out_bias
 
@@ -236,10 +238,25 @@ def rotated(x: torch.Tensor, context: int) -> torch.Tensor:
     return torch.cat((turned.real, turned.imag, wide[..., 2 * half :]), -1).to(x.dtype)
 
 
-def attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, context: int, window: int | None) -> torch.Tensor:
-    """[batch, heads, tokens, dim] each → [batch, new, heads·value dim]."""
-    behind = torch.arange(context, k.shape[2], device=q.device)[:, None] - torch.arange(k.shape[2], device=q.device)
-    hidden = (behind < 0) | (behind >= (window or k.shape[2]))
+def attention(
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    context: int,
+    window: int | None,
+    *,
+    chunked: bool = False,
+    sinks: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """[batch, heads, tokens, dim] each → [batch, new, heads·value dim]. sinks: exp(sink) joins the sum that divides."""
+    query = torch.arange(context, k.shape[2], device=q.device)[:, None]
+    token = torch.arange(k.shape[2], device=q.device)
+    hidden = token > query
+    if window is not None:
+        hidden |= (token // window != query // window) if chunked else (query - token >= window)
     scores = (q @ k.transpose(2, 3)).float() / q.shape[-1] ** 0.5
-    weights = scores.masked_fill(hidden, float("-inf")).softmax(-1).to(v.dtype)
-    return (weights @ v).transpose(1, 2).flatten(2)
+    exponents = scores.masked_fill(hidden, float("-inf")).exp()
+    total = exponents.sum(-1, keepdim=True)
+    if sinks is not None:
+        total = total + sinks.float().exp()[:, None, None]
+    return ((exponents / total).to(v.dtype) @ v).transpose(1, 2).flatten(2)

@@ -32,24 +32,38 @@ class Span:
     def __init__(self, sequences: int, new: int, context: int, device: torch.device, rotations: Rotations) -> None:
         self.sequences, self.new, self.context, self.device = sequences, new, context, device
         self._rotations = rotations
-        self._masks: dict[int | None, torch.Tensor | None] = {}
+        self._masks: dict[tuple[int | None, bool], torch.Tensor | None] = {}
 
     @property
     def positions(self) -> torch.Tensor:
         return torch.arange(self.context, self.context + self.new, device=self.device)
 
-    def pairs(self, window: int | None) -> int:
-        """Pairs of a new token and a token it sees, itself included, over all sequences."""
+    def pairs(self, window: int | None, *, chunked: bool = False) -> int:
+        """Pairs of a new token and a token it sees, itself included, over all sequences. chunked: windows begin anew."""
         visible = (self.context + i for i in range(1, self.new + 1))
+        if chunked and window is not None:
+            return self.sequences * sum((count - 1) % window + 1 for count in visible)
         return self.sequences * sum(visible if window is None else (min(count, window) for count in visible))
 
-    def mask(self, window: int | None) -> torch.Tensor | None:
+    def mask(self, window: int | None, *, chunked: bool = False) -> torch.Tensor | None:
         """[new, context + new], true where a new token attends to a token; None for one new token that attends to all."""
-        if window not in self._masks:
-            behind = self.positions[:, None] - torch.arange(self.context + self.new, device=self.device)[None, :]
-            visible = behind >= 0 if window is None else (behind >= 0) & (behind < window)
-            self._masks[window] = None if bool(visible.all()) else visible
-        return self._masks[window]
+        key = window, chunked
+        if key not in self._masks:
+            tokens = torch.arange(self.context + self.new, device=self.device)[None, :]
+            behind = self.positions[:, None] - tokens
+            visible = behind >= 0
+            if window is not None:
+                near = self.positions[:, None] // window == tokens // window if chunked else behind < window
+                visible = visible & near
+            self._masks[key] = None if bool(visible.all()) else visible
+        return self._masks[key]
+
+    def seen(self, window: int | None, *, chunked: bool) -> int:
+        """Tokens that the last new token sees, itself included."""
+        tokens = self.context + self.new
+        if window is None:
+            return tokens
+        return (tokens - 1) % window + 1 if chunked else min(tokens, window)
 
     def rotate(self, x: torch.Tensor) -> torch.Tensor:
         """Rotary position embedding (Su et al. 2021, eq. 34, halves as pairs): [sequences, heads, new, dim] → the same."""

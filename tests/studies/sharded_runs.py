@@ -9,16 +9,23 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from inferometer.emulator.engine.engine import Engine
+from inferometer.emulator.workload.kinds.dense import Dense
 from inferometer.emulator.workload.layout import Layout
 from inferometer.emulator.workload.precision import Precision
 from inferometer.emulator.workload.program import Collective, Compute
-from inferometer.emulator.workload.shape import Experts, Heads, Latent, Shape, uniform
+from inferometer.emulator.workload.shape import Experts, Heads, Latent, Layer, Shape, uniform
 from inferometer.emulator.workload.step import Step
 from inferometer.parallel.layers.reference import Reference
 from inferometer.parallel.weights import Weights
 
 BATCH, PROMPT, STEPS, SEED = 8, 5, 16, 3
 WIDTH = {torch.float32: 32, torch.bfloat16: 16}
+
+
+def with_layers(name: str, parts) -> Shape:
+    """A shape of layers that differ: (attention, feed-forward) each."""
+    return Shape(name, 32, 50, tuple(Layer(attention, feed_forward) for attention, feed_forward in parts))
+
 
 DENSE = uniform("dense", 4, 32, 64, 50, Heads(8, 2, 8), tied_embeddings=True)
 MIXED = uniform("mixed", 4, 32, 64, 50, Heads(8, 8, 8), experts=Experts(8, 2, 16, shared=1, router_bias=True), first_dense=1)
@@ -30,7 +37,17 @@ BIASED = uniform(
 )  # fmt: skip
 JOINT = uniform("joint", 4, 32, 64, 50, Heads(8, 1, 8), gated=False, parallel_attention=True)
 WINDOW = uniform("window", 4, 32, 64, 50, Latent(8, None, 16, 8, 4, 12), sliding_window=6, full_attention_layers=1)
-SHAPES = (DENSE, MIXED, LATENT, BIASED, JOINT, WINDOW)
+SINKS = with_layers(  # gpt-oss: sinks, a window in every other layer, experts with biases
+    "sinks",
+    [(Heads(8, 2, 8, bias=True, out_bias=True, sinks=True, window=window), Experts(4, 2, 16, bias=True, router_bias=True))
+     for window in (4, None, 4, None)]
+)  # fmt: skip
+CHUNKS = with_layers(  # Llama 4: chunks where positions are rotated, experts in every other layer
+    "chunks",
+    [(Heads(8, 2, 8, window=4, chunked=True), Dense(64)), (Heads(8, 2, 8), Experts(4, 1, 16, shared=1)),
+     (Heads(8, 2, 8, window=4, chunked=True), Dense(64)), (Heads(8, 2, 8, rotary=False), Experts(4, 1, 16, shared=1))]
+)  # fmt: skip
+SHAPES = (DENSE, MIXED, LATENT, BIASED, JOINT, WINDOW, SINKS, CHUNKS)
 
 
 def layouts(shape: Shape, ranks: int) -> list[Layout]:

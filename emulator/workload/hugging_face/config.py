@@ -101,7 +101,7 @@ def _shape(fields: Mapping[str, Any], name: str, where: str, beside: Mapping[str
             shape = replace(shape, quantization=quantization)
             quantization.check(module_names(shape), "exclude list")
         shape = replace(shape, state_bits=_state_bits(read))
-        context = max_context(read, nested=kind in NESTED)
+        context = max_context(read, own, nested=kind in NESTED)
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
     notes = (*([note] if note else []), *shape.notes, *notes)

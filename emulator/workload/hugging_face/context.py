@@ -11,7 +11,7 @@ KEYS = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "
 UNSCALED = ("default", "su", "longrope", "llama3", "mrope", "proportional", "dynamic_ntk_alpha")
 
 
-def max_context(f: Fields, *, nested: bool = False) -> int | None:
+def max_context(f: Fields, kind: str, *, nested: bool = False) -> int | None:
     """Positions, times the factor of a scaling that engines apply (vLLM, config/model.py, _get_and_verify_max_len).
 
     yarn scales the positions it was made from; linear and dynamic scale the ones there are; llama3, longrope and mrope
@@ -22,18 +22,20 @@ def max_context(f: Fields, *, nested: bool = False) -> int | None:
     positions = f.maybe(found[0]) if found else None
     if positions is None:
         return None
+    if kind.startswith("gemma3"):  # its positions are the scaled ones
+        return positions
     scaling: Any = f.value("rope_scaling") or f.value("rope_parameters")
     if not isinstance(scaling, dict):
         return positions
-    kind = scaling.get("rope_type") or scaling.get("type") or "default"
+    scaled_by = scaling.get("rope_type") or scaling.get("type") or "default"
     factor = scaling.get("factor")
-    if kind in UNSCALED or not isinstance(kind, str):
+    if scaled_by in UNSCALED or not isinstance(scaled_by, str):
         return positions
     if isinstance(factor, bool) or not isinstance(factor, (int, float)) or not 0 < factor < 1e6:
         if factor is None:
             return positions
         raise InputError(f"rope_scaling.factor = {factor!r:.60}: input should be a number above 0")
-    if kind == "yarn":
+    if scaled_by == "yarn":
         original = scaling.get("original_max_position_embeddings")
         positions = original if isinstance(original, int) and not isinstance(original, bool) and original > 0 else positions
     return max(1, int(positions * factor))

@@ -6,7 +6,7 @@ import numpy as np
 
 from inferometer.emulator.workload.kinds.kind import Attention
 from inferometer.emulator.workload.operations import Compute, Op, Pass, Size
-from inferometer.emulator.workload.rank import RankWork, attended_tokens, cached_tokens
+from inferometer.emulator.workload.rank import RankWork, attended_in_chunks, attended_tokens, cached_tokens
 
 
 def core(
@@ -27,9 +27,12 @@ def core(
     """
     step, p = work.step, work.precision
     window = attention.window if chosen is None else chosen
-    pairs: Size = step.sequences * attended_tokens(step.context, step.new_tokens, window)
+    chunk = window if getattr(attention, "chunked", False) else None
+    seen = attended_tokens(step.context, step.new_tokens, window)
+    pairs: Size = step.sequences * (seen if chunk is None else attended_in_chunks(step.context, step.new_tokens, chunk))
     pairs = pairs + step.prefill_tokens * (cached_tokens(step.prefill_context, window) + 1)
-    read = step.sequences * cached_tokens(step.context, window)
+    kept = cached_tokens(step.context, window) if chunk is None else np.mod(step.context, chunk)
+    read = step.sequences * kept
     if chosen is not None:
         read = np.minimum(read * step.new_tokens, step.sequences * step.context)
     stores = attention.stores(work.layout.attention_ranks)

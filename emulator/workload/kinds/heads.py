@@ -122,7 +122,8 @@ class Heads:
         kv_width = kv_heads * (self.head_dim + (self.value_width if self.values else 0))
         gate = {"none": 0, "query": width, "element": width, "head": heads}[self.gate]
         outer = work.layout.width * (width + kv_width + gate)
-        read = sum(weight.elements for weight in self.weights(1) if not weight.linear)
+        keys = 2 if self.cache == "own" else 1
+        read = keys * self.head_dim * self.qk_norm + heads * self.sinks
         flop = self.flop_per_pair() / self.query_heads * heads
         chosen = None if self.index is None else self.index.tokens
         return [

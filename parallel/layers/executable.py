@@ -1,0 +1,59 @@
+"""Whether the sharded layers can run a model, and if not, what of it they cannot."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from inferometer.parallel.layers.architecture import Architecture, LayerOf
+
+PLAIN: dict[str, dict[str, Any]] = {
+    "heads": {"cache": "own", "values": True, "gate": "none", "value_dim": None, "index": None, "extra": ()},
+    "latent": {"bias": False, "index": None, "extra": ()},
+    "dense": {"extra": ()},
+    "experts": {
+        "latent": None, "zero": 0, "beside": None, "shared_gate": False, "shared_d_ff": None, "shared_bias": None,
+        "extra": (),
+    },
+}  # fmt: skip
+"""The kinds that there are layers for, and what a record of such a kind must say in the fields that these do not read."""
+NAMES = {
+    "cache": "a cache shared with an earlier layer",
+    "values": "keys in place of values",
+    "gate": "gated attention",
+    "value_dim": "values of another width than keys",
+    "index": "an index of tokens",
+    "latent": "experts on a latent",
+    "zero": "experts that do nothing",
+    "beside": "a feed-forward beside the experts",
+    "shared_gate": "a gate of the shared experts",
+    "shared_d_ff": "shared experts of another width",
+    "extra": "inner norms of their own",
+    "bias": "biases of latents",
+}
+
+
+def not_executed(model: Architecture) -> str | None:
+    """What of a model the sharded layers cannot run, in words; None if they can run all of it."""
+    for layer in dict.fromkeys(model.stack):
+        words = _of_layer(layer)
+        if words:
+            return words
+    if model.extra:
+        return f"{model.extra[0].name} outside the layers"
+    return None if model.norm_scales and model.final_norm else "norms without weights"
+
+
+def _of_layer(layer: LayerOf) -> str | None:
+    for part in (layer.attention, layer.feed_forward):
+        if part is None:
+            return "layers of one part"
+        if part.kind not in PLAIN:
+            return f"{part.kind} layers"
+        for field, plain in PLAIN[part.kind].items():
+            if getattr(part, field) != plain:
+                return NAMES.get(field, field)
+    if layer.extra:
+        return f"{layer.extra[0].name} in its layers"
+    if layer.norms not in (1, 2) or (layer.norms == 1 and not layer.parallel):
+        return f"{layer.norms} norms in a layer"
+    return None
