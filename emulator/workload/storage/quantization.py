@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import translate
 from functools import cached_property
 
@@ -16,6 +16,7 @@ PREFIX = re.compile(r"^(re:)?(model\.|language_model\.|text_model\.|backbone\.|t
 LAYER = re.compile(r"^layers\.(\d+)(\.|\*|$)")
 NEVER = ("embedding", "router", "norms", "other")
 """Parts that stay in 16 bits in every scheme that is read: tables, routers, norms."""
+EXPERT = re.compile(r"\bexperts\.\d+")
 OTHER_NAMES = (
     (re.compile(r"\b(block_sparse_moe|feed_forward|ffn)\b"), "mlp"),
     (re.compile(r"(?<=[.*])attn\b"), "self_attn"),
@@ -23,7 +24,6 @@ OTHER_NAMES = (
     (re.compile(r"\bmixer\.(?=[qkvo]_proj)"), "self_attn."),
     (re.compile(r"\bmixer\.(?=(up|down|gate)_proj|experts|shared_experts|gate\b|fc\d_latent)"), "mlp."),
     (re.compile(r"^head$"), "lm_head"),
-    (re.compile(r"\bexperts\.\d+"), "experts"),
     (re.compile(r"\bexperts\.w1\b"), "experts.gate_proj"),
     (re.compile(r"\bexperts\.w2\b"), "experts.down_proj"),
     (re.compile(r"\bexperts\.w3\b"), "experts.up_proj"),
@@ -44,18 +44,23 @@ class Quantization:
     kv_bits: int | None = None
     head: bool = False
     name: str = ""
+    known: dict[object, tuple[tuple[str, Format], ...]] = field(default_factory=dict, compare=False, repr=False)
+    """Formats of layers that have been asked for, so that layers alike are looked at once."""
 
     def format_of(self, weight: Weight, layer: int | None) -> Format:
         """Of a matrix of a layer, counted from 0; None: outside the layers."""
         if not weight.linear or weight.part in NEVER or (weight.part == "head" and not self.head):
             return PLAIN
-        name = weight.name if layer is None else f"layers.{layer}.{weight.name}"
-        if self._exclude.matches(name, layer):
+        if self._exclude.matches(weight.name, layer):
             return PLAIN
         for matcher, form in self._own:
-            if matcher.matches(name, layer):
+            if matcher.matches(weight.name, layer):
                 return form
         return self.default
+
+    def signature(self, layer: int) -> tuple[object, ...]:
+        """What the patterns say of a layer by its number: layers of one kind and one signature have the same formats."""
+        return (self._exclude.signature(layer), *(matcher.signature(layer) for matcher, _ in self._own))
 
     @cached_property
     def _exclude(self) -> Matcher:
@@ -81,26 +86,44 @@ class Matcher:
     """Whether any of some patterns matches a module: its name, a module above it, a glob, a regular expression (re:…)."""
 
     def __init__(self, patterns: Sequence[str]) -> None:
-        self._plain: set[str] = set()
-        self._globs: dict[int | None, list[re.Pattern[str]]] = {}
-        """By the layer that a pattern names; None: those that name none."""
-        for pattern in patterns:
+        self._layers: dict[int, set[str]] = {}
+        """Names below a layer that patterns give in full; "" for all of the layer."""
+        self._globs_of: dict[int, list[str]] = {}
+        self._loose: set[str] = set()
+        """Names that may stand anywhere."""
+        self._anywhere: list[re.Pattern[str]] = []
+        for pattern in dict.fromkeys(EXPERT.sub("experts", pattern) for pattern in patterns):
             text = canonical(pattern)
-            if not pattern.startswith("re:") and "*" not in text:
-                self._plain.add(text)
-                continue
             at = LAYER.match(text) if not pattern.startswith("re:") else None
-            self._globs.setdefault(int(at[1]) if at and at[2] != "*" else None, []).append(compiled(pattern, text))
+            if at is not None and "*" in text:
+                self._globs_of.setdefault(int(at[1]), []).append(text)
+            elif at is not None:
+                self._layers.setdefault(int(at[1]), set()).add(text[at.end() :])
+            elif pattern.startswith("re:") or "*" in text:
+                self._anywhere.append(compiled(pattern, text))
+            else:
+                self._loose.add(text)
+        self._globs = {layer: [compiled(text, text) for text in texts] for layer, texts in self._globs_of.items()}
+
+    def signature(self, layer: int) -> tuple[object, ...]:
+        """What is said of one layer by its number."""
+        globs = tuple(text.partition(str(layer))[2] for text in self._globs_of.get(layer, ()))
+        return frozenset(self._layers.get(layer, ())), globs
 
     def matches(self, name: str, layer: int | None) -> bool:
+        """name: of a weight below its layer, counted from 0; None: outside the layers."""
         parts = name.split(".")
-        ends = range(len(parts) + 1)
-        if any(".".join(parts[first:last]) in self._plain for first in ends for last in ends[first + 1 :]):
-            return True
-        candidates = self._globs.get(None, [])
         if layer is not None:
-            candidates = candidates + self._globs.get(layer, [])
-        return any(pattern.search(name) for pattern in candidates)
+            exact = self._layers.get(layer)
+            if exact and any(".".join(parts[:last]) in exact for last in range(len(parts) + 1)):
+                return True
+            name = f"layers.{layer}.{name}"
+            parts = ["layers", str(layer), *parts]
+        ends = range(len(parts) + 1)
+        if self._loose and any(".".join(parts[a:b]) in self._loose for a in ends for b in ends[a + 1 :]):
+            return True
+        globs = self._globs.get(layer, ()) if layer is not None else ()
+        return any(pattern.search(name) for pattern in (*self._anywhere, *globs))
 
 
 def compiled(pattern: str, text: str) -> re.Pattern[str]:

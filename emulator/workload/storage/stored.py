@@ -18,8 +18,11 @@ def layer_formats(shape: Shape, layer: Layer, number: int) -> Formats:
     scheme = shape.quantization
     if scheme is None:
         return ()
-    found = ((weight.name, scheme.format_of(weight, number)) for weight in layer_weights(shape, layer))
-    return tuple((name, form) for name, form in found if form is not PLAIN)
+    key = layer, scheme.signature(number)
+    if key not in scheme.known:
+        found = ((weight.name, scheme.format_of(weight, number)) for weight in layer_weights(shape, layer))
+        scheme.known[key] = tuple((name, form) for name, form in found if form is not PLAIN)
+    return scheme.known[key]
 
 
 def stored(shape: Shape) -> Iterator[tuple[Weight, Format, int]]:
@@ -53,9 +56,9 @@ def formats_in_use(shape: Shape) -> dict[str, int]:
 
 
 def module_names(shape: Shape) -> Iterator[tuple[str, int | None]]:
-    """The names of all modules, each with its layer."""
+    """The names of all modules below their layers, each with its layer."""
     for weight in outside_layers(shape):
         yield weight.name, None
     for number, layer in enumerate(shape.stack):
         for weight in layer_weights(shape, layer):
-            yield f"layers.{number}.{weight.name}", number
+            yield weight.name, number
