@@ -27,7 +27,7 @@ def read_all(folders: list[Path], runs: int) -> dict[str, float]:
     """Median seconds to read and count all of them; peak memory."""
     from inferometer.emulator.errors import InputError
     from inferometer.emulator.workload.catalogue import load_shape
-    from inferometer.emulator.workload.summary import model_record
+    from inferometer.emulator.workload.storage.summary import model_record
 
     times = []
     for _ in range(runs):
@@ -88,7 +88,7 @@ def table(folders: list[Path]) -> list[str]:
     """What was read of every file, and how far it is from what transformers builds."""
     from inferometer.emulator.errors import InputError
     from inferometer.emulator.workload.catalogue import load_shape
-    from inferometer.emulator.workload.summary import model_record
+    from inferometer.emulator.workload.storage.summary import model_record
 
     oracle = folders[0].parents[1] / "oracle.json"
     rows = {row["model"]: row for row in json.loads(oracle.read_text())["rows"]} if oracle.exists() else {}

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from inferometer.emulator.samples.samples import load_samples
     from inferometer.emulator.validate.table import validation_table
     from inferometer.emulator.workload.layout import Layout
-    from inferometer.emulator.workload.summary import models
+    from inferometer.emulator.workload.storage.summary import models
     from inferometer.launch.runs.calibrate import calibrate
     from inferometer.launch.runs.emulate import emulate
     from inferometer.launch.runs.emulate_settings import EmulateSettings
@@ -83,7 +83,7 @@ def __getattr__(name: str) -> Any:
         "load_calibration": "emulator.calibrate.evaluate.file",
         "load_samples": "emulator.samples.samples",
         "measure": "launch.runs.measure",
-        "models": "emulator.workload.summary",
+        "models": "emulator.workload.storage.summary",
         "paper_frontier": "emulator.economics.paper.epoch_answer",
         "paper_predict": "emulator.economics.paper.epoch_answer",
         "predict": "emulator.economics.serving.predict",

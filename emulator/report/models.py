@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from textwrap import wrap
 from typing import Any
 
-from inferometer.emulator.workload.summary import short, size
+from inferometer.emulator.workload.storage.summary import short, size
 
 
 def catalogue_lines(names: Sequence[str], types: Sequence[str]) -> list[str]:

@@ -9,7 +9,7 @@ import pytest
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.workload.catalogue import load_shape
 from inferometer.emulator.workload.parameters import count
-from inferometer.emulator.workload.summary import model_record
+from inferometer.emulator.workload.storage.summary import model_record
 from tests.places import SHARED_DATA
 
 FOLDER = SHARED_DATA / "models"
