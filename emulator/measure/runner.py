@@ -21,6 +21,7 @@ from inferometer.emulator.measure.rests import Rests
 from inferometer.emulator.measure.timing import CudaTimer, HostTimer, Timer
 from inferometer.emulator.measure.visit import Visit
 from inferometer.emulator.measure.work import Work
+from inferometer.emulator.samples.samples import OVERSUBSCRIBED
 from inferometer.emulator.samples.statistics import effective_count, relative_half_width, summary
 from inferometer.emulator.samples.times import time_definition
 from inferometer.parallel.communicator import Communicator, UnsupportedDtype
@@ -260,7 +261,7 @@ class Launch:
         flags = []
         busiest = max(self.placement.ranks_per_node(ranks))
         if self.world.launch_mode == "host" and busiest * self.method.threads > self.cores:
-            flags.append("oversubscribed")
+            flags.append(OVERSUBSCRIBED)
         if self.world.backend == "gloo" and work.record.sized and work.call.elements < 2 * cell.ranks:
             flags.append("degenerate_size")
         if not self.method.check:

@@ -60,7 +60,8 @@ def draw(calibration: Calibration, path: str | Path) -> None:
 
 
 def _cells_of(calibration: Calibration, model: NetworkLaw) -> list[Cell]:
-    return [cell for cell in calibration.cells if cell.target == model.target and cell.us.median is not None]
+    found = [cell for cell in calibration.cells if cell.target == model.target and cell.us.median is not None]
+    return [cell for cell in found if not model.target.oversubscribed or cell.ranks in model.domain.ranks]
 
 
 def _draw_model(panel: Any, calibration: Calibration, model: NetworkLaw, groups: list[tuple[int, int]], style: int) -> None:

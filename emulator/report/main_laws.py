@@ -32,13 +32,12 @@ def main_laws(calibration: Calibration) -> list[NetworkLaw]:
     dtypes = [law.target.dtype for law in isolated]
     order = {name: (name != "float32", -dtypes.count(name), bits_of(name) != 16, str(name)) for name in dtypes}
     first = min(dtypes, key=order.__getitem__, default=None)
-    return within_cores_first(calibration, [law for law in isolated if law.target.dtype == first])
+    return within_cores_first([law for law in isolated if law.target.dtype == first])
 
 
-def within_cores_first(calibration: Calibration, laws: Sequence[NetworkLaw]) -> list[NetworkLaw]:
+def within_cores_first(laws: Sequence[NetworkLaw]) -> list[NetworkLaw]:
     """The laws in their order, those measured on more ranks than usable cores last."""
-    crowded = oversubscribed_ranks(calibration)
-    return sorted(laws, key=lambda law: not crowded.isdisjoint(law.domain.ranks))
+    return sorted(laws, key=lambda law: bool(law.target.oversubscribed))
 
 
 def oversubscribed_ranks(calibration: Calibration) -> set[int]:

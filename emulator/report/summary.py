@@ -138,7 +138,8 @@ def _floor(calibration: Calibration, crowded: set[int]) -> Iterator[str]:
 
 def _comparison(calibration: Calibration, laws: Sequence[NetworkLaw], crowded: set[int]) -> Iterator[str]:
     """This machine's small all_reduce beside the paper's, on the most ranks that have a core each."""
-    reduces = [law for law in laws if law.target.collective == "all_reduce"]
+    every = [law for law in laws if law.target.collective == "all_reduce"]
+    reduces = [law for law in every if not law.target.oversubscribed] or every
     names = differing_words([law.target for law in reduces])
     several = len(set(names)) > 1
     for law, name in zip(reduces, names):
@@ -203,7 +204,7 @@ def _other_laws(calibration: Calibration) -> dict[str, list[NetworkLaw]]:
     """The laws that the main table does not show, by timing, groups and dtype."""
     shown = {id(law) for law in main_laws(calibration)}
     kinds: dict[str, list[NetworkLaw]] = {}
-    for law in within_cores_first(calibration, [law for law in calibration.network_laws if id(law) not in shown]):
+    for law in within_cores_first([law for law in calibration.network_laws if id(law) not in shown]):
         several = law.target.concurrent_groups not in (1, None)
         groups = "all groups at once" if several else "one group" if law.target.concurrent_groups else None
         words = [word for word in (law.target.timing, groups, law.target.dtype) if word]

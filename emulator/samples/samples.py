@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     import pandas
 
 SCHEMA = "inferometer/samples/1"
+OVERSUBSCRIBED = "oversubscribed"
+"""The flag of a cell that was measured with more ranks × threads of a node than usable cores."""
 CELL_COLUMNS = (
     "collective implementation backend launch_mode timing dtype concurrent_groups scheduler bytes requested_bytes count "
     "ranks nodes ranks_per_node groups launch operations time_definition warmup wrong stop_reason requested_compute_gap_us "
@@ -189,9 +191,9 @@ def cell_table(*paths: str | Path) -> pandas.DataFrame:
     """One row per cell and launch: what a fit works on.
 
     Columns: those of the cell, ``us`` (median over the iterations; of in_step, whose times add up in a step, the
-    `statistics.steady_mean`), ``n``, ``flags``, ``wrong``, ``iterations_us`` (numpy
-    array, None if imported) and the other numbers of `statistics.summary`. Cells of one launch slot that were measured
-    twice (an interrupted run resumed) keep the last.
+    `statistics.steady_mean`), ``n``, ``flags``, ``oversubscribed`` (of the flags; None if imported), ``wrong``,
+    ``iterations_us`` (numpy array, None if imported) and the other numbers of `statistics.summary`. Cells of one launch slot
+    that were measured twice (an interrupted run resumed) keep the last.
     """
     import pandas as pd
 
@@ -207,7 +209,9 @@ def cell_table(*paths: str | Path) -> pandas.DataFrame:
             row |= {"launch": cell["launch"] + launch_base, "us": numbers.pop("median"), **numbers}
             if cell["timing"] == "in_step" and times is not None:
                 row["us"] = steady_mean(times)
-            row |= {"flags": cell.get("flags", []), "iterations_us": times}
+            flags = cell.get("flags", [])
+            row |= {"flags": flags, "iterations_us": times}
+            row["oversubscribed"] = None if times is None else OVERSUBSCRIBED in flags
             rows[(str(path), cell["launch"], cell["cell"])] = row
         launch_base += highest + 1
     return pd.DataFrame(list(rows.values()))

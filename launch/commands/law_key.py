@@ -17,6 +17,9 @@ def add_key_flag(parser: argparse.ArgumentParser) -> None:
     )
 
 
+YES_OR_NO = {"true": True, "false": False}
+
+
 def law_key(texts: list[str]) -> dict[str, str | int]:
     """``["backend=gloo,dtype=float16"]`` as fields of a law's key.
 
@@ -35,4 +38,8 @@ def law_key(texts: list[str]) -> dict[str, str | int]:
         if name in chosen:
             raise InputError(f"--key {part}: {name} is given twice")
         chosen[name] = int(value) if name == "concurrent_groups" and value.isdecimal() else value
+        if name == "oversubscribed":
+            if value not in YES_OR_NO:
+                raise InputError(f"--key {part}: {name} is true or false")
+            chosen[name] = YES_OR_NO[value]
     return chosen

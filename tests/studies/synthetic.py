@@ -68,6 +68,7 @@ def synthetic_cells(
         "dtype": "float32",
         "concurrent_groups": 1,
         "scheduler": "batch",
+        "oversubscribed": False,
     } | key
     rows = []
     for launch in range(launches):

@@ -12,9 +12,8 @@ from pydantic import ConfigDict, Field, PrivateAttr
 
 from inferometer.emulator.calibrate.evaluate.evaluator import Evaluator, Ready
 from inferometer.emulator.calibrate.evaluate.in_step import STANDS_IN, asked, outside
+from inferometer.emulator.calibrate.evaluate.network import FittedLaw
 from inferometer.emulator.calibrate.evaluate.predict import ExtrapolationWarning, NotIdentifiedWarning
-from inferometer.emulator.calibrate.evaluate.predict import outside as outside_domain
-from inferometer.emulator.calibrate.evaluate.uncertainty import half_width
 from inferometer.emulator.calibrate.laws.query import query_arrays
 from inferometer.emulator.calibrate.schema.compute_records import ComputeLaw
 from inferometer.emulator.calibrate.schema.in_step_records import InStepLaw
@@ -69,7 +68,8 @@ class Calibration(Record):
     def law(self, collective: str, **key: Any) -> NetworkLaw:
         """The one law of a collective that matches key (dtype, timing, backend, …; None means any).
 
-        Where several match, timing "isolated", concurrent_groups 1 and dtype "float32" are preferred, in this order.
+        Where several match, timing "isolated", concurrent_groups 1, dtype "float32" and oversubscribed False are preferred,
+        in this order.
 
         Raises InputError if none matches (it lists what there is), if several still do (it names the choices), or for
         a name that is no field of a key.
@@ -90,10 +90,13 @@ class Calibration(Record):
         launch_mode: str | None = None,
         implementation: str | None = None,
         scheduler: str | None = None,
+        oversubscribed: bool | None = None,
     ) -> NDArray[np.float64] | float:
         """Seconds one collective takes for bytes (nccl-tests' convention) on ranks spread evenly over nodes.
 
-        bytes, ranks and nodes broadcast; scalars give a float. The law is chosen as `law` says. One rank costs 0.
+        bytes, ranks and nodes broadcast; scalars give a float. The law is chosen as `law` says; unless
+        oversubscribed is given, ranks that were measured outnumbering the cores get the law of their count. One rank
+        costs 0.
         A time the calibration does not determine is NaN, with one NotIdentifiedWarning; one outside the measured
         domain is given, with one ExtrapolationWarning that names what was exceeded.
 
@@ -101,6 +104,7 @@ class Calibration(Record):
         """
         key = {"dtype": dtype, "timing": timing, "backend": backend, "concurrent_groups": concurrent_groups}
         key |= {"launch_mode": launch_mode, "implementation": implementation, "scheduler": scheduler}
+        key |= {"oversubscribed": oversubscribed}
         us, _ = self._times(collective, bytes, ranks, nodes, key, "given all the same")
         return us * 1e-6 if us.ndim else float(us) * 1e-6
 
@@ -113,9 +117,9 @@ class Calibration(Record):
         (module `uncertainty`); beyond the measured domain it widens, with one ExtrapolationWarning that says so. One
         rank costs (0, 0); what is not determined is NaN. Raises as `time_s` does.
         """
-        us, model = self._times(collective, bytes, ranks, nodes, key, "the interval is widened")
+        us, law = self._times(collective, bytes, ranks, nodes, key, "the interval is widened")
         n = 0 if collective == "barrier" else bytes
-        wide = np.exp(np.where(us > 0, half_width(model, *np.broadcast_arrays(n, ranks, nodes)), 0.0))
+        wide = np.exp(np.where(us > 0, law.half_width(n, ranks, nodes), 0.0))
         low, high = us / wide * 1e-6, us * wide * 1e-6
         return (low, high) if us.ndim else (float(low), float(high))
 
@@ -201,25 +205,23 @@ class Calibration(Record):
 
     def _times(
         self, collective: str, bytes: ArrayLike, ranks: ArrayLike, nodes: ArrayLike, key: dict[str, Any], beyond_text: str
-    ) -> tuple[NDArray[np.float64], NetworkLaw]:
-        """Times in µs and the law they are from; warns of what is not determined or outside the domain."""
+    ) -> tuple[NDArray[np.float64], FittedLaw]:
+        """Times in µs and the laws they are from; warns of what is not determined or outside the domain."""
         law = self.evaluator.network.fitted(collective, key)
-        model = law.record
         n, r, N = query_arrays(bytes, ranks, nodes)
         if collective == "barrier":
             n = np.zeros_like(n)
-        several = r > 1
         us = law.us(n, r, N)
         missing = np.isnan(us)
         if missing.any():
-            why = [f"{k}: {p.reason}" for k, p in model.params.items() if p.status == "not_identified"]
+            why = [f"{k}: {p.reason}" for k, p in law.record.params.items() if p.status == "not_identified"]
             why = why or ["this law says nothing about rank counts it was not fitted to"]
             text = f"{collective}: {int(missing.sum())} of {us.size} times are not determined ({'; '.join(why)})"
             warnings.warn(text, NotIdentifiedWarning, stacklevel=3)
-        given = several & ~missing
-        if beyond := outside_domain(model.domain, n[given], r[given], N[given]):
+        given = ~missing
+        if beyond := law.beyond(n[given], r[given], N[given]):
             warnings.warn(f"{collective}: {'; '.join(beyond)}; {beyond_text}", ExtrapolationWarning, stacklevel=3)
-        return us, model
+        return us, law
 
     def table(self) -> pd.DataFrame:
         """The parameters as a table: a row per law and parameter, with the key, value, unit, interval and status."""

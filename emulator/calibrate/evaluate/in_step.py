@@ -52,6 +52,8 @@ class InStepLaws:
     def choose(self, collective: str, key: Mapping[str, Any]) -> dict[tuple[int, int], InStepLaw]:
         """By ranks and nodes: the laws of the one key of a collective that matches; none where no law does.
 
+        Those within the cores and those of more ranks count as one key here, since each law is of one rank count.
+
         Where several match, the PREFERRED values decide, in their order. Raises InputError where several still do, or for
         a name that is no field of a key.
         """
@@ -63,12 +65,14 @@ class InStepLaws:
             found = [law for law in self._laws if law.target.collective == collective]
             found = [law for law in found if all(getattr(law.target, name) == value for name, value in asked.items())]
             for name, value in PREFERRED.items():
-                found = [law for law in found if getattr(law.target, name) == value] or found
-            targets = {law.target for law in found}
+                if name != "oversubscribed":
+                    found = [law for law in found if getattr(law.target, name) == value] or found
+            targets = {law.target.model_copy(update={"oversubscribed": None}) for law in found}
             if len(targets) > 1:
                 fields = type(found[0].target).model_fields
                 varying = [name for name in fields if len({getattr(target, name) for target in targets}) > 1]
                 raise InputError(f"several in-step overheads of '{collective}' match: choose one {', one '.join(varying)}")
+            found.sort(key=lambda law: not law.target.oversubscribed)  # those within the cores replace the others
             self._chosen[at] = {(law.ranks, law.nodes): law for law in found}
         return self._chosen[at]
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from inferometer.emulator.aliases import Array
 from inferometer.emulator.calibrate.evaluate.predict import outside, predictor
@@ -16,30 +16,57 @@ from inferometer.emulator.calibrate.schema.records import Target
 from inferometer.emulator.errors import InputError
 
 #: Taken when several laws match and the caller did not say: what a law is, undisturbed and in full precision.
-PREFERRED: dict[str, Any] = {"timing": "isolated", "concurrent_groups": 1, "dtype": "float32"}
+PREFERRED: dict[str, Any] = {"timing": "isolated", "concurrent_groups": 1, "dtype": "float32", "oversubscribed": False}
 
 
 class FittedLaw:
-    """One network law with its formula and estimates worked out, so that one more question costs only its arithmetic."""
+    """The laws that price one collective under one key, made ready, so that one more question costs only its arithmetic.
 
-    def __init__(self, record: NetworkLaw) -> None:
+    record answers for every rank count, but the oversubscribed laws, of ranks that outnumber the cores, each for the rank
+    and node counts it was measured at, unless record was measured there too. None of those says anything of other counts.
+    """
+
+    def __init__(self, record: NetworkLaw, oversubscribed: Sequence[NetworkLaw] = ()) -> None:
         self.record = record
         self._predictor = predictor(record)
+        self._oversubscribed = [FittedLaw(law) for law in oversubscribed if law is not record]
 
     def us(self, n: ArrayLike, r: ArrayLike, N: ArrayLike) -> Array:
         """Times in µs for n bytes, r ranks, N nodes, which broadcast; 0 for one rank, NaN where not determined."""
         n, r, N = np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in (n, r, N)))
-        return np.where(r > 1, self._predictor.us(n, r, N), 0.0)
+        us = np.where(r > 1, self._predictor.us(n, r, N), 0.0)
+        if self.record.target.oversubscribed:
+            us = np.where((r > 1) & ~self._measured_at(r, N), np.nan, us)
+        for other, here in self._others(r, N):
+            us = np.where(here, other.us(n, r, N), us)
+        return us
 
     def half_width(self, n: ArrayLike, r: ArrayLike, N: ArrayLike) -> Array:
         """h, so that the 95 % interval of a time t is [t e^−h, t e^h] (uncertainty.half_width)."""
-        return half_width(self.record, n, r, N)
+        n, r, N = np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in (n, r, N)))
+        width = half_width(self.record, n, r, N)
+        for other, here in self._others(r, N):
+            width = np.where(here, other.half_width(n, r, N), width)
+        return width
 
     def beyond(self, n: ArrayLike, r: ArrayLike, N: ArrayLike) -> list[str]:
         """In words, which limits of what was measured the queries exceed."""
         n, r, N = np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in (n, r, N)))
-        several = r > 1
-        return outside(self.record.domain, n[several], r[several], N[several])
+        words, mine = [], r > 1
+        for other, here in self._others(r, N):
+            words += other.beyond(n[here], r[here], N[here])
+            mine &= ~here
+        return [*outside(self.record.domain, n[mine], r[mine], N[mine]), *words]
+
+    def _others(self, r: Array, N: Array) -> Iterator[tuple[FittedLaw, NDArray[np.bool_]]]:
+        """Each oversubscribed law that answers for some of the queries, and which."""
+        for other in self._oversubscribed:
+            here = other._measured_at(r, N) & ~self._measured_at(r, N)
+            if here.any():
+                yield other, here
+
+    def _measured_at(self, r: Array, N: Array) -> NDArray[np.bool_]:
+        return np.asarray(np.isin(r, self.record.domain.ranks) & np.isin(N, self.record.domain.nodes))
 
 
 class NetworkLaws:
@@ -61,14 +88,19 @@ class NetworkLaws:
         return self._by_collective.get(collective, [])
 
     def fitted(self, collective: str, key: Mapping[str, Any]) -> FittedLaw:
-        """The law that `choose` finds, ready to be asked. Raises as it does."""
+        """The law that `choose` finds, ready to be asked, with those of ranks that outnumber cores. Raises as it does."""
         at = collective, tuple(sorted(key.items()))
         if at not in self._ready:
-            self._ready[at] = FittedLaw(self.choose(collective, key))
+            law = self.choose(collective, key)
+            crowded = law.target.model_copy(update={"oversubscribed": True})
+            others = [] if key.get("oversubscribed") is False else [o for o in self.of(collective) if o.target == crowded]
+            self._ready[at] = FittedLaw(law, others)
         return self._ready[at]
 
     def choose(self, collective: str, key: Mapping[str, Any]) -> NetworkLaw:
         """The one law of a collective that matches key (None means any); of several the PREFERRED, in their order.
+
+        Of the laws of one oversubscribed key, which are of one rank count each, that of the fewest ranks.
 
         Raises InputError if none matches (it lists what there is), if several still do (it names the choices), or for
         a name that is no field of a key.
@@ -86,9 +118,9 @@ class NetworkLaws:
             raise InputError(f"no law of '{collective}' with {wanted}: there is {_differences(of_collective)}")
         for name, value in PREFERRED.items():
             found = [law for law in found if getattr(law.target, name) == value] or found
-        if len(found) > 1:
+        if len({law.target for law in found}) > 1:
             raise InputError(f"several laws of '{collective}' match: choose among {_differences(found)}")
-        return found[0]
+        return min(found, key=lambda law: law.domain.ranks)
 
 
 def _differences(laws: Sequence[NetworkLaw]) -> str:

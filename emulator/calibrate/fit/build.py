@@ -79,10 +79,11 @@ def calibrate(
         if key["collective"] == "null":
             continue
         rows, excluded = usable_rows(rows_of_key(whole, key))
-        try:
-            models.append(fit_key(key, rows, excluded, seed, law))
-        except NotFittedError as error:
-            not_fitted.append({"target": key, "reason": str(error), "n_excluded": excluded})
+        for part in parts_of_key(key, rows):
+            try:
+                models.append(fit_key(key, part, excluded, seed, law))
+            except NotFittedError as error:
+                not_fitted.append({"target": key, "reason": str(error), "n_excluded": excluded})
     in_step_laws, no_in_step = fit_in_step(cells, models, steps)
     compute = [] if probes is None else fit_compute(probes)
     measured_parts = {"compute": compute, "in_step": in_step_laws}
@@ -115,8 +116,18 @@ def calibrate(
     return validated(document)
 
 
+def parts_of_key(key: Key, rows: pd.DataFrame) -> list[pd.DataFrame]:
+    """The rows of each law of a key: all of them, but those of each rank count where ranks outnumber cores.
+
+    What a rank waits for there is a core, by the slices of the scheduler: no line leads from one rank count to another.
+    """
+    if not key["oversubscribed"] or not len(rows):
+        return [rows]
+    return [some for _, some in rows.groupby("ranks", sort=True)]
+
+
 def fit_key(key: Key, rows: pd.DataFrame, excluded: dict[str, int], seed: int, law: str = AUTO) -> Document:
-    """The NetworkLaw record of one key from its usable rows.
+    """The NetworkLaw record of one key from its usable rows, or from those of a part of it (`parts_of_key`).
 
     Raises NotFittedError if there are none, or if they cannot bear the law asked for.
     """

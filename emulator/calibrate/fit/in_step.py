@@ -78,9 +78,9 @@ def fit_in_step(
     for key in keys_of(cells[cells["timing"] == IN_STEP]):
         rows, excluded = usable_rows(rows_of_key(cells, key))
         isolated, _ = usable_rows(rows_of_key(cells, key | {"timing": "isolated"}))
-        law = next((m for m in models if m["target"] == key | {"timing": "isolated"}), None)
         for place, here in rows.groupby(["ranks", "nodes"]):
             ranks, nodes = (int(value) for value in place)
+            law = isolated_law(models, key, ranks)
             there = isolated[(isolated["ranks"] == ranks) & (isolated["nodes"] == nodes)]
             points = step_points(here, there, ranks, nodes, law)
             if len(points):
@@ -89,6 +89,12 @@ def fit_in_step(
             reason = "no usable rows" if rows.empty else "neither isolated times nor an isolated law to compare with"
             refused.append({"target": key, "reason": reason, "n_excluded": excluded})
     return found, refused
+
+
+def isolated_law(models: Sequence[Document], key: Key, ranks: int) -> Document | None:
+    """The law of the same collective, isolated; where ranks outnumber cores, that of this rank count."""
+    of_key = [law for law in models if law["target"] == key | {"timing": "isolated"}]
+    return next((law for law in of_key if not key["oversubscribed"] or ranks in law["domain"]["ranks"]), None)
 
 
 def step_points(rows: pd.DataFrame, isolated: pd.DataFrame, ranks: int, nodes: int, law: Document | None) -> StepPoints:

@@ -19,6 +19,7 @@ KEY_FIELDS = (
     "dtype",
     "concurrent_groups",
     "scheduler",
+    "oversubscribed",
 )
 COLUMNS = (*KEY_FIELDS, "bytes", "ranks", "nodes", "launch", "us", "n", "flags", "wrong", "iterations_us")
 

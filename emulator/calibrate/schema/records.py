@@ -26,7 +26,10 @@ class Record(BaseModel):
 
 
 class Target(Record):
-    """The key a law or a cell belongs to."""
+    """The key a law or a cell belongs to.
+
+    oversubscribed: whether a node had more ranks × threads than usable cores; null where that is not known (imported).
+    """
 
     collective: str
     implementation: str | None
@@ -36,6 +39,7 @@ class Target(Record):
     dtype: str | None
     concurrent_groups: int | str | None
     scheduler: str | None
+    oversubscribed: bool | None = None
 
 
 class RawFile(Record):

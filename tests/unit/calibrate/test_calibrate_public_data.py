@@ -15,6 +15,7 @@ H100 = AICONFIGURATOR / "h100_sxm" / "comm" / "nccl" / "2.29.2" / "nccl_perf.par
 def as_cells(rows: pd.DataFrame) -> pd.DataFrame:
     key = {"collective": "all_reduce", "implementation": "nccl", "backend": "nccl", "launch_mode": "stream"}
     key |= {"timing": "pipelined", "dtype": "float32", "concurrent_groups": 1, "scheduler": None, "launch": 0}
+    key |= {"oversubscribed": None}
     return rows.assign(**key, n=1, wrong=None, iterations_us=None, flags=[[] for _ in range(len(rows))])
 
 

@@ -25,6 +25,7 @@ GAPS = (300.0, 3000.0)
 KEY = {
     "collective": "all_reduce", "implementation": "synthetic", "backend": "gloo", "launch_mode": "host",
     "dtype": "float32", "concurrent_groups": 1, "scheduler": "rr",
+    "oversubscribed": False,
 }  # fmt: skip
 
 
