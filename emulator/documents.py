@@ -1,29 +1,131 @@
-"""TOML and JSON text of a file that comes from anywhere: the document, or one line that says what is wrong with it."""
+"""Text, JSON and TOML that come from outside: read whole, or refused in one line that names the file.
+
+A path of ``-`` is the standard input; what gzip, xz or bzip2 has packed is unpacked.
+"""
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import json
+import lzma
+import re
+import sys
 import tomllib
-from typing import Any
+import zlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, BinaryIO, NoReturn, cast
 
 from inferometer.emulator.errors import InputError
+from inferometer.emulator.regular import check_regular, shown_path
+
+MAGIC: dict[bytes, Callable[..., Any]] = {b"\xfd7zXZ\x00": lzma.open, b"\x1f\x8b": gzip.open, b"BZh": bz2.open}
+BROKEN = (OSError, EOFError, lzma.LZMAError, zlib.error, ValueError)
+"""What opening and unpacking raise for a file that is locked, cut or damaged (ValueError: a zero byte in the path)."""
+MOST_DIGITS = 308
+"""A float holds no whole number of more."""
+MOST_BYTES = 1 << 30
+"""Of a document when it is unpacked: a small file can stand for any length of zeros."""
+
+_LONG_NUMBER = re.compile(rf"(?<![\d.\w\"])-?\d{{{MOST_DIGITS + 1},}}")
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
-def toml_of(text: str, where: str) -> dict[str, Any]:
-    """where: the file's name. Raises InputError for what is no TOML, a number too long, brackets too deep."""
+def open_bytes(path: str | Path) -> BinaryIO:
+    """The contents of a file, unpacked; of the standard input for ``-``. Raises InputError for what cannot be opened."""
+    if str(path) == "-":
+        return _unpacked(cast(BinaryIO, sys.stdin.buffer))
+    check_regular(Path(path))
     try:
+        return _unpacked(Path(path).open("rb"))
+    except BROKEN as error:
+        raise InputError(f"{shown_path(path)}: cannot be read: {reason_of(error)}") from None
+
+
+def _unpacked(stream: BinaryIO) -> BinaryIO:
+    start = cast(Any, stream).peek(6)[:6]
+    unpack = next((unpack for magic, unpack in MAGIC.items() if start.startswith(magic)), None)
+    return stream if unpack is None else cast(BinaryIO, unpack(stream, "rb"))
+
+
+def read_text(path: str | Path) -> str:
+    """The text of a file in UTF-8, with or without a byte order mark. Raises InputError."""
+    where = shown_path(path)
+    with open_bytes(path) as stream:
+        try:
+            content = stream.read(MOST_BYTES + 1)
+        except BROKEN as error:
+            raise InputError(f"{where}: cannot be read: {reason_of(error)}") from None
+    if len(content) > MOST_BYTES:
+        raise InputError(f"{where}: more than {MOST_BYTES >> 30} GiB")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{where}: cannot be read: not text: byte {error.start} is no UTF-8") from None
+
+
+def json_of(text: str, where: str | Path, *, constants: bool = False) -> Any:
+    """What the JSON text holds. constants: NaN and Infinity are let through, as Python's writer has them.
+
+    Raises InputError for what is no JSON, for brackets too deep, a key that stands twice in one object, numbers beyond
+    floating point, and half a surrogate pair, which no text can hold.
+    """
+    try:
+        _check_numbers(text)
+        if constants:
+            found = json.loads(text, object_pairs_hook=_unique)
+        else:
+            found = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite)
+        if _SURROGATE.search(text):
+            json.dumps(found, ensure_ascii=False).encode()
+        return found
+    except RecursionError:
+        raise InputError(f"{where}: not JSON: brackets too deep") from None
+    except UnicodeEncodeError:
+        raise InputError(f"{where}: not JSON: half a surrogate pair stands alone") from None
+    except ValueError as error:
+        raise InputError(f"{where}: not JSON: {error}") from None
+
+
+def toml_of(text: str, where: str | Path) -> dict[str, Any]:
+    """What the TOML text holds. Raises InputError as `json_of` does."""
+    try:
+        _check_numbers(text)
         return tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{where}: not TOML: {_why(error)}") from None
+    except RecursionError:
+        raise InputError(f"{where}: not TOML: brackets too deep") from None
+    except ValueError as error:
+        raise InputError(f"{where}: not TOML: {error}") from None
 
 
-def json_of(text: str | bytes, where: str) -> Any:
-    """where: the file's name. Raises InputError for what is no JSON, a number too long, brackets too deep."""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{where}: not JSON: {_why(error)}") from None
+def reason_of(error: BaseException) -> str:
+    """Why an operation on a file failed, in the system's words where it has some."""
+    return str(getattr(error, "strerror", None) or error or type(error).__name__)
 
 
-def _why(error: Exception) -> str:
-    return "brackets too deep" if isinstance(error, RecursionError) else str(error)
+def _check_numbers(text: str) -> None:
+    found = _LONG_NUMBER.search(text)
+    if found:
+        raise ValueError(f"a number of {len(found[0].lstrip('-'))} digits, {found[0][:12]}…, is too large")
+
+
+def _unique(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    given = list(pairs)
+    found = dict(given)
+    if len(found) != len(given):
+        names = [name for name, _ in given]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {twice[:80]!r} stands twice in one object")
+    return found
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if value in (float("inf"), float("-inf")):
+        raise ValueError(f"{text[:40]} is too large")
+    return value

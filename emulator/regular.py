@@ -19,10 +19,16 @@ def state_of(path: Path) -> tuple[int, int, int] | None:
 
 def check_regular(path: Path) -> None:
     """Raise ``InputError`` for a path that is no regular file, or is not there."""
-    name = str(path).encode(errors="replace").decode()
+    name = shown_path(path)
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError) as error:  # ValueError: a NUL character in the path
         raise InputError(f"{name}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
     if not stat.S_ISREG(mode):
         raise InputError(f"{name}: cannot be read: is {'a directory' if stat.S_ISDIR(mode) else 'no regular file'}")
+
+
+def shown_path(path: str | Path) -> str:
+    """A path as a message can hold it: without halves of surrogate pairs, and not longer than a line."""
+    name = str(path).encode(errors="replace").decode()
+    return "stdin" if name == "-" else name if len(name) <= 200 else f"{name[:160]}…{name[-30:]}"

@@ -6,8 +6,10 @@ Exit status: 0 done; 1 ran and found a failure; 2 bad usage or bad input, with o
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from difflib import get_close_matches
 from importlib import import_module
 from keyword import iskeyword
@@ -15,7 +17,10 @@ from types import ModuleType
 from typing import NoReturn
 
 from inferometer import __version__
+from inferometer.emulator.documents import reason_of
 from inferometer.emulator.errors import InputError, RunFailed
+from inferometer.launch.ranks.identity import identity_from
+from inferometer.launch.streams import guarded_streams, visible
 
 COMMANDS = {
     "doctor": "what this machine can run, and what would spoil a measurement",
@@ -32,6 +37,10 @@ COMMANDS = {
     "validate": "compare predictions with runs that the fit never saw",
     "reproduce": "every number the sources print, beside ours",
 }
+
+
+WITH_RANKS = ("measure", "calibrate", "emulate", "validate")
+"""Which say themselves what they do under torchrun or mpiexec."""
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -91,36 +100,49 @@ def spelt_out(arguments: Sequence[str]) -> list[str]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse and run. Every error a user can cause ends in one line on stderr."""
     try:
-        arguments = spelt_out(sys.argv[1:] if argv is None else argv)
-        args = build_parser(command_of(arguments)).parse_args(arguments)
-        return int(args.run(args))
+        with guarded_streams():
+            return _run(sys.argv[1:] if argv is None else argv)
     except InputError as error:
-        print(f"inferometer: {one_line(error)}", file=sys.stderr)
-        return 2
+        return _say(error, 2)
     except RunFailed as error:
-        print(f"inferometer: {one_line(error)}", file=sys.stderr)
-        return 1
+        return _say(error, 1)
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] == "inferometer":
             raise
-        print(f"inferometer: this needs {error.name}, which is not installed: pip install {error.name}", file=sys.stderr)
-        return 2
+        return _say(f"this needs {error.name}, which is not installed: pip install {error.name}", 2)
+    except KeyboardInterrupt as interrupt:
+        return _say(f"interrupted{f'; {interrupt}' if str(interrupt) else ''}", 130)
+    except BrokenPipeError:  # the reader of our output has gone, as with `| head`
+        return 1
+    except OSError as error:
+        if error.filename is None:
+            raise
+        return _say(f"{error.filename}: {reason_of(error)}", 2)
     except (RecursionError, MemoryError, OverflowError) as error:
         what = f"a number or a nesting in the arguments or files is too large ({type(error).__name__}: {error})"
+        return _say(what, 2)
+
+
+def _run(argv: Sequence[str]) -> int:
+    arguments = spelt_out(argv)
+    command = command_of(arguments)
+    args = build_parser(command).parse_args(arguments)
+    identity = None if command in WITH_RANKS else identity_from(os.environ)
+    if identity is not None and identity.rank != 0:
+        return 0  # a launcher has started many of a command that needs one: rank 0 does it
+    return int(args.run(args))
+
+
+def _say(what: object, status: int) -> int:
+    with suppress(OSError, ValueError):
         print(f"inferometer: {one_line(what)}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt as interrupt:
-        print(f"inferometer: interrupted{f'; {interrupt}' if str(interrupt) else ''}", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # the reader of our output has gone, as with `| head`
-        sys.stderr.close()
-        return 1
+    return status
 
 
 LONGEST_LINE = 500
 
 
-def one_line(error: BaseException | str) -> str:
-    """The message without line ends, cut where a file made it long."""
-    line = " ".join(str(error).split())
+def one_line(what: object) -> str:
+    """The message without line ends and control characters, cut where a file made it long."""
+    line = visible(" ".join(str(what).split()))
     return line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE - 1]}…"

@@ -17,6 +17,8 @@ from typing import Any
 
 import torch.distributed as dist
 
+from inferometer.parallel.differences import first_difference
+
 POLL_S = 0.5
 """How often a waiting rank looks whether somebody has failed."""
 
@@ -134,7 +136,10 @@ class Control:
             common = max(set(texts), key=lambda text: (texts.count(text), text == texts[0]))
             odd = [rank for rank, text in enumerate(texts) if text != common]
             if odd:
-                verdict = f"rank {', '.join(map(str, odd))} disagrees about {name}: {texts[odd[0]]} against {common}"
+                differing = first_difference(json.loads(texts[odd[0]]), json.loads(common), name)
+                field, here, there = differing or (name, texts[odd[0]], common)
+                words = f"disagrees about {field}: {json.dumps(here)} against {json.dumps(there)}"
+                verdict = f"rank {', '.join(map(str, odd))} {words}"
         verdict, then = self.share(name, [verdict, then])
         if verdict:
             raise Disagreement(verdict)

@@ -6,12 +6,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
-from inferometer.emulator.checked import first_error
-from inferometer.emulator.documents import toml_of
+from inferometer.emulator.checked import checked
+from inferometer.emulator.documents import read_text, reason_of, toml_of
 from inferometer.emulator.errors import InputError
-from inferometer.emulator.regular import check_regular
 from inferometer.emulator.workload.catalogue import load_shape
 from inferometer.emulator.workload.layout import Layout
 from inferometer.emulator.workload.scaled import scaled
@@ -24,6 +23,10 @@ Timing = Literal["isolated", "pipelined", "in_step"]
 Groups = Literal["alone", "all"]
 Backend = Literal["gloo", "nccl", "mpi"]
 Scheduler = Literal["rr", "batch", "other"]
+
+
+MOST_SIZES = 10_000
+"""Of one sweep: at a millisecond for a cell it lasts longer than anybody waits."""
 
 
 class Strict(BaseModel):
@@ -179,23 +182,16 @@ def load_sweep(name_or_path: str) -> Sweep:
     """A built-in sweep by name, or a TOML file. Raises ``InputError`` naming the file and the key."""
     path = Path(name_or_path)
     try:
-        if path.suffix == ".toml":
-            if path.exists():
-                check_regular(path)
-            text = path.read_text()
+        if path.suffix == ".toml" and path.exists():
+            text = read_text(path)
         else:
-            text = files("inferometer.configs.sweeps").joinpath(f"{name_or_path}.toml").read_text()
-    except OSError as error:
+            text = files("inferometer.configs.sweeps").joinpath(f"{name_or_path}.toml").read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
         known = sorted(p.name[:-5] for p in files("inferometer.configs.sweeps").iterdir() if p.name.endswith(".toml"))
         raise InputError(
-            f"sweep {name_or_path}: neither a readable TOML file nor one of {', '.join(known)} ({error.strerror})"
+            f"sweep {name_or_path}: neither a readable TOML file nor one of {', '.join(known)} ({reason_of(error)})"
         ) from None
-    except UnicodeDecodeError:
-        raise InputError(f"{name_or_path}: not TOML: not text") from None
-    try:
-        return Sweep.model_validate(toml_of(text, name_or_path))
-    except ValidationError as error:
-        raise InputError(f"{name_or_path}: {first_error(error)}") from None
+    return checked(Sweep, toml_of(text, name_or_path), name_or_path)
 
 
 def sizes_between(begin: int, end: int, factor: int | None = None, step: int | None = None) -> list[int]:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from inferometer.parallel import differences
+
 
 def first_difference(held: Any, now: Any, path: str = "") -> str | None:
     """The first field in which two nested dicts differ, in words; None where they are equal."""
-    if isinstance(held, dict) and isinstance(now, dict):
-        for key in [*held, *(k for k in now if k not in held)]:
-            found = first_difference(held.get(key), now.get(key), f"{path}.{key}" if path else str(key))
-            if found:
-                return found
-        return None
-    return None if held == now else f"{path} is {held!r} in the file and {now!r} here"
+    found = differences.first_difference(held, now, path)
+    return found and f"{found[0]} is {found[1]!r} in the file and {found[2]!r} here"

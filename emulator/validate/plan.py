@@ -10,11 +10,10 @@ from pathlib import Path
 from pydantic import Field
 
 from inferometer.emulator.checked import checked
-from inferometer.emulator.documents import toml_of
+from inferometer.emulator.documents import read_text, reason_of, toml_of
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.measure.method import Stop, Strict
 from inferometer.emulator.names import did_you_mean
-from inferometer.emulator.regular import check_regular
 from inferometer.emulator.validate.campaign import Matrix
 from inferometer.emulator.validate.settings import Configuration, Emulation
 
@@ -44,16 +43,15 @@ def load_plan(name_or_path: str) -> Plan:
     path = Path(name_or_path)
     try:
         if path.suffix == SUFFIX:
-            check_regular(path)
-            text = path.read_text(encoding="utf-8")
+            text = read_text(path)
         else:
             text = files(FOLDER).joinpath(f"{name_or_path}{SUFFIX}").read_text(encoding="utf-8")
     except (OSError, ValueError) as error:  # ValueError: not text, or a NUL character in the name
         known = sorted(p.name.removesuffix(SUFFIX) for p in files(FOLDER).iterdir() if p.name.endswith(SUFFIX))
         hint, names = did_you_mean(name_or_path, known), ", ".join(known)
-        why = getattr(error, "strerror", None) or "not text"
         raise InputError(
-            f"matrix {name_or_path[:80]!r}: neither a readable TOML file nor a built-in one{hint}: those are {names} ({why})"
+            f"matrix {name_or_path[:80]!r}: neither a readable TOML file nor a built-in one{hint}: those are {names} "
+            f"({reason_of(error)})"
         ) from None
     return checked(Plan, toml_of(text, name_or_path), name_or_path)
 

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inferometer.emulator.documents import json_of
+from inferometer.emulator.documents import json_of, read_text
 from inferometer.emulator.errors import InputError
-from inferometer.emulator.regular import check_regular
 from inferometer.emulator.workload.layout import FIELDS
 
 if TYPE_CHECKING:
@@ -52,11 +51,7 @@ def validation_table(document: str | Path | Mapping[str, Any]) -> pandas.DataFra
 
 
 def _read(path: Path) -> Mapping[str, Any]:
-    check_regular(path)
-    try:
-        known = json_of(path.read_text(encoding="utf-8"), str(path))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from None
+    known = json_of(read_text(path), path)
     found = known.get("schema") if isinstance(known, dict) else None
     if found != SCHEMA:
         raise InputError(f"{path}: schema: found {found!r}, expected {SCHEMA!r}")

@@ -21,8 +21,8 @@ from inferometer.emulator.errors import InputError
 from inferometer.emulator.report.summary import summary_lines
 from inferometer.launch.commands.outputs import figure_path, json_target
 from inferometer.launch.commands.sweep_flags import seed
-from inferometer.launch.runs.fit import draw_into, fit_files
-from inferometer.launch.runs.outputs import keep_apart, replaced_path, write_text
+from inferometer.launch.runs.fit import calibration_path, draw_into, fit_files
+from inferometer.launch.runs.outputs import keep_apart, write_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    path = replaced_path(args.output)
+    path = calibration_path(args.output)
     figure = figure_path(args.figure) if args.figure else None
     keep_apart(args.samples, [path, figure, args.json])
     calibration = fit_files(args.samples, path, args.seed, args.law)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+import inferometer
 from inferometer.emulator.samples.environment import rank_usage
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
@@ -21,6 +24,15 @@ def rank_environment(variables: Mapping[str, str], threads: int) -> dict[str, st
     and with it how long the same step takes (docs/measuring.md; benchmarks/weight_pages.py).
     """
     return {"OMP_NUM_THREADS": str(threads), "THP_MEM_ALLOC_ENABLE": "1", **variables}
+
+
+def with_program(variables: Mapping[str, str]) -> dict[str, str]:
+    """The variables, with this program on the module path where only the folder of the script or shell has led to it."""
+    root = Path(inferometer.__file__).parents[1].resolve()
+    if root != Path(sys.path[0] or ".").resolve():
+        return dict(variables)
+    known = variables.get("PYTHONPATH")
+    return {**variables, "PYTHONPATH": f"{known}{os.pathsep}{root}" if known else str(root)}
 
 
 def keep_memory() -> bool:

@@ -19,12 +19,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inferometer.emulator.errors import InputError
-from inferometer.launch.ranks.environment import rank_environment
+from inferometer.launch.ranks.environment import rank_environment, with_program
 from inferometer.launch.ranks.events import Event, EventPipe, Listener
 from inferometer.launch.ranks.job import Job
 from inferometer.launch.ranks.logs import blamed_by_launcher, last_line, remove_log
 from inferometer.launch.ranks.worker import EVENTS_VARIABLE, PARENT_VARIABLE
 
+PYTHON = (sys.executable, "-P")
+"""Without the working directory on the module path: a torch.py there is no torch."""
 RUN_VARIABLE = "INFEROMETER_RUN"
 """Marks every process of one launch, so that none is overlooked at the end."""
 START_S = 60.0
@@ -54,7 +56,7 @@ def run_ranks(job: Job, listener: Listener) -> Outcome:
         job_file.write_text(job.model_dump_json())
         pipe = EventPipe(Path(folder, "events"))
         token = uuid.uuid4().hex
-        variables = rank_environment(os.environ, job.method.threads) | {
+        variables = with_program(rank_environment(os.environ, job.method.threads)) | {
             EVENTS_VARIABLE: str(pipe.path),
             PARENT_VARIABLE: str(os.getpid()),
             RUN_VARIABLE: token,
@@ -157,9 +159,9 @@ class LaunchMonitor:
 
 def _command(job: Job, job_file: Path) -> list[str]:
     if job.method.backend == "mpi":
-        worker = [sys.executable, "-m", "inferometer.launch.ranks.worker", str(job_file)]
+        worker = [*PYTHON, "-m", "inferometer.launch.ranks.worker", str(job_file)]
         return [mpiexec(), "-n", str(job.method.world_size), *worker]
-    return [sys.executable, "-m", "inferometer.launch.ranks.forked", str(job_file)]
+    return [*PYTHON, "-m", "inferometer.launch.ranks.forked", str(job_file)]
 
 
 def mpiexec() -> str:

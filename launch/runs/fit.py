@@ -25,11 +25,19 @@ class CalibrationFiles:
     @classmethod
     def beside(cls, output: str | Path) -> CalibrationFiles:
         """FILE.json, FILE.samples.jsonl, FILE.png. Raises InputError where one of them cannot be written."""
-        path = replaced_path(str(output))
+        path = calibration_path(output)
         files = cls(path, output_path(str(path.with_suffix(".samples.jsonl"))), replaced_path(str(path.with_suffix(".png"))))
         if files.figure == path:
             raise InputError(f"-o {path}: the figure goes there; name the calibration FILE.json")
         return files
+
+
+def calibration_path(output: str | Path) -> Path:
+    """Where a calibration goes. Raises InputError for a path that cannot be written, or that is named as samples are."""
+    path = replaced_path(str(output))
+    if path.suffix == ".jsonl":
+        raise InputError(f"-o {path}: samples are called .jsonl; name the calibration FILE.json")
+    return path
 
 
 def fit_into(files: CalibrationFiles, seed: int, law: str) -> Calibration:

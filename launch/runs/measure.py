@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TextIO
@@ -22,6 +22,7 @@ from inferometer.launch.ranks.job import Job
 from inferometer.launch.ranks.local import Outcome, mpiexec, run_ranks
 from inferometer.launch.ranks.logs import redirect_output
 from inferometer.launch.ranks.worker import take_part
+from inferometer.launch.runs.alone import alone_with
 from inferometer.launch.runs.measure_settings import MeasureSettings
 from inferometer.launch.runs.outputs import keep_apart, output_path
 from inferometer.launch.runs.samples_file import HeldLaunch, held_in, lacks_cells, logs_of, note_failure, open_samples
@@ -103,7 +104,7 @@ def take_samples(
 
     words: about the scheduler, for the first line. Raises as `measure` does.
     """
-    with _table_stream(out) as stream:
+    with _table_stream(out) as stream, nullcontext() if identity and identity.rank else alone_with(path):
         if identity is None:
             right: bool | None = _on_local_ranks(method, path, mode, stream, words)
         else:

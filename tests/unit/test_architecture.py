@@ -20,7 +20,8 @@ MODULES = sorted(path for part in (*PARTS, "inferometer") for path in (ROOT / pa
 ROOMS = (
     "configs",
     "emulator/aliases emulator/errors emulator/names emulator/units",
-    "emulator/checked emulator/documents emulator/regular",
+    "emulator/checked emulator/regular",
+    "emulator/documents",
     "parallel",
     "emulator/workload",
     "emulator/samples",
@@ -38,6 +39,7 @@ ROOMS = (
     "launch/ranks",
     "launch/runs",
     "launch/commands",
+    "launch/streams",
     "launch/cli",
     "launch/__main__ inferometer",
 )

@@ -8,7 +8,7 @@ import os
 import tempfile
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -18,9 +18,10 @@ from inferometer.emulator.calibrate.laws.nccl_tuner import FOLDER, TUNER
 from inferometer.emulator.calibrate.schema.keys import plain
 from inferometer.emulator.calibrate.schema.records import SCHEMA, schema_document
 from inferometer.emulator.checked import first_error
+from inferometer.emulator.documents import json_of, read_text, reason_of
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.names import did_you_mean
-from inferometer.emulator.regular import check_regular
+from inferometer.emulator.regular import shown_path
 
 SCHEMA_FILE = Path(__file__).parents[1] / "schema" / "calibration.schema.json"
 DIGITS = 9
@@ -47,8 +48,9 @@ def content_id(document: dict[str, Any]) -> str:
 
 
 def to_json(calibration: Calibration) -> str:
-    """The file's text: fields in the records' order, two spaces of indent, a final newline."""
+    """The file's text: fields in the records' order, two spaces of indent, a final newline, the id of this content."""
     document = calibration.model_dump(mode="json", by_alias=True)
+    document["id"] = content_id(document)
     return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -72,11 +74,7 @@ def load_calibration(name_or_path: str | Path) -> Calibration:
     version, or has an unknown, missing or wrongly typed field; for an unknown name with the names there are.
     """
     text = calibration_text(name_or_path)
-    try:
-        document = json.loads(text, parse_constant=_no_constants)
-    except (ValueError, RecursionError) as error:  # no JSON, a number too long, brackets too deep
-        what = "brackets too deep" if isinstance(error, RecursionError) else error
-        raise InputError(f"{name_or_path}: not JSON: {what}") from error
+    document = json_of(text, name_or_path)
     found = document.get("schema") if isinstance(document, dict) else None
     if found != SCHEMA:
         raise InputError(f"{name_or_path}: schema: found {found!r}, expected '{SCHEMA}'")
@@ -89,6 +87,7 @@ def load_calibration(name_or_path: str | Path) -> Calibration:
             check_law(model)
         except InputError as error:
             raise InputError(f"{name_or_path}: network_laws.{at}: {error}") from error
+    _check_id(calibration, name_or_path)
     return calibration
 
 
@@ -110,11 +109,10 @@ def calibration_text(name_or_path: str | Path) -> str:
     """
     path, name = Path(name_or_path), str(name_or_path)
     try:
-        if path.exists() or name.endswith(SUFFIX) or path.name != name:
-            check_regular(path)
-            return path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:  # ValueError: not text, or a NUL character in the path
-        raise InputError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        if name == "-" or path.exists() or name.endswith(SUFFIX) or path.name != name:
+            return read_text(path)
+    except (OSError, ValueError) as error:  # of exists(): a folder one may not enter, a zero byte in the path
+        raise InputError(f"{shown_path(path)}: cannot be read: {reason_of(error)}") from error
     names = calibration_names()
     if computed(name):
         raise InputError(f"{name}: is a model computed for each case, not a file: predict and frontier take it")
@@ -124,8 +122,14 @@ def calibration_text(name_or_path: str | Path) -> str:
     return files(FOLDER).joinpath(name + SUFFIX).read_text(encoding="utf-8")
 
 
-def _no_constants(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON number")
+def _check_id(calibration: Calibration, where: str | Path) -> None:
+    """Raise InputError where the content is not what the id stands for: somebody has changed a value since."""
+    content = content_id(calibration.model_dump(mode="json", by_alias=True))
+    if calibration.id != content:
+        raise InputError(
+            f"{where}: id = {calibration.id[:12]!r}…: the content is another: a value was changed; "
+            f"fit the samples again or, for a change that is meant, set id to {content}"
+        )
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from inferometer.emulator.documents import toml_of
+from inferometer.emulator.documents import read_text, reason_of, toml_of
 from inferometer.emulator.economics.pricing import paper_accelerators
 from inferometer.emulator.economics.pricing.accelerator import Accelerator
 from inferometer.emulator.errors import InputError
@@ -43,15 +43,12 @@ def load_accelerator(name_or_path: str | Path) -> Accelerator:
         return accelerator_of(tomllib.loads(files(FOLDER).joinpath(f"{name}.toml").read_text(encoding="utf-8")), name)
     path = Path(name)
     try:
-        if not path.exists():
+        if name != "-" and not path.exists():
             hint, known = did_you_mean(name, accelerator_names()), ", ".join(accelerator_names())
             raise InputError(f"accelerator {name[:80]!r}: neither a TOML file nor a built-in one{hint}: those are {known}")
-        if not path.is_file():
-            raise InputError(f"{path}: not a file")
-        text = path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise InputError(f"{name[:80]!r}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    return _parse(text, str(path), path.stem)
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
+        raise InputError(f"{name[:80]!r}: cannot be read: {reason_of(error)}") from None
+    return _parse(read_text(path), str(path), path.stem)
 
 
 def accelerator_of(tables: Mapping[str, Any], name: str) -> Accelerator:

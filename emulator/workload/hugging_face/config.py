@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
@@ -11,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from inferometer.emulator.documents import json_of, read_text, toml_of
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.workload.hugging_face import strange
 from inferometer.emulator.workload.hugging_face.context import max_context
@@ -159,17 +159,8 @@ def read_json(path: Path) -> dict[str, Any]:
 
     Raises InputError that names the file.
     """
-    try:
-        if path.exists() and not path.is_file():
-            raise InputError(f"{path}: not a file")
-        text = path.read_text(encoding="utf-8-sig")
-        fields = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-    except RecursionError:
-        raise InputError(f"{path}: not JSON of a model: brackets too deep") from None
-    except ValueError as error:  # JSON, text encoding, a zero byte in the path
-        raise InputError(f"{str(path)!r}: not {'TOML' if path.suffix == '.toml' else 'JSON'}: {error}") from None
+    text = read_text(path)
+    fields = toml_of(text, path) if path.suffix == ".toml" else json_of(text, path, constants=True)
     if not isinstance(fields, dict):
         raise InputError(f"{path}: expected an object with a model_type, found {type(fields).__name__}")
     return fields

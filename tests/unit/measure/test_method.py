@@ -103,7 +103,7 @@ def test_a_bad_sweep_is_refused_by_file_and_key(what, tmp_path):
 def test_a_sweep_that_is_not_text_is_refused_by_file(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_bytes(b"name = '\xff\xfe'")
-    with pytest.raises(InputError, match=r"mine\.toml: not TOML"):
+    with pytest.raises(InputError, match=r"mine\.toml: cannot be read: not text"):
         load_sweep(str(path))
 
 

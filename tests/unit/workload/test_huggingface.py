@@ -210,7 +210,7 @@ def test_an_unknown_key_of_our_own_type_is_refused():
         (b"{", "not JSON"),
         (b"[1]", "expected an object with a model_type, found list"),
         (b'{"model_type": NaN}', "model_type = 'nan' is not supported"),
-        (b"\xff\xfe", "not JSON"),
+        (b"\xff\xfe", "not text"),
         (b"[" * 100_000, "brackets too deep"),
         (b'{"a":' * 100_000, "brackets too deep"),
         (b'{"model_type": ' + b"9" * 10_000 + b"}", "not JSON"),

@@ -120,7 +120,7 @@ def load_source(source: str) -> list[Published]:
     if source not in SOURCES:
         raise InputError(f"source {source}: known are {', '.join(SOURCES)}")
     path = files(FOLDER) / f"{source}.toml"
-    book = checked(Book, tomllib.loads(path.read_text()), path.name)
+    book = checked(Book, tomllib.loads(path.read_text(encoding="utf-8")), path.name)
     return [*_numbers(source, book), *_cells(source, book)]
 
 
