@@ -55,7 +55,7 @@ def build_all(folders: list[Path]) -> dict[str, float]:
     for folder in folders:
         begin = time.perf_counter()
         try:
-            config = AutoConfig.from_pretrained(folder)
+            config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
             if hasattr(config, "quantization_config"):
                 del config.quantization_config
             several = hasattr(config, "text_config")
@@ -77,11 +77,11 @@ def peak_mib() -> float:
 def in_process(half: str, folders: list[Path], runs: int) -> dict:
     """The answer of one half, in a process of its own."""
     command = [sys.executable, __file__, "--half", half, "--runs", str(runs), *map(str, folders)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     print(done.stderr, end="", file=sys.stderr)
     if done.returncode:
         raise SystemExit(f"model_reading: {half} failed")
-    return json.loads(done.stdout)
+    return json.loads(done.stdout.splitlines()[-1])  # libraries print too
 
 
 def table(folders: list[Path]) -> list[str]:

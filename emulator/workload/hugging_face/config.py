@@ -31,7 +31,15 @@ from inferometer.parallel.dtypes import MEASURED
 
 TEXT_KEYS = ("text_config", "language_config", "llm_config", "thinker_config")
 WIDTHS = ("hidden_size", "n_embd", "d_model")
-DEPTHS = ("num_hidden_layers", "n_layer", "num_layers", "hybrid_override_pattern", "layers_block_type", "layer_types")
+DEPTHS = (
+    "num_hidden_layers",
+    "n_layer",
+    "n_layers",
+    "num_layers",
+    "hybrid_override_pattern",
+    "layers_block_type",
+    "layer_types",
+)
 OWN_CONFIG = (
     "give a config.json of a type that `inferometer models` lists, or describe the shape in a TOML file with "
     "model_type = 'decoder' (docs/models.md)"

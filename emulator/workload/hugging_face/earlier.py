@@ -87,6 +87,32 @@ def gpt_neox(f: Fields) -> Shape:
     )  # fmt: skip
 
 
+def bloom(f: Fields) -> Shape:
+    """Biases everywhere, a norm behind the embedding; no positions have weights."""
+    d, heads = f.count("hidden_size", "n_embed"), f.count("n_head", "num_attention_heads")
+    shape = uniform(
+        "", f.count("n_layer", "num_hidden_layers"), d, 4 * d, f.count("vocab_size"),
+        Heads(heads, heads, _width(d, heads), bias=True, out_bias=True), gated=False, norm_bias=True, linear_bias=True,
+        tied_embeddings=f.flag("tie_word_embeddings"),
+    )  # fmt: skip
+    return replace(shape, extra=(vector("word_embeddings_layernorm", "norms", 2 * d),))
+
+
+def codegen(f: Fields) -> Shape:
+    """GPT-J's block with queries, keys and values in one matrix."""
+    return gptj(f)
+
+
+def mpt(f: Fields) -> Shape:
+    d, heads = f.count("d_model"), f.count("n_heads")
+    if f.flag("no_bias") is False or f.inner("attn_config").get("qk_ln"):
+        raise InputError("no_bias = false, or norms of queries and keys, are not supported")
+    return uniform(
+        "", f.count("n_layers"), d, f.count("expansion_ratio") * d, f.count("vocab_size"),
+        Heads(heads, heads, _width(d, heads)), gated=False, tied_embeddings=f.flag("tie_word_embeddings"),
+    )  # fmt: skip
+
+
 def phi(f: Fields) -> Shape:
     heads = read_heads(f, bias=True, out_bias=True)
     if f.flag("qk_layernorm"):
@@ -136,5 +162,8 @@ READERS = {
     "gptj": gptj,
     "gpt_neox": gpt_neox,
     "phi": phi,
+    "bloom": bloom,
+    "codegen": codegen,
+    "mpt": mpt,
     "stablelm": stablelm,
 }

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.workload.hugging_face.decoders import Family
 from inferometer.emulator.workload.hugging_face.fields import Fields
 from inferometer.emulator.workload.hugging_face.parts import (
     FULL,
     SLIDING,
+    Pattern,
     after_first,
     all_sliding,
     by_layer,
@@ -111,7 +114,7 @@ def aria(f: Fields, layers: int) -> list[FeedForward]:
     return [read_experts(f, width="intermediate_size", shared_bias="mlp_bias", **names)] * layers  # type: ignore[arg-type]
 
 
-def sliding_pattern(default: int) -> object:
+def sliding_pattern(default: int) -> Pattern:
     """Each sliding_window_pattern-th layer sees everything."""
 
     def pattern(f: Fields, layers: int) -> list[str]:
@@ -134,6 +137,46 @@ def exaone_pattern(f: Fields, layers: int) -> list[str]:
 
 def first_of_four(f: Fields, layers: int) -> list[str]:
     return [SLIDING if number % 4 else FULL for number in range(layers)]
+
+
+def unrotated(f: Fields, layers: int) -> list[str]:
+    """A window in the layers without rotary positions, where it is switched on (SmolLM3)."""
+    marks, step = f.numbers("no_rope_layers", layers), f.count("no_rope_layer_interval")
+    rotated = marks if marks is not None else [int((number + 1) % step != 0) for number in range(layers)]
+    on = f.flag("use_sliding_window") and f.value("sliding_window") is not None
+    return [SLIDING if on and not one else FULL for one in rotated]
+
+
+def first_of_pattern(full: Callable[[int, int], bool]) -> Pattern:
+    """full: of the layer's number and the number of layers, whether it sees everything."""
+    return lambda f, layers: [FULL if full(number, layers) else SLIDING for number in range(layers)]
+
+
+def flint(f: Fields, layers: int) -> list[FeedForward]:
+    if f.numbers("mlp_only_layers") is None:
+        f.given["mlp_only_layers"] = [number for number in (0, 1) if number < layers]
+    sparse, width = stepped(f, layers), "shared_expert_intermediate_size"
+    experts = read_experts(f, count=("num_experts",), shared_width=width) if any(sparse) else None
+    return by_layer(lambda: read_dense(f), experts, sparse)
+
+
+def kolibri(f: Fields, layers: int) -> list[FeedForward]:
+    width = "shared_expert_intermediate_size"
+    return [read_experts(f, count=("num_local_experts",), shared_width=width, router_bias=True)] * layers
+
+
+def hy_v3(f: Fields, layers: int) -> list[FeedForward]:
+    """One dense layer in front."""
+    names = {"count": ("num_experts",), "shared": ("num_shared_experts",)}
+    experts = read_experts(f, router_bias=True, shared_bias="mlp_bias", **names)  # type: ignore[arg-type]
+    listed = f.value("mlp_layer_types") is not None
+    sparse = after_first(f, layers) if listed else [number > 0 for number in range(layers)]
+    return by_layer(lambda: read_dense(f, bias="mlp_bias"), experts, sparse)
+
+
+def cohere2_moe(f: Fields, layers: int) -> list[FeedForward]:
+    experts = read_experts(f, count=("num_experts",), width="intermediate_size", shared=("num_shared_experts",))
+    return by_layer(lambda: read_dense(f), experts, after_first(f, layers))
 
 
 LLAMA = Family(bias="attention_bias", ff_bias="mlp_bias")
@@ -181,9 +224,9 @@ FAMILIES: dict[str, Family] = {
     "phi3": Family(pattern=all_sliding),
     "phimoe": Family(bias="attention_bias", norm_bias=True, head_bias="lm_head_bias", pattern=all_sliding, feed=mixtral),
     "starcoder2": Family(bias="use_bias", ff_bias="use_bias", gated=False, norm_bias=True, pattern=all_sliding),
-    "smollm3": Family(bias="attention_bias", ff_bias="mlp_bias"),
+    "smollm3": Family(bias="attention_bias", ff_bias="mlp_bias", pattern=unrotated),
     "cohere": Family(bias="attention_bias", head_norms="use_qk_norm", norms=1, parallel=True),
-    "cohere2": Family(bias="attention_bias", norms=1, parallel=True, pattern=sliding_pattern(4)),  # type: ignore[arg-type]
+    "cohere2": Family(bias="attention_bias", norms=1, parallel=True, pattern=sliding_pattern(4)),
     "cwm": Family(ff_bias="mlp_bias", pattern=first_of_four),
     "gemma": Family(bias="attention_bias"),
     "internlm3": Family(bias="attention_bias", out_bias="mlp_bias", ff_bias="mlp_bias"),
@@ -196,4 +239,21 @@ FAMILIES: dict[str, Family] = {
     "nanochat": Family(bias="attention_bias", gated=False, norm_scales=False),
     "sarvam_moe": Family(bias="attention_bias", out_bias=False, qk_norm="use_qk_norm", feed=glm4_moe),
     "iquestcoder": LLAMA,
+    "exaone": LLAMA,
+    "granite_swa": Family(
+        bias="attention_bias", ff_bias="mlp_bias", sinks=True, pattern=first_of_pattern(lambda n, _: n % 4 == 0)
+    ),
+    "granitemoe_swa": Family(
+        bias="attention_bias", sinks=True, feed=granite_moe, pattern=first_of_pattern(lambda n, _: n % 4 == 0)
+    ),
+    "flint": Family(
+        bias="attention_bias",
+        sinks=True,
+        qk_norm=True,
+        feed=flint,
+        pattern=first_of_pattern(lambda n, layers: n < 2 or n % 4 == 1 or n == layers - 1),
+    ),
+    "kolibri1": Family(qk_norm=True, norms=4, feed=kolibri, pattern=every(5)),
+    "hy_v3": Family(bias="attention_bias", qk_norm=True, feed=hy_v3),
+    "cohere2_moe": Family(bias="attention_bias", norms=1, parallel=True, feed=cohere2_moe, pattern=sliding_pattern(4)),
 }

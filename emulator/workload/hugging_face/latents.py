@@ -162,7 +162,11 @@ def longcat(f: Fields) -> Shape:
         f.count("n_routed_experts"), f.count("moe_topk"), f.count("expert_ffn_hidden_size"), router_bias=True,
         zero=f.amount("zero_expert_num"), beside=dense.d_ff,
     )  # fmt: skip
-    return shape_of(f, [Layer(attention, part) for _ in range(layers) for part in (routed, dense)])
+    shape = shape_of(f, [Layer(attention, part) for _ in range(layers) for part in (routed, dense)])
+    if not routed.zero:
+        return shape
+    note = f"{routed.zero} experts return their input and have no weights, though transformers' own class allocates some"
+    return replace(shape, notes=(note,))
 
 
 def glm4_lite(f: Fields) -> Shape:

@@ -27,6 +27,7 @@ READERS: dict[str, Callable[[Fields], Shape]] = {
     "deepseek_v4": latents.deepseek_v4,
     "deepseek_ref": latents.deepseek_v4,
     "longcat_flash": latents.longcat,
+    "sarvam_mla": latents.deepseek_v3,
     "youtu": latents.dense_latent,
     "minicpm3": latents.dense_latent,
 }
