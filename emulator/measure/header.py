@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from inferometer.emulator.measure.method import Method, Strict
+from inferometer.emulator.samples.compare import software_used
 from inferometer.emulator.samples.environment import environment
 
 
@@ -28,7 +29,7 @@ def comparable(header: dict[str, Any]) -> dict[str, Any]:
         method = header.get("method", {})
     return {
         "hardware": known.get("hardware"),
-        "software": known.get("software"),
+        "software": software_used(known.get("software"), method.get("backend")),
         "variables": known.get("variables"),
         "method": method,
     }

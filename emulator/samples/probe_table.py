@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from inferometer.emulator.samples.identity import Launches
 from inferometer.emulator.samples.samples import checked_records
 from inferometer.emulator.workload.features import SIZES
 
@@ -25,17 +26,18 @@ COLLECTIVE = "collective"
 """The kind of what is no computation."""
 
 
-def probe_table(*paths: str | Path) -> pandas.DataFrame:
+def probe_table(*paths: str | Path, without: Launches = frozenset()) -> pandas.DataFrame:
     """One row per computation, and per glue between a computation and its predecessors, per probe and launch.
 
     Columns: PROBE_COLUMNS; ``us`` is the mean over ranks of the median over iterations, as of a step that is measured
     (validation), ``tokens`` a rank's new ones in a step. Probes that an interrupted launch made twice count once, the last.
+    without: launches to pass over.
     Raises InputError as checked_records does.
     """
     import pandas as pd
 
     rows: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for path, record, about, op in _probed(paths):
+    for path, record, about, op in _probed(paths, without):
         if op["kind"] == COLLECTIVE:
             continue
         row = {**about, **{name: record[name] for name in ("model", "sharded", "tokens")}}
@@ -49,7 +51,7 @@ def probe_table(*paths: str | Path) -> pandas.DataFrame:
     return pd.DataFrame(list(rows.values()), columns=list(PROBE_COLUMNS))
 
 
-def model_collectives(*paths: str | Path) -> pandas.DataFrame:
+def model_collectives(*paths: str | Path, without: Launches = frozenset()) -> pandas.DataFrame:
     """One row per collective, per probe of a sharded model and launch.
 
     Columns: COLLECTIVE_COLUMNS; ``us`` as in probe_table, ``compute_gap_us`` how long rank 0 computed since the previous
@@ -58,21 +60,23 @@ def model_collectives(*paths: str | Path) -> pandas.DataFrame:
     import pandas as pd
 
     rows: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for path, _, about, op in _probed(paths):
+    for path, _, about, op in _probed(paths, without):
         if op["kind"] == COLLECTIVE:
             row = {**about, **{name: op[name] for name in ("op", "collective", "bytes", "ranks", "nodes", "compute_gap_us")}}
             rows[path, about["launch"], about["probe"], op["op"]] = row | {"us": _us(op["ns"])}
     return pd.DataFrame(list(rows.values()), columns=list(COLLECTIVE_COLUMNS))
 
 
-def _probed(paths: Iterable[str | Path]) -> Iterator[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]]:
+def _probed(
+    paths: Iterable[str | Path], without: Launches
+) -> Iterator[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]]:
     """Path, record, what says which probe of which launch it is, and operation: of every operation of every probe."""
     launch_base = 0
     for path in paths:
         highest = -1
         for _, record in checked_records(path):
             highest = max(highest, record.get("launch", -1))
-            if record["record"] == "compute":
+            if record["record"] == "compute" and (str(path), record["launch"]) not in without:
                 about = {"launch": record["launch"] + launch_base, "probe": record["cell"]}
                 about |= {name: record[name] for name in KEY}
                 yield from ((str(path), record, about, op) for op in record["ops"])

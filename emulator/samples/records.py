@@ -17,10 +17,16 @@ class Record(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True)
 
 
+class Environment(Record):
+    hardware: dict[str, Any] | None = None
+    software: dict[str, Any] | None = None
+    variables: dict[str, Any] | None = None
+
+
 class Header(Record):
     record: Literal["header"]
     created: str = ""
-    environment: dict[str, Any] = {}
+    environment: Environment = Environment()
     method: dict[str, Any] = {}
 
 
@@ -80,6 +86,7 @@ class Cell(Record):
     start_ns: list[list[int]] | None = None
     stop_ns: list[list[int]] | None = None
     us: FiniteFloat | None = None
+    n: NonNegativeInt | None = None
     statistic: str | None = None
 
     @model_validator(mode="after")

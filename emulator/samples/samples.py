@@ -22,6 +22,7 @@ import numpy as np
 
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.regular import check_regular
+from inferometer.emulator.samples.identity import Launches
 from inferometer.emulator.samples.records import complaint
 from inferometer.emulator.samples.statistics import steady_mean, summary
 from inferometer.emulator.samples.times import iteration_times_us
@@ -187,8 +188,8 @@ def load_samples(*paths: str | Path, per_rank: bool = False) -> pandas.DataFrame
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=[*CELL_COLUMNS, "iteration", "us"])
 
 
-def cell_table(*paths: str | Path) -> pandas.DataFrame:
-    """One row per cell and launch: what a fit works on.
+def cell_table(*paths: str | Path, without: Launches = frozenset()) -> pandas.DataFrame:
+    """One row per cell and launch: what a fit works on. without: launches to pass over.
 
     Columns: those of the cell, ``us`` (median over the iterations; of in_step, whose times add up in a step, the
     `statistics.steady_mean`), ``n``, ``flags``, ``oversubscribed`` (of the flags; None if imported), ``wrong``,
@@ -201,8 +202,8 @@ def cell_table(*paths: str | Path) -> pandas.DataFrame:
     launch_base = 0
     for path in paths:
         highest = -1
-        for cell, times in _cells(path):
-            numbers = summary(times) if times is not None else {"median": cell["us"], "n": cell.get("n")}
+        for cell, times in _cells(path, without=without):
+            numbers = summary(times) if times is not None else {"median": cell["us"], "n": cell.get("n") or 1}
             row = {name: cell.get(name) for name in CELL_COLUMNS}
             highest = max(highest, cell["launch"])
             # several files are several sets of launches
@@ -217,11 +218,13 @@ def cell_table(*paths: str | Path) -> pandas.DataFrame:
     return pd.DataFrame(list(rows.values()))
 
 
-def _cells(*paths: str | Path) -> Iterator[tuple[dict[str, Any], np.ndarray | None]]:
+def _cells(*paths: str | Path, without: Launches = frozenset()) -> Iterator[tuple[dict[str, Any], np.ndarray | None]]:
     """Each cell record that was measured or imported, with the times of its iterations."""
     for path in paths:
         for number, record in checked_records(path):
             if record["record"] != "cell" or "unmeasured" in record:
+                continue
+            if (str(path), record["launch"]) in without:
                 continue
             try:
                 times = times_us(record)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from inferometer.emulator.calibrate.evaluate.calibration import Calibration
 from inferometer.emulator.calibrate.evaluate.file import write_calibration
@@ -50,6 +52,9 @@ def fit_into(files: CalibrationFiles, seed: int, law: str) -> Calibration:
 def fit_files(samples: Sequence[str | Path], path: Path, seed: int, law: str) -> Calibration:
     """Fit samples files and write the calibration. Raises InputError as `fit` does."""
     calibration = fit(samples, seed=seed, law=law)
+    left_out: Any = calibration.method["left_out"]
+    for what, count in left_out.items():
+        print(f"note: left out: {count} {what}", file=sys.stderr)
     write_calibration(calibration, path)
     return calibration
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,8 @@ from inferometer.emulator.aliases import Document
 from inferometer.emulator.calibrate.fit.build import calibrate
 from inferometer.emulator.calibrate.fit.choose import AUTO
 from inferometer.emulator.errors import InputError
-from inferometer.emulator.samples.compare import first_difference
+from inferometer.emulator.samples.compare import first_difference, software_used
+from inferometer.emulator.samples.identity import LaunchBook
 from inferometer.emulator.samples.probe_table import model_collectives, probe_table
 from inferometer.emulator.samples.samples import cell_table, checked_records
 
@@ -25,12 +26,14 @@ def fit(paths: Sequence[str | Path], seed: int = 0, law: str = AUTO) -> Calibrat
     """Fit everything in one or several samples files of one machine.
 
     law: "auto", or the form that every key gets. The result depends on the files' contents, seed and law alone. Imported
-    cells whose ranks or nodes are unknown are left out, and counted in ``method.left_out``.
+    cells whose ranks or nodes are unknown, and launches that stand in two of the files, are left out, and counted in
+    ``method.left_out``.
 
     Raises ``InputError`` where a file cannot be read, holds no cells, comes from another machine than the first (naming the
     field) or from several, where no cell's ranks and nodes are known, or where no law could be fitted at all.
     """
-    files = [_about(Path(path)) for path in paths]
+    book = LaunchBook()
+    files = [_about(Path(path), book) for path in paths]
     if not files:
         raise InputError("no samples file given")
     residuals: dict[str, str | Path] = {}
@@ -41,15 +44,17 @@ def fit(paths: Sequence[str | Path], seed: int = 0, law: str = AUTO) -> Calibrat
         residuals[contents] = path
     first = files[0]["header"]
     for path, file in zip(paths, files):
-        for part in ("hardware", "software"):
-            held = first.get("environment", {}).get(part)
-            difference = first_difference(held, file["header"].get("environment", {}).get(part), part)
-            if difference:
-                raise InputError(f"{path}: not from the machine of {paths[0]}: {difference}")
+        for difference in _differences(first, file["header"]):
+            raise InputError(f"{path}: not from the machine of {paths[0]}: {difference}")
         if file["rows"] == 0:
             raise InputError(f"{path}: holds no cells")
         _of_one_kind(path, file["header"])
-    cells = cell_table(*paths)
+    repeated = book.repeated()
+    without = frozenset(repeated)
+    for path, file in zip(paths, files):
+        for part in ("launches", "ends"):
+            file[part] = [record for record in file[part] if (str(path), record["launch"]) not in without]
+    cells = cell_table(*paths, without=without)
     placed = cells["ranks"].notna() & cells["nodes"].notna()
     if not placed.any():
         raise InputError(f"{paths[0]}: ranks or nodes of every cell are unknown: import again with --set ranks=…,nodes=…")
@@ -58,11 +63,11 @@ def fit(paths: Sequence[str | Path], seed: int = 0, law: str = AUTO) -> Calibrat
         cells,
         seed=seed,
         provenance=_provenance(files, cells),
-        method=_method(files, seed) | {"fit_law": law, "left_out": {"ranks or nodes unknown": unplaced} if unplaced else {}},
+        method=_method(files, seed) | {"fit_law": law, "left_out": _left_out(unplaced, repeated)},
         created=max(file["header"].get("created", "") for file in files),
         law=law,
-        probes=probe_table(*paths),
-        steps=model_collectives(*paths),
+        probes=probe_table(*paths, without=without),
+        steps=model_collectives(*paths, without=without),
     )
     if not made.network_laws:
         reasons = "; ".join(dict.fromkeys(f"{n.target.collective}: {n.reason}" for n in made.not_fitted))
@@ -70,7 +75,29 @@ def fit(paths: Sequence[str | Path], seed: int = 0, law: str = AUTO) -> Calibrat
     return made
 
 
-def _about(path: Path) -> Document:
+def _differences(first: Document, other: Document) -> Iterator[str]:
+    """In which fields of machine and software two headers differ, as far as the software took part in both measurements."""
+    environments = [header.get("environment", {}) for header in (first, other)]
+    held, now = (found.get("hardware") for found in environments)
+    backends = [header.get("method", {}).get("backend") for header in (first, other)]
+    used = [software_used(found.get("software"), backend) for found, backend in zip(environments, backends)]
+    if len(set(backends)) > 1:  # each has packages that the other does without
+        used = [{name: one[name] for name in one if name in used[0] and name in used[1]} for one in used]
+    for difference in (first_difference(held, now, "hardware"), first_difference(used[0], used[1], "software")):
+        if difference:
+            yield difference
+
+
+def _left_out(unplaced: int, repeated: Mapping[tuple[str, int], tuple[str, int]]) -> dict[str, int]:
+    """What of the files does not count, and how often."""
+    found = {"ranks or nodes unknown": unplaced} if unplaced else {}
+    for (path, _), (other, _) in repeated.items():
+        same = f"launches of {Path(path).name} that are in {'it twice' if other == path else Path(other).name}"
+        found[same] = found.get(same, 0) + 1
+    return found
+
+
+def _about(path: Path, book: LaunchBook) -> Document:
     """One pass over a file: its header, its launches, and how many cells it holds."""
     header: Document = {}
     launches: list[Document] = []
@@ -79,6 +106,7 @@ def _about(path: Path) -> Document:
     one_clock: set[str] = set()
     for _, record in checked_records(path):
         kind = record["record"]
+        book.add(path, record)
         if kind == "header":
             header = record
         elif kind == "launch":
