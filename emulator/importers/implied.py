@@ -74,10 +74,10 @@ def two_digits(printed: str) -> bool:
 
 def half_unit(printed: str) -> float:
     """Half a unit of the last printed digit: 0.005 for 12.90, 0.5 for 15, 500 for 2e+03."""
-    whole, point, digits = printed.partition(".")
-    if not point and whole.isdigit():
+    point = printed.find(".")
+    if point >= 0 and "e" not in printed and "E" not in printed and len(printed) - point <= len(_HALVES):
+        return _HALVES[len(printed) - point - 1]
+    if printed.isdigit():
         return 0.5
-    if point and digits.isdigit() and len(digits) < len(_HALVES):
-        return _HALVES[len(digits)]
     exponent = Decimal(printed).as_tuple().exponent
     return 0.5 * 10.0**exponent if isinstance(exponent, int) and exponent < 300 else math.inf

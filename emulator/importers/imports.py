@@ -98,11 +98,9 @@ def _read(format_name: str, sources: list[Source], settings: Settings) -> list[t
         read = [(sources[0], run) for run in TRACES[format_name](sources, settings)]
         _refuse_twice(sources)
         return read
-    read = []
-    for source in sources:
-        read += [(source, run) for run in FORMATS[format_name](source, settings)]
+    found = [FORMATS[format_name](source, settings) for source in sources]
     _refuse_twice(sources)
-    return read
+    return [(source, run) for source, runs in zip(sources, found) for run in runs]
 
 
 def _refuse_twice(sources: Sequence[Source]) -> None:

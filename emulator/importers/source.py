@@ -41,7 +41,8 @@ class Source:
         """Raises ``InputError`` for a path that is no readable regular file (a fifo would block for ever), and for the
         pointer that Git LFS leaves where a file was not downloaded."""
         self.path = Path(path)
-        self._hash = hashlib.sha256()
+        self.sha256 = ""
+        """Of the file, once it was read to the end."""
         self.cut_off = False
         """Whether the last line had no line end."""
         check_regular(self.path)
@@ -59,10 +60,6 @@ class Source:
     def __str__(self) -> str:
         return str(self.path).encode(errors="replace").decode()
 
-    @property
-    def sha256(self) -> str:
-        return self._hash.hexdigest()
-
     def _unpacked_head(self) -> bytes:
         assert self._unpack is not None
         try:
@@ -74,11 +71,13 @@ class Source:
     def chunks(self) -> Iterator[bytes]:
         """The contents in pieces of `BLOCK_BYTES`. The hash is of the file as it lies there, packed or not."""
         try:
+            digest = hashlib.sha256()
             with self.path.open("rb") as file:
                 while piece := file.read(BLOCK_BYTES):
-                    self._hash.update(piece)
+                    digest.update(piece)
                     if self._unpack is None:
                         yield piece
+            self.sha256 = digest.hexdigest()
         except OSError as error:
             raise InputError(f"{self}: cannot be read: {error.strerror}") from None
         if self._unpack is not None:

@@ -15,6 +15,10 @@ from inferometer.parallel.dtypes import NAMED
 SLACK = 0.1
 """Versions until 2019 counted (n − 1)/n of the bytes for some collectives: those agree within a factor of two only."""
 MS = 1000.0
+ENOUGH = 16
+"""Rows that tell a run's unit: the last ones, whose bandwidths have most digits."""
+CLOSE = 0.01
+"""Rows closer than this need no look at their digits."""
 
 
 def parts(row: TableRow) -> int | None:
@@ -28,6 +32,12 @@ def parts(row: TableRow) -> int | None:
 
 def parts_of(run: NcclRun) -> tuple[int | None, TableRow | None]:
     """The one number of parts that all rows agree on, and a row that shows it; 0 where they disagree, with one that does."""
+    if run.agreed is None:
+        run.agreed = _agreed(run)
+    return run.agreed
+
+
+def _agreed(run: NcclRun) -> tuple[int | None, TableRow | None]:
     agreed: int | None = None
     shown: TableRow | None = None
     for row in run.rows:
@@ -48,7 +58,9 @@ def in_words(row: TableRow) -> str:
 
 def us_per_unit(run: NcclRun) -> float | None:
     """1 where the time column is in µs, 1000 where it is in ms, by size/time against algbw; None where nothing tells."""
-    ratios = sorted(ratio for row in run.rows for ratio in _ratios(row))
+    ratios = sorted(ratio for row in run.rows[-ENOUGH:] for ratio in _ratios(row))
+    if not ratios:
+        ratios = sorted(ratio for row in run.rows[:-ENOUGH] for ratio in _ratios(row))
     if not ratios:
         return MS if run.milliseconds else None
     middle = ratios[len(ratios) // 2]
@@ -64,6 +76,8 @@ def contradicts(row: TableRow, unit: float, loose: bool) -> str | None:
         if cell is None or not row.bytes:
             continue
         time, algbw = float(cell.time) * unit, float(cell.algbw)
+        if abs(row.bytes - time * algbw * 1e3) <= CLOSE * row.bytes:
+            continue
         half_time, half = half_unit(cell.time) * unit, half_unit(cell.algbw)
         if time <= half_time or algbw <= half:
             continue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from inferometer.emulator.importers.nccl.arithmetic import contradicts, in_words, parts, us_per_unit
+from inferometer.emulator.importers.nccl.arithmetic import contradicts, in_words, parts, parts_of, us_per_unit
 from inferometer.emulator.importers.nccl.collective import SHARDED, TESTS
 from inferometer.emulator.importers.nccl.table import NcclRun, TableCell
 from inferometer.emulator.importers.run import Row, Run
@@ -79,8 +79,9 @@ def _twice(table: NcclRun, run: Run) -> None:
         run.flag("milliseconds", "times are in ms, as versions until March 2019 printed them: size / time against algbw")
     name = run.tool_collective
     said: dict[str, list[str]] = {}
+    agreed, _ = parts_of(table)
     for row, read in zip(table.rows, run.rows):
-        found = parts(row)
+        found = agreed or parts(row)
         wanted = run.ranks if name in SHARDED else 1 if name in TESTS else None
         if found is not None and wanted is not None and found != wanted and "ranks_given" not in run.flags:
             said.setdefault("size_contradicted", []).append(f"{in_words(row)}, {name} on {run.ranks} ranks needs {wanted}")

@@ -102,6 +102,8 @@ class NcclRun:
     from_rank: str = ""
     """The process whose output this is, where a launcher labels lines."""
     tool_version: str | None = None
+    agreed: tuple[int | None, TableRow | None] | None = None
+    """What `arithmetic.parts_of` found."""
     registered: int = 0
     """-R: 1 where user buffers were registered, 2 for symmetric memory."""
     library_version: str | None = None

@@ -81,6 +81,8 @@ class Log:
                 stream = streams.get("") or streams.setdefault("", _Stream(""))
                 yield from stream.add(plain, number, prefixed=False)
                 continue
+            if len(raw) < 4 and raw.strip("# \t") == "":
+                continue
             label, line = ("", raw) if raw[:1] in ("#", " ") and raw[:40].lstrip()[:1] == "#" else prefix.strip(raw)
             parts = line.split()
             comment = None if parts and parts[0][0].isdigit() else _comment_in(line)
@@ -117,6 +119,8 @@ class Log:
 
 
 def _comment_in(line: str) -> re.Match[str] | None:
+    if found := _COMMENT.match(line, len(line) - len(line.lstrip("# \t"))):
+        return found
     for word in _BEGINNINGS:
         if (at := line.find(word)) >= 0 and (found := _COMMENT.match(line, at)):
             return found
