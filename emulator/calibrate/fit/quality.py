@@ -72,7 +72,7 @@ def launches_apart(e: Evidence) -> Iterator[Finding]:
     """Launches that importing found far from the others of the same cells."""
     names = _names(c for c in e.cells if "launches_apart" in c["flags"])
     if names:
-        yield CARE, f"launches of {names} lie far apart: the import's report names which, and by what factor"
+        yield CARE, f"launches of {names} differ widely: the import's report names which, and by what factor"
 
 
 def long_tails(e: Evidence) -> Iterator[Finding]:

@@ -61,7 +61,7 @@ def test_every_cell_is_measured_in_every_launch_and_held_against_the_calibration
         assert set(row["predicted_us"]) == set(VARIANTS) and set(row["terms"]) == set(TERMS)
         assert row["terms"]["network"]["predicted_us"] > 0
     assert document["overall"]["cells"] == 2 and document["overall"]["repeat_launch_error"] >= 0
-    assert {its["operation"] for its in document["missed"]} >= {"ffn.reduce", "moe.dispatch", "between operations"}
+    assert {its["operation"] for its in document["missed"]} >= {"ffn.reduce", "moe.dispatch", "glue between operations"}
     assert [its["model"] for its in document["extrapolation"]] == ["llama-3-8b", "mixtral-8x7b"]
     assert len(document["launches"]) == 3
     steps = [r for r in read_records(tmp_path / "v.ranks-2.emulation.jsonl", schema=SCHEMA) if r["record"] == "step"]

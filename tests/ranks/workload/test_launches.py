@@ -31,7 +31,7 @@ from tests.places import BENCHMARKS  # noqa: E402
 SHAPE = scaled(load_shape("llama-3-8b"), 1 / 8, 2).shape
 SEQUENCES, LIMIT = 2, 32
 CPU = torch.device("cpu")
-#: A norm is one kernel on a GPU; a CPU's dispatcher sees it taken apart.
+#: A norm is one kernel on a GPU; a CPU's dispatcher sees it in its parts.
 NORM = ["pow", "mean", "add_", "rsqrt", "mul", "mul"]
 
 
