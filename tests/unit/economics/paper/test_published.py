@@ -171,4 +171,5 @@ def test_a_file_that_is_wrong_names_the_key(tmp_path, monkeypatch, edit, complai
 def test_rows_of_a_table_are_as_long_as_its_columns():
     column = {"name": "gpus", "what": "GPUs", "unit": "", "decimals": 0, "field": "gpus"}
     with pytest.raises(ValueError, match=r"t\.a: 2 numbers for 1 columns"):
-        books.Table(id="t", where="", call="closed_form.roofline.read_s", columns=[column], row=[{"name": "a", "printed": [1, 2]}])
+        call = "closed_form.roofline.read_s"
+        books.Table(id="t", where="", call=call, columns=[column], row=[{"name": "a", "printed": [1, 2]}])
