@@ -1,7 +1,7 @@
 """A communicator on MPI through mpi4py, on the memory of CPU tensors.
 
 mpi4py is imported only when a world is made, so that a machine without an MPI library can still import this package.
-MPI knows neither bfloat16 nor (in its standard) float16: such tensors can be moved, as bytes, but not summed.
+MPI knows neither bfloat16 nor (in its standard) float16: such tensors can be moved, as integers, but not summed.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ import torch
 
 from inferometer.parallel.communicator import UnsupportedDtype
 from inferometer.parallel.dtypes import DTYPES
+
+WORDS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+"""By their bytes."""
 
 
 class MpiCommunicator:
@@ -46,7 +49,7 @@ class MpiCommunicator:
         self._comm.Allreduce(MPI.IN_PLACE, _summable(tensor))
 
     def all_gather(self, output: torch.Tensor, shard: torch.Tensor) -> None:
-        self._comm.Allgather(_bytes(shard), _bytes(output))
+        self._comm.Allgather(_words(shard), _words(output))
 
     def reduce_scatter(self, shard: torch.Tensor, tensor: torch.Tensor) -> None:
         self._comm.Reduce_scatter_block(_summable(tensor), _summable(shard))
@@ -59,15 +62,12 @@ class MpiCommunicator:
         input_splits: Sequence[int] | None = None,
     ) -> None:
         if output_splits is None or input_splits is None:
-            self._comm.Alltoall(_bytes(tensor), _bytes(output))
+            self._comm.Alltoall(_words(tensor), _words(output))
             return
-        width = tensor.element_size()
-        sent = [count * width for count in input_splits]
-        received = [count * width for count in output_splits]
-        self._comm.Alltoallv([_bytes(tensor), sent], [_bytes(output), received])
+        self._comm.Alltoallv([_words(tensor), list(input_splits)], [_words(output), list(output_splits)])
 
     def broadcast(self, tensor: torch.Tensor, root: int) -> None:
-        self._comm.Bcast(_bytes(tensor), root=root)
+        self._comm.Bcast(_words(tensor), root=root)
 
     def reduce(self, tensor: torch.Tensor, root: int) -> None:
         from mpi4py import MPI
@@ -76,23 +76,23 @@ class MpiCommunicator:
         self._comm.Reduce(given, result, root=root)
 
     def gather(self, output: torch.Tensor, shard: torch.Tensor, root: int) -> None:
-        self._comm.Gather(_bytes(shard), _bytes(output) if self.rank == root else None, root=root)
+        self._comm.Gather(_words(shard), _words(output) if self.rank == root else None, root=root)
 
     def scatter(self, shard: torch.Tensor, tensor: torch.Tensor, root: int) -> None:
-        self._comm.Scatter(_bytes(tensor) if self.rank == root else None, _bytes(shard), root=root)
+        self._comm.Scatter(_words(tensor) if self.rank == root else None, _words(shard), root=root)
 
     def send(self, tensor: torch.Tensor, to: int) -> None:
-        self._comm.Send(_bytes(tensor), dest=to)
+        self._comm.Send(_words(tensor), dest=to)
 
     def start_send(self, tensor: torch.Tensor, to: int) -> Callable[[], None]:
-        request = self._comm.Isend(_bytes(tensor), dest=to)
+        request = self._comm.Isend(_words(tensor), dest=to)
         return request.Wait
 
     def recv(self, tensor: torch.Tensor, source: int) -> None:
-        self._comm.Recv(_bytes(tensor), source=source)
+        self._comm.Recv(_words(tensor), source=source)
 
     def exchange(self, tensor: torch.Tensor, to: int, output: torch.Tensor, source: int) -> None:
-        self._comm.Sendrecv(_bytes(tensor), dest=to, recvbuf=_bytes(output), source=source)
+        self._comm.Sendrecv(_words(tensor), dest=to, recvbuf=_words(output), source=source)
 
     def barrier(self) -> None:
         self._comm.Barrier()
@@ -123,8 +123,12 @@ def _summable(tensor: torch.Tensor) -> np.ndarray:
     return tensor.numpy()
 
 
-def _bytes(tensor: torch.Tensor) -> np.ndarray:
-    return tensor.view(torch.uint8).numpy()
+def _words(tensor: torch.Tensor) -> np.ndarray:
+    """The elements as integers as wide: MPI moves every dtype so, and counts fewer of them than bytes.
+
+    Open MPI 5 takes no count above 2³¹ − 1, so that this also moves more than 2 GiB.
+    """
+    return tensor.view(WORDS[tensor.element_size()]).numpy()
 
 
 def _implementation() -> str:

@@ -24,6 +24,8 @@ class HostReport:
     network: str
     """The network namespace: containers and emulated hosts share a kernel but not a network."""
     pid: int
+    cores: Sequence[int] = ()
+    """Those that this rank may run on. A launcher may have bound it to one of many."""
 
     @property
     def node(self) -> tuple[str, str, str]:
@@ -36,7 +38,16 @@ def this_host() -> HostReport:
         boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     with contextlib.suppress(OSError):
         network = str(Path("/proc/self/ns/net").readlink())
-    return HostReport(socket.gethostname(), boot_id or socket.gethostname(), network, os.getpid())
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+    return HostReport(socket.gethostname(), boot_id or socket.gethostname(), network, os.getpid(), list(cores))
+
+
+def cores_of_nodes(reports: Sequence[HostReport]) -> list[set[int]]:
+    """The cores of each node: those that any of its ranks may run on."""
+    cores: dict[tuple[str, str, str], set[int]] = {}
+    for report in reports:
+        cores.setdefault(report.node, set()).update(report.cores)
+    return list(cores.values())
 
 
 @dataclass(frozen=True)

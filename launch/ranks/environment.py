@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import sys
@@ -10,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import inferometer
-from inferometer.emulator.samples.environment import rank_usage
+from inferometer.emulator.samples.environment import affinity, rank_usage, usable_cores
+from inferometer.launch.ranks.identity import Identity
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 """Parameters of glibc's mallopt (malloc.h): from which free size on the heap is cut, how many pieces lie outside of it."""
@@ -33,6 +35,21 @@ def with_program(variables: Mapping[str, str]) -> dict[str, str]:
         return dict(variables)
     known = variables.get("PYTHONPATH")
     return {**variables, "PYTHONPATH": f"{known}{os.pathsep}{root}" if known else str(root)}
+
+
+def cores_given(identity: Identity | None) -> int:
+    """Cores that all ranks of this node may use together.
+
+    Under mpiexec those of its process, which started this one and may have bound it; under srun what Slurm says.
+    """
+    of = set(affinity())
+    if identity is not None and identity.by_mpiexec:
+        with contextlib.suppress(OSError):
+            of |= set(affinity(os.getppid()))
+    if identity is not None and identity.launcher == "slurm":
+        given = os.environ.get("SLURM_CPUS_ON_NODE", "")
+        of |= set(range(int(given))) if given.isdecimal() else set()
+    return usable_cores(of)
 
 
 def keep_memory() -> bool:

@@ -44,7 +44,7 @@ def identity_from(variables: Mapping[str, str]) -> Identity | None:
             continue
         try:
             rank, size = int(variables[rank_key]), int(variables[size_key])
-            local = int(variables.get(local_key, rank))
+            local = int(variables.get(local_key, _local_in_step(variables, rank)))
         except (KeyError, ValueError):
             keys = f"{rank_key}, {size_key} and {local_key}"
             raise InputError(f"{launcher}: the variables {keys} must be set to whole numbers") from None
@@ -52,3 +52,8 @@ def identity_from(variables: Mapping[str, str]) -> Identity | None:
             raise InputError(f"{launcher}: {rank_key} = {rank} is not below {size_key} = {size}")
         return Identity(launcher, rank, size, local)
     return None
+
+
+def _local_in_step(variables: Mapping[str, str], rank: int) -> str | int:
+    """Where a launcher does not say which of its node's ranks this is (srun with PMI 2): Slurm does; else the rank."""
+    return variables.get("SLURM_LOCALID", rank) if "SLURM_STEP_ID" in variables else rank

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inferometer.emulator.errors import InputError
+from inferometer.emulator.samples.environment import usable_cores
 from inferometer.launch.ranks.environment import rank_environment, with_program
 from inferometer.launch.ranks.events import Event, EventPipe, Listener
 from inferometer.launch.ranks.job import Job
@@ -56,13 +57,18 @@ def run_ranks(job: Job, listener: Listener) -> Outcome:
         job_file.write_text(job.model_dump_json())
         pipe = EventPipe(Path(folder, "events"))
         token = uuid.uuid4().hex
-        variables = with_program(rank_environment(os.environ, job.method.threads)) | {
-            EVENTS_VARIABLE: str(pipe.path),
-            PARENT_VARIABLE: str(os.getpid()),
-            RUN_VARIABLE: token,
-            "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": str(SHUTDOWN_S),
-            "TORCH_CPP_LOG_LEVEL": "ERROR",
-        }
+        permissions = mpi_permissions(job.method.world_size) if job.method.backend == "mpi" else {}
+        variables = (
+            permissions
+            | with_program(rank_environment(os.environ, job.method.threads))
+            | {
+                EVENTS_VARIABLE: str(pipe.path),
+                PARENT_VARIABLE: str(os.getpid()),
+                RUN_VARIABLE: token,
+                "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": str(SHUTDOWN_S),
+                "TORCH_CPP_LOG_LEVEL": "ERROR",
+            }
+        )
         with log.open("wb") as output, monitor.counting_interrupts():
             # A session of its own: Ctrl-C reaches this process alone, which passes it on to rank 0.
             launcher = subprocess.Popen(
@@ -175,6 +181,16 @@ def mpiexec() -> str:
             "--backend mpi: no mpiexec found; install an MPI (pip install mpich mpi4py) or start the ranks with it"
         )
     return found
+
+
+def mpi_permissions(ranks: int) -> dict[str, str]:
+    """Variables without which Open MPI 5 refuses to start ranks as root, or more of them than cores; MPICH ignores them."""
+    given: dict[str, str] = {}
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        given |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+    if ranks > usable_cores():
+        given["PRTE_MCA_rmaps_default_mapping_policy"] = ":oversubscribe"
+    return given
 
 
 def kill_all(launcher: subprocess.Popen, token: str) -> None:

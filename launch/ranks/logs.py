@@ -21,12 +21,12 @@ def redirect_output(path: Path) -> None:
 
 
 def last_line(path: Path) -> str | None:
-    """The last line of a log that says something; None where there is none."""
+    """The last line of a log that says something, and not in dashes alone; None where there is none."""
     try:
         lines = [line.strip() for line in path.read_text(errors="replace").splitlines()]
     except OSError:
         return None
-    return next((line for line in reversed(lines) if line), None)
+    return next((line for line in reversed(lines) if line.strip("-=*# ")), None)
 
 
 def remove_log(path: Path) -> None:

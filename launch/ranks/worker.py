@@ -49,7 +49,7 @@ def take_part(job: Job, identity: Identity, listener: Callable[[], Listener], pa
     from inferometer.launch.ranks import failure
     from inferometer.launch.ranks.rendezvous import meet
     from inferometer.launch.ranks.watch import Watch
-    from inferometer.parallel.placement import HostReport, Placement, this_host
+    from inferometer.parallel.placement import HostReport, Placement, cores_of_nodes, this_host
 
     torch.set_num_threads(job.method.threads)
     store, control = meet(identity, job.method.timeout_s)
@@ -80,7 +80,8 @@ def take_part(job: Job, identity: Identity, listener: Callable[[], Listener], pa
         hosts.extend(HostReport(**report) for report in control.gather_all("hosts", asdict(this_host())))
         control.agree("method", job.method.model_dump(mode="json"))
         world = _world(job, identity, store)
-        task = _task(job, control, Placement.from_reports(hosts), world)
+        cores = min(usable_cores(node) for node in cores_of_nodes(hosts))
+        task = _task(job, control, Placement.from_reports(hosts), world, min(control.gather_all("cores", cores)))
         status = task.carry_out(hosts, listener() if identity.rank == 0 else None, interrupted)
         task.work.doing = "leaving"
         control.barrier("closing")
@@ -133,8 +134,8 @@ class Work(Protocol):
     def busy_since(self) -> float | None: ...
 
 
-def _task(job: Job, control: Control, placement: Placement, world: Communicator) -> RankTask:
-    """What the job wants, about to begin."""
+def _task(job: Job, control: Control, placement: Placement, world: Communicator, cores: int) -> RankTask:
+    """What the job wants, about to begin. cores: that the ranks of the node with the fewest may use together."""
     if isinstance(job.method, Matrix):
         from inferometer.emulator.validate.series import Series
         from inferometer.launch.ranks.emulation_rank import EmulationRank
@@ -143,7 +144,7 @@ def _task(job: Job, control: Control, placement: Placement, world: Communicator)
     from inferometer.emulator.measure.runner import Launch
     from inferometer.launch.ranks.measurement_rank import MeasurementRank
 
-    launch = Launch(job.method, control, placement, world, cores=usable_cores(), number=job.launch)
+    launch = Launch(job.method, control, placement, world, cores=cores, number=job.launch)
     return MeasurementRank(job, job.method, launch)
 
 

@@ -11,7 +11,8 @@ from inferometer.emulator.measure.header import comparable, header_for
 from inferometer.emulator.measure.method import Method
 from inferometer.emulator.samples.compare import first_difference
 from inferometer.emulator.samples.samples import SamplesFile, read_header, read_records
-from inferometer.launch.ranks.environment import rank_environment
+from inferometer.launch.ranks.environment import cores_given, rank_environment
+from inferometer.launch.ranks.identity import identity_from
 
 
 @dataclass
@@ -33,7 +34,8 @@ def open_samples(path: Path, method: Method, mode: str) -> tuple[dict[int, HeldL
     ``mode``: ``new`` (an existing file is kept under another name), ``append`` or ``resume`` (which refuse a file of
     another machine or method, naming the field). Raises ``InputError``.
     """
-    header = header_for(method, rank_environment(os.environ, method.threads))
+    cores = cores_given(identity_from(os.environ))
+    header = header_for(method, rank_environment(os.environ, method.threads), cores)
     if mode == "new":
         kept = keep_aside(path)
         SamplesFile.create(path, header).close()

@@ -12,6 +12,7 @@ from inferometer.emulator.calibrate.fit.build import calibrate
 from inferometer.emulator.calibrate.fit.choose import AUTO
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.samples.compare import first_difference, software_used
+from inferometer.emulator.samples.environment import STEERING
 from inferometer.emulator.samples.identity import LaunchBook
 from inferometer.emulator.samples.probe_table import model_collectives, probe_table
 from inferometer.emulator.samples.samples import cell_table, checked_records
@@ -46,6 +47,8 @@ def fit(paths: Sequence[str | Path], seed: int = 0, law: str = AUTO) -> Calibrat
     for path, file in zip(paths, files):
         for difference in _differences(first, file["header"]):
             raise InputError(f"{path}: not from the machine of {paths[0]}: {difference}")
+        if steered := first_difference(_steering(files[0], file), _steering(file, files[0])):
+            raise InputError(f"{path}: not measured as {paths[0]}: {steered}; fit each by itself")
         if file["rows"] == 0:
             raise InputError(f"{path}: holds no cells")
         _of_one_kind(path, file["header"])
@@ -124,6 +127,14 @@ def _about(path: Path, book: LaunchBook) -> Document:
         "time_definitions": sorted(one_clock),
         "raw": {"path": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "rows": rows},
     }
+
+
+def _steering(file: Document, other: Document) -> dict[str, str]:
+    """The variables of a file that change what the collectives of both files' backends cost."""
+    backend, second = (((one["header"].get("method") or {}).get("backend")) for one in (file, other))
+    variables = (file["header"].get("environment") or {}).get("variables") or {}
+    prefixes = STEERING.get(str(backend), ()) if backend == second else ()
+    return {name: value for name, value in variables.items() if name.startswith(tuple(prefixes))}
 
 
 def _of_one_kind(path: str | Path, header: Document) -> None:

@@ -20,6 +20,9 @@ def guidelines_record(cells: list[Document], hardware: Document) -> Document:
 
     monotone_in_size: more bytes never take less time. split: n bytes never take more than twice n/2 bytes.
     all_reduce_by_parts: an all_reduce never takes more than a reduce_scatter and an all_gather of the same size.
+    part_of_all_reduce: a reduce_scatter never takes more than an all_reduce, of which each rank could keep its part (gloo's
+    is one and moves twice what the convention counts). part_of_all_to_all: an all_gather never takes more than an all_to_all
+    of as many bytes, which could send every rank the same.
     line_rate: bus bandwidth never exceeds the link's. (Träff and others, self-consistent performance guidelines.)
     """
     times = {
@@ -28,7 +31,7 @@ def guidelines_record(cells: list[Document], hardware: Document) -> Document:
         if cell["us"]["median"]
     }
     rates = {side: hardware.get(field) for side, field in LINE_RATES.items()}
-    broken = [*_in_size(times), *_by_parts(times), *_line_rate(times, rates)]
+    broken = [*_in_size(times), *_by_parts(times), *_whole_instead(times), *_line_rate(times, rates)]
     unchecked = {f"line_rate_{side}": UNKNOWN_RATE for side, rate in rates.items() if not isinstance(rate, (int, float))}
     return {"tolerance": TOLERANCE, "broken": broken, "not_checked": unchecked}
 
@@ -61,6 +64,23 @@ def _by_parts(times: dict[Any, float]) -> Iterator[Document]:
         if None not in parts and us > whole * (1 + TOLERANCE):
             text = "a reduce_scatter and an all_gather are faster"
             yield _broken("all_reduce_by_parts", (target, ranks, nodes, size), us / whole, text)
+
+
+#: By rule: a collective, the one that does all it does and more, and what that says.
+WHOLE_INSTEAD = {
+    "part_of_all_reduce": ("reduce_scatter", "all_reduce", "an all_reduce, of which each rank keeps its part, is faster"),
+    "part_of_all_to_all": ("all_gather", "all_to_all", "an all_to_all that sends every rank the same is faster"),
+}
+
+
+def _whole_instead(times: dict[Any, float]) -> Iterator[Document]:
+    for rule, (part, whole, text) in WHOLE_INSTEAD.items():
+        for (target, ranks, nodes, size), us in times.items():
+            if dict(target)["collective"] != part:
+                continue
+            other = times.get((tuple((dict(target) | {"collective": whole}).items()), ranks, nodes, size))
+            if other is not None and us > other * (1 + TOLERANCE):
+                yield _broken(rule, (target, ranks, nodes, size), us / other, text)
 
 
 def _line_rate(times: dict[Any, float], rates: dict[str, Any]) -> Iterator[Document]:

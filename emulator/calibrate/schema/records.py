@@ -150,7 +150,9 @@ class LaunchFloor(Record):
 class BrokenGuideline(Record):
     """A rule that one cell's median breaks, ratio times what it allows."""
 
-    rule: Literal["monotone_in_size", "split", "all_reduce_by_parts", "line_rate"]
+    rule: Literal[
+        "monotone_in_size", "split", "all_reduce_by_parts", "part_of_all_reduce", "part_of_all_to_all", "line_rate"
+    ]
     target: Target
     ranks: int
     nodes: int

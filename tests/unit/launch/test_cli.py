@@ -174,6 +174,24 @@ def test_files_of_different_versions_or_machines_are_not_fitted_together(capsys,
     assert one_line(capsys, 2, "fit", "a", "c").startswith("c: not from the machine of a: hardware is ")
 
 
+def test_files_of_libraries_that_were_steered_otherwise_are_not_fitted_together(capsys, tmp_path, cell):
+    """MPICH's ring takes 3.2 times as long at 4 MiB on two ranks; gloo's variables do not concern MPI."""
+
+    def write(name, backend="mpi", **variables):
+        environment = {"hardware": {}, "software": {}, "variables": variables}
+        header = {**HEADER, "environment": environment, "method": {"backend": backend}}
+        # Each cell is its own, so that no two files have the same contents.
+        (tmp_path / name).write_text("".join(json.dumps(record) + "\n" for record in (header, cell(bytes=len(name)))))
+
+    write("a")
+    write("ab", MPIR_CVAR_ALLREDUCE_INTRA_ALGORITHM="ring")
+    write("abc", GLOO_SOCKET_IFNAME="lo", PMI_RANK="0")
+    write("abcd", backend="gloo", GLOO_SOCKET_IFNAME="lo")
+    line = one_line(capsys, 2, "fit", "a", "ab")
+    assert line.startswith("ab: not measured as a: MPIR_CVAR_ALLREDUCE_INTRA_ALGORITHM is None in the file and 'ring' here")
+    assert main(["fit", "a", "abc", "abcd"]) == 0
+
+
 @pytest.mark.parametrize("flag", ["-o", "--figure", "--json"])
 def test_samples_are_never_overwritten_by_a_fit(capsys, tmp_path, flag):
     (tmp_path / "x.png").write_text(json.dumps(HEADER) + "\n")

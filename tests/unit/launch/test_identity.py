@@ -35,6 +35,13 @@ def test_the_variables_are_those_the_launchers_document():
     assert identity_from(slurm) == Identity("slurm", 3, 4, 1)
 
 
+def test_slurm_says_which_local_rank_its_mpi_ranks_are():
+    """srun --mpi=pmi2 sets PMI_RANK and PMI_SIZE, and no local rank but its own."""
+    given = variables_of("mpich", local=None) | {"SLURM_LOCALID": "2"}
+    assert identity_from(given | {"SLURM_STEP_ID": "0"}) == Identity("mpich", 5, 8, 2)
+    assert identity_from(given) == Identity("mpich", 5, 8, 5)
+
+
 def test_a_shell_in_a_slurm_allocation_is_no_rank():
     assert identity_from({"SLURM_PROCID": "0", "SLURM_NTASKS": "4", "SLURM_LOCALID": "0"}) is None
 

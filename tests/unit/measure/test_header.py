@@ -56,7 +56,7 @@ def here(method, monkeypatch):
 
     def make(variables=(), **changes):
         known = {"hardware": {"cpu_model": "x"}, "software": {"torch": "2"}, "variables": dict(variables)}
-        monkeypatch.setattr(module, "environment", lambda given: known)
+        monkeypatch.setattr(module, "environment", lambda given, cores: known)
         return json.loads(json.dumps(header_for(method(**changes), {})))
 
     return make

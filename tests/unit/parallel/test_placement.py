@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferometer.parallel.placement import HostReport, Placement, this_host
+from inferometer.parallel.placement import HostReport, Placement, cores_of_nodes, this_host
 
 
 def placed(nodes: int, local: int, interleaved: bool = False) -> Placement:
@@ -94,3 +94,10 @@ def test_nodes_of_different_size_are_cut_to_the_smallest_and_the_world_is_added(
 
 def test_one_rank_has_no_groups():
     assert Placement((0,), one_clock=True).group_meshes() == []
+
+
+def test_a_node_has_the_cores_of_all_its_ranks():
+    """Open MPI binds each of two ranks to a core of its own: the node has both."""
+    bound = [HostReport(f"h{rank % 2}", "boot", "net", rank, [rank]) for rank in range(4)]
+    assert cores_of_nodes(bound) == [{0, 2}, {1, 3}]
+    assert set(this_host().cores) == os.sched_getaffinity(0)

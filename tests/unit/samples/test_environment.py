@@ -21,6 +21,7 @@ def cgroups(tmp_path, monkeypatch):
             for name, text in files.items():
                 (folder / name).write_text(text)
         monkeypatch.setattr(env, "_cgroup_directories", lambda: folders)
+        monkeypatch.setattr(env, "_cgroup1_directories", lambda controller: [])
 
     return make
 
@@ -39,6 +40,33 @@ def cgroups(tmp_path, monkeypatch):
 def test_the_cpu_limit_is_the_tightest_of_the_chain(cgroups, leaf, parent, limit):
     cgroups(*({"cpu.max": text + "\n"} if text else {} for text in (leaf, parent)))
     assert env.cgroup_cpu_limit() == limit
+
+
+@pytest.mark.parametrize(("quota", "limit"), [("250000", 2.5), ("-1", None), ("50000", 0.5)])
+def test_version_1_of_cgroups_has_its_quota_in_two_files(tmp_path, monkeypatch, quota, limit):
+    """Reference: the kernel's sched-bwc.rst: cpu.cfs_quota_us, −1 for no limit, and cpu.cfs_period_us."""
+    folder = tmp_path / "cpu,cpuacct" / "docker" / "x"
+    folder.mkdir(parents=True)
+    (folder / "cpu.cfs_quota_us").write_text(quota + "\n")
+    (folder / "cpu.cfs_period_us").write_text("100000\n")
+    memory = tmp_path / "memory"
+    memory.mkdir()
+    (memory / "memory.limit_in_bytes").write_text("4000\n")
+    (memory / "memory.usage_in_bytes").write_text("1500\n")
+    monkeypatch.setattr(env, "CGROUPS", tmp_path)
+    monkeypatch.setattr(env, "_cgroup_directories", list)
+    monkeypatch.setattr(env, "_meminfo", lambda key: 5000)
+    known = Path.read_text
+    own = "5:cpu,cpuacct:/docker/x\n4:memory:/docker/x\n0::/\n"
+    monkeypatch.setattr(Path, "read_text", lambda self: own if str(self) == "/proc/self/cgroup" else known(self))
+    assert env.cgroup_cpu_limit() == limit
+    assert env.available_memory() == 2500
+
+
+def test_usable_cores_of_several_ranks_are_those_of_any(monkeypatch):
+    monkeypatch.setattr(env, "cgroup_cpu_limit", lambda: None)
+    assert env.usable_cores([3, 1, 3]) == 2
+    assert env.environment({}, cores=7)["hardware"]["cores_usable"] == 7
 
 
 @pytest.mark.parametrize(("limit", "cores"), [(None, 8), (2.5, 2), (0.5, 1), (100.0, 8)])
@@ -107,6 +135,14 @@ def test_the_environment_holds_what_steers_the_libraries_and_nothing_else():
     assert json.loads(json.dumps(found)) == found
     assert found["hardware"]["cores_usable"] == env.usable_cores()
     assert found["software"]["numpy"]
+
+
+def test_what_launchers_set_for_themselves_stays_out():
+    """Open MPI 5's mpiexec puts the user's folder into the environment of its ranks."""
+    given = {"OMPI_MCA_initial_wdir": "/home/someone", "OMPI_MCA_num_procs": "4", "OMPI_MCA_btl": "tcp,self"}
+    given |= {"PMIX_RANK": "0", "PMI_RANK": "0", "OMPI_COMM_WORLD_RANK": "0", "MPIR_CVAR_ALLREDUCE_INTRA_ALGORITHM": "ring"}
+    kept = {"OMPI_MCA_btl": "tcp,self", "MPIR_CVAR_ALLREDUCE_INTRA_ALGORITHM": "ring"}
+    assert env.environment(given)["variables"] == kept
 
 
 def test_the_host_is_known_by_a_hash_not_by_its_name(monkeypatch):
