@@ -102,7 +102,8 @@ def _stored(shape: Shape, layer: Layer, formats: Formats) -> dict[str, Stored]:
 
 
 def _layer(work: RankWork, layer: Layer) -> list[Op]:
-    """One layer. With parallel attention a dense layer needs one norm, one reduction."""
+    """One layer. With parallel attention a dense layer needs one norm, one reduction; with four norms two are of outputs."""
+    behind = layer.norms == 4
     reduced = work.residual(work.tokens)
     attention, feed_forward = layer.attention, layer.feed_forward
     ops: list[Op] = []
@@ -113,10 +114,12 @@ def _layer(work: RankWork, layer: Layer) -> list[Op]:
     if attention is not None:
         ops += [*work.norm("attention.norm", work.tokens), *attention.block(work)]
         ops += work.collective("attention.reduce", "all_reduce", "tensor", reduced)
+        ops += work.norm("attention.post_norm", work.tokens) if behind else []
     if feed_forward is not None:
         ops += [*work.norm("ffn.norm", work.tokens), *feed_forward.block(work)]
         if not isinstance(feed_forward, Experts):  # experts reduce on their own axes
             ops += work.collective("ffn.reduce", "all_reduce", "tensor", reduced)
+        ops += work.norm("ffn.post_norm", work.tokens) if behind else []
     return [*ops, *work.extras("layer.extra", layer.extra)]
 
 

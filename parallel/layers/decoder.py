@@ -47,6 +47,11 @@ class Layer:
         self.mixture = feed_forward if isinstance(feed_forward, Mixture) else None
         self.feed_forward = feed_forward if isinstance(feed_forward, FeedForward) else None
         self.joint = layer.parallel
+        self.behind: tuple[Norm, Norm] | None = None
+        """Norms of what attention and the feed-forward put out (Gemma 2)."""
+        if layer.norms == 4:
+            names = ("attention.post_norm", "ffn.post_norm")
+            self.behind = Norm(site, names[0], d, bias=model.norm_bias), Norm(site, names[1], d, bias=model.norm_bias)
         self.second_norm = None if self.joint else Norm(site, "ffn.norm", d, bias=model.norm_bias)
 
     def __call__(
@@ -57,11 +62,15 @@ class Layer:
         if self.second_norm is None:
             assert self.feed_forward is not None
             return x + self.tape.all_reduce("layer.reduce", "tensor", y + self.feed_forward(normed))
-        x = x + self.tape.all_reduce("attention.reduce", "tensor", y)
+        y = self.tape.all_reduce("attention.reduce", "tensor", y)
+        x = x + (y if self.behind is None else self.behind[0](y))
+        normed = self.second_norm(x)
         if self.mixture is not None:
-            return x + self.mixture(self.second_norm(x), fixed)
-        assert self.feed_forward is not None
-        return x + self.tape.all_reduce("ffn.reduce", "tensor", self.feed_forward(self.second_norm(x)))
+            y = self.mixture(normed, fixed)
+        else:
+            assert self.feed_forward is not None
+            y = self.tape.all_reduce("ffn.reduce", "tensor", self.feed_forward(normed))
+        return x + (y if self.behind is None else self.behind[1](y))
 
 
 class Stage:

@@ -54,6 +54,6 @@ def _of_layer(layer: LayerOf) -> str | None:
                 return NAMES.get(field, field)
     if layer.extra:
         return f"{layer.extra[0].name} in its layers"
-    if layer.norms not in (1, 2) or (layer.norms == 1 and not layer.parallel):
+    if layer.norms not in (1, 2, 4) or (layer.norms == 1 and not layer.parallel) or (layer.norms == 4 and layer.parallel):
         return f"{layer.norms} norms in a layer"
     return None

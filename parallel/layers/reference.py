@@ -76,6 +76,8 @@ class ReferenceLayer(nn.Module):
             dials = {"gated": feed_forward.gated, "bias": feed_forward.bias}
             self.feed_forward = ReferenceFeedForward(weights, inside, d, feed_forward.d_ff, **dials)
         self.joint = layer.parallel
+        names = ("attention.post_norm", "ffn.post_norm") if layer.norms == 4 else ()
+        self.behind = nn.ModuleList(ReferenceNorm(weights, f"{prefix}{name}", d, bias=model.norm_bias) for name in names)
         if not self.joint:
             self.second_norm = ReferenceNorm(weights, f"{prefix}ffn.norm", d, bias=model.norm_bias)
 
@@ -83,9 +85,11 @@ class ReferenceLayer(nn.Module):
         if self.joint:
             h = self.norm(x)
             return x + self.attention(h, context) + self.feed_forward(h)
-        x = x + self.attention(self.norm(x), context)
+        y = self.attention(self.norm(x), context)
+        x = x + (self.behind[0](y) if self.behind else y)
         h = self.second_norm(x)
-        return x + (self.feed_forward(h) if self.mixture is None else self.mixture(h, chosen))
+        y = self.feed_forward(h) if self.mixture is None else self.mixture(h, chosen)
+        return x + (self.behind[1](y) if self.behind else y)
 
 
 class ReferenceNorm(nn.Module):

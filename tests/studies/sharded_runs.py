@@ -47,7 +47,12 @@ CHUNKS = with_layers(  # Llama 4: chunks where positions are rotated, experts in
     [(Heads(8, 2, 8, window=4, chunked=True), Dense(64)), (Heads(8, 2, 8), Experts(4, 1, 16, shared=1)),
      (Heads(8, 2, 8, window=4, chunked=True), Dense(64)), (Heads(8, 2, 8, rotary=False), Experts(4, 1, 16, shared=1))]
 )  # fmt: skip
-SHAPES = (DENSE, MIXED, LATENT, BIASED, JOINT, WINDOW, SINKS, CHUNKS)
+NORMS = Shape(  # Gemma 3: norms of what each part puts out, of queries and keys; a window in three of four layers
+    "norms", 32, 50,
+    tuple(Layer(Heads(8, 4, 8, qk_norm=True, window=window), Dense(64), 4) for window in (4, 4, 4, None)),
+    tied_embeddings=True,
+)  # fmt: skip
+SHAPES = (DENSE, MIXED, LATENT, BIASED, JOINT, WINDOW, SINKS, CHUNKS, NORMS)
 
 
 def layouts(shape: Shape, ranks: int) -> list[Layout]:

@@ -78,7 +78,7 @@ def _shape(fields: Mapping[str, Any], name: str, where: str, beside: Mapping[str
     kind = fields.get("model_type")
     if kind is None:
         raise InputError(f"{where}: model_type: missing; {OWN_CONFIG}")
-    if not isinstance(kind, str) or kind not in model_types():
+    if not isinstance(kind, str) or (kind not in model_types() and not _has_known_text(fields)):
         raise InputError(
             f"{where}: model_type = {str(kind)[:60]!r} is not supported: {OWN_CONFIG}; `inferometer models` lists the types"
         )
@@ -95,12 +95,13 @@ def _shape(fields: Mapping[str, Any], name: str, where: str, beside: Mapping[str
     try:
         notes = strange.check_head(fields)
         text, note = _language_model(fields, kind)
-        own = text.get("model_type") if isinstance(text.get("model_type"), str) else kind
-        own = own if own in READERS else TEXT_OF.get(kind, kind)
+        own = text["model_type"] if isinstance(text.get("model_type"), str) else kind
+        own = own if own in READERS else TEXT_OF.get(own, own)
         if own not in READERS:
-            raise InputError(f"model_type = {own[:60]!r} of the language model is not supported")
+            raise InputError(f"model_type = {own[:60]!r} of the language model is not supported: {OWN_CONFIG}")
         read = Fields(text, *_type_facts(own))
-        if kind not in NESTED:
+        nested = kind in NESTED or kind not in READERS
+        if not nested:
             _check_sizes(read)
         shape = READERS[own](read)
         notes += strange.check_unread(read, own)
@@ -109,7 +110,7 @@ def _shape(fields: Mapping[str, Any], name: str, where: str, beside: Mapping[str
             shape = replace(shape, quantization=quantization)
             quantization.check(module_names(shape), "exclude list")
         shape = replace(shape, state_bits=_state_bits(read))
-        context = max_context(read, own, nested=kind in NESTED)
+        context = max_context(read, own, nested=nested)
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
     notes = (*([note] if note else []), *shape.notes, *notes)
@@ -132,9 +133,16 @@ def _check_sizes(read: Fields) -> None:
             raise InputError(f"{keys[0]}: missing")
 
 
+def _has_known_text(fields: Mapping[str, Any]) -> bool:
+    """Whether a type that is not known has a language model that is."""
+    inner: Mapping[str, Any] = next((fields[key] for key in TEXT_KEYS if isinstance(fields.get(key), Mapping)), {})
+    inner = next((inner[key] for key in TEXT_KEYS if isinstance(inner.get(key), Mapping)), inner)
+    return inner.get("model_type") in READERS
+
+
 def _language_model(fields: Mapping[str, Any], kind: str) -> tuple[Mapping[str, Any], str]:
     """The fields of the language model, and what to say of a model that has more than one."""
-    if kind not in NESTED:
+    if kind in READERS and kind not in NESTED:
         return fields, ""
     key = next((key for key in TEXT_KEYS if isinstance(fields.get(key), Mapping)), None)
     note = f"the language model of {kind} alone: towers for images or sound are not counted"
@@ -144,6 +152,8 @@ def _language_model(fields: Mapping[str, Any], kind: str) -> tuple[Mapping[str, 
     nested = next((inner for inner in TEXT_KEYS if isinstance(text.get(inner), Mapping)), None)
     text = text if nested is None else dict(text[nested])
     tied = fields.get("tie_word_embeddings")
+    if tied is None and kind not in NESTED:
+        return text, note
     tied = kind in TIED if tied is None else tied
     text["tie_word_embeddings"] = tied or (kind in TIED_BY_TEXT and bool(text.get("tie_word_embeddings")))
     return text, note

@@ -81,6 +81,10 @@ def test_wrong_questions_in_one_line(capsys, arguments, said):
         ({"architectures": ["LlamaModel"]}, "its head is no language model's"),
         ({"draft_vocab_size": 32000}, "draft_vocab_size: a draft model"),
         ({"layer_types": ["full_attention"]}, "layer_types: 1 of num_hidden_layers = 2"),
+        (
+            {"model_type": "llava", "text_config": {"model_type": "odd"}},
+            "model_type = 'odd' of the language model is not supp",
+        ),
         ({"model_type": "llama4x"}, "give a config.json of a type that `inferometer models` lists"),
     ],
 )
