@@ -1,9 +1,17 @@
-"""What someone may have meant by a name that is not known."""
+"""What someone may have meant by a name that is not known; how text of others is shown."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+"""What a terminal would obey instead of showing it. Names in files and lines of logs may hold any of them."""
+
+
+def visible(text: str) -> str:
+    """The text with its control characters, line ends and tabs excepted, spelt out."""
+    return text.translate(CONTROLS)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -43,6 +43,15 @@ def format_us(value_us: float | None) -> str:
     return f"{value_us:.3g}" if value_us < 100 else f"{value_us:.1f}"
 
 
+def format_time(value_us: float) -> str:
+    """A measured time in the unit that suits it: ``4.25 µs``, ``915 ms``, ``1.2 s``, with three significant digits."""
+    for factor, unit in ((1.0, "µs"), (1e3, "ms"), (1e6, "s")):
+        if abs(value_us) < 999.5 * factor or unit == "s":
+            break
+    value = value_us / factor
+    return f"{value:.3g} {unit}" if value < 999.5 else f"{value:.0f} {unit}"
+
+
 def format_seconds(value_s: float) -> str:
     """``47 s`` or ``2 min 05 s``: for progress lines."""
     whole = round(value_s)

@@ -19,8 +19,9 @@ from typing import NoReturn
 from inferometer import __version__
 from inferometer.emulator.documents import reason_of
 from inferometer.emulator.errors import InputError, RunFailed
+from inferometer.emulator.names import visible
 from inferometer.launch.ranks.identity import identity_from
-from inferometer.launch.streams import guarded_streams, visible
+from inferometer.launch.streams import guarded_streams
 
 COMMANDS = {
     "doctor": "what this machine can run, and what would spoil a measurement",

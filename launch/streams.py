@@ -10,14 +10,7 @@ from typing import Any, TextIO, cast
 
 from inferometer.emulator.documents import reason_of
 from inferometer.emulator.errors import InputError
-
-CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
-"""What a terminal would obey instead of showing it. Names in files and lines of logs may hold any of them."""
-
-
-def visible(text: str) -> str:
-    """The text with its control characters, line ends and tabs excepted, spelt out."""
-    return text.translate(CONTROLS)
+from inferometer.emulator.names import visible
 
 
 class Visible:
@@ -31,6 +24,16 @@ class Visible:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+    @property
+    def terminal(self) -> TextIO:
+        """The stream itself, for whoever moves the cursor and shows no text of others."""
+        return self._stream
+
+
+def terminal_of(stream: TextIO) -> TextIO:
+    """The stream below a `Visible` one."""
+    return stream.terminal if isinstance(stream, Visible) else stream
 
 
 @contextmanager

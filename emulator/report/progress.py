@@ -1,75 +1,87 @@
-"""Shows a measurement while it runs: table lines on one stream, progress with the time left on another."""
+"""Shows a measurement while it runs: one live line on a terminal, a line for each launch elsewhere, a table at the end."""
 
 from __future__ import annotations
 
 import time
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, TextColumn
 
+from inferometer.emulator.names import visible
 from inferometer.emulator.report import table
 from inferometer.emulator.units import format_seconds
 
+Shown = Literal["rows", "table", "progress", "nothing"]
+"""What is shown of cells: a row as each is measured and a table of all, the table alone, how far it is, nothing."""
+BAR_COLUMNS = 20
+
 
 class Display:
-    """A listener for the events of one command's launches (see launch/events.py)."""
+    """A listener for the events of one command's launches (see launch/ranks/events.py).
 
-    def __init__(self, out: TextIO, err: TextIO) -> None:
-        self._out = out
-        self._footer = table.Footer()
-        self._live = err.isatty()
+    err: where progress goes. On a terminal it is one line that is overwritten, elsewhere a line for each launch.
+    """
+
+    def __init__(self, out: TextIO, err: TextIO, shown: Shown = "table") -> None:
+        self._out, self._err, self._shown = out, err, shown
+        self._cells = table.Cells()
+        self._live = err.isatty() and shown != "nothing"
         self._bar = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[left]}"),
-            console=Console(file=err), auto_refresh=False, transient=True,
+            TextColumn("{task.description}"), BarColumn(BAR_COLUMNS), TextColumn("{task.fields[doing]}"),
+            TextColumn("{task.fields[left]}"),
+            console=Console(file=err, highlight=False), auto_refresh=False, transient=True,
         )  # fmt: skip
-        self._task = self._bar.add_task("", left="")
-        self._err = err
-        self._began = time.monotonic()
-        self._deadline: float | None = None
-        self._cells = 0
-        self._done = 0
+        self._task = self._bar.add_task("", doing="", left="")
+        self._pace = Pace()
 
     def open(self) -> None:
-        self._print(table.LEGEND)
-        self._print(table.HEADER)
+        if self._shown == "rows":
+            self._print(table.LEGEND)
+            self._print(table.HEADER)
         if self._live:
             self._bar.start()
 
     def launch(self, number: int, of: int, deadline: float | None) -> None:
         """A launch is about to start; ``deadline`` (time.monotonic) is when its share of the budget ends."""
-        self._deadline, self._began, self._cells, self._done = deadline, time.monotonic(), 0, 0
-        self.say(f"launch {number + 1} of {of}")
-        self._bar.update(self._task, description=f"launch {number + 1}/{of}")
+        self._pace.launch(number, of, deadline)
+        left = self._pace.left_s()
+        if not self._live:
+            self.say(f"launch {number + 1} of {of}{'' if left is None else f', about {format_seconds(left)} left'}")
+        self._show(f"launch {number + 1}/{of}", "starting the ranks")
 
     def __call__(self, event: dict[str, Any]) -> None:
         if event["event"] == "started":
-            self._cells = event["cells"]
-            self._bar.update(self._task, total=self._cells, completed=0)
+            self._pace.cells = event["cells"]
+            self._bar.update(self._task, total=event["cells"], completed=0)
+        elif event["event"] == "doing":
+            self._show(None, event["text"].removeprefix("in "))
         elif event["event"] == "cell":
-            self._done += 1
-            self._footer.add(event["row"])
-            self._print(table.row(event["row"]))
-            self._bar.update(self._task, completed=self._done, left=f"at most {format_seconds(self._left_s())} left")
-            if self._live:
-                self._bar.refresh()
-            elif self._done % 50 == 0:
-                self.say(f"{self._done} of {self._cells} cells, at most {format_seconds(self._left_s())} left")
+            self._pace.done += 1
+            self._cells.add(event["row"])
+            if self._shown == "rows":
+                self._print(table.row(event["row"]))
+            self._bar.update(self._task, completed=self._pace.done)
+            self._show(None, None)
         elif event["event"] == "ended" and event.get("dropped"):
             self.say(f"{event['dropped']} cells not reached ({event['reason']})")
 
-    def _left_s(self) -> float:
-        """Of this launch: what the cells so far took, for the rest, or until the deadline, whichever is sooner."""
-        now = time.monotonic()
-        by_pace = (now - self._began) / max(self._done, 1) * (self._cells - self._done)
-        return max(0.0, by_pace if self._deadline is None else min(by_pace, self._deadline - now))
+    def _show(self, launch: str | None, doing: str | None) -> None:
+        """Bring the live line up to date; None keeps what it says."""
+        left = self._pace.left_s()
+        words = {"left": "" if left is None else f"{format_seconds(left)} left"}
+        if doing is not None:
+            words["doing"] = shortened(visible(doing), self._bar.console.width - BAR_COLUMNS - 34)
+        self._bar.update(self._task, **({"description": launch} if launch else {}), **words)  # type: ignore[arg-type]
+        if self._live:
+            self._bar.refresh()
 
     def say(self, text: str) -> None:
         """A line for people, on the error stream."""
         if self._live:
-            self._bar.console.print(text, highlight=False, markup=False)
-        else:
-            print(text, file=self._err, flush=True)
+            self._bar.console.print(visible(text), highlight=False, markup=False, soft_wrap=True)
+        elif self._shown != "nothing":
+            print(visible(text), file=self._err, flush=True)
 
     def _print(self, line: str) -> None:
         if self._live and self._out.isatty():  # one terminal: the line goes above the bar
@@ -80,4 +92,52 @@ class Display:
     def close(self) -> None:
         if self._live:
             self._bar.stop()
-        self._print(self._footer.lines())
+        if self._shown in ("rows", "table"):
+            for line in self._cells.lines():
+                print(line, file=self._out, flush=True)
+
+
+class Pace:
+    """How long a command's launches take, as far as they have come."""
+
+    def __init__(self) -> None:
+        self.cells = self.done = 0
+        self._number, self._of = 0, 1
+        self._began: float | None = None
+        self._deadline: float | None = None
+        self._took: list[float] = []
+
+    def launch(self, number: int, of: int, deadline: float | None) -> None:
+        """A launch begins, and the one before it has ended."""
+        now = time.monotonic()
+        if self._began is not None and self.done:
+            self._took.append(now - self._began)
+        self._number, self._of, self._began, self._deadline = number, of, now, deadline
+        self.cells = self.done = 0
+
+    def left_s(self) -> float | None:
+        """Until the last launch ends; None where nothing is known yet.
+
+        This launch goes on at its pace, until its deadline at most; the later ones take as long as the launches so far.
+        """
+        if self._began is None:
+            return None
+        now = time.monotonic()
+        whole: float | None = None
+        if self.done and self.cells:
+            whole = (now - self._began) / self.done * self.cells
+        elif self._took:
+            whole = sum(self._took) / len(self._took)
+        if self._deadline is not None:
+            limit = self._deadline - self._began
+            whole = min(limit if whole is None else whole, limit)
+        if whole is None:
+            return None
+        each = [*self._took, whole]
+        return max(0.0, self._began + whole - now) + (self._of - self._number - 1) * sum(each) / len(each)
+
+
+def shortened(text: str, width: int) -> str:
+    """The text in so many columns, at least 8."""
+    width = max(width, 8)
+    return text if len(text) <= width else f"{text[: width - 1]}…"

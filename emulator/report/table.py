@@ -1,10 +1,12 @@
-"""The table that runs along with a measurement: nccl-tests' columns first, so that what reads those can read it."""
+"""Measured cells as text: rows in nccl-tests' columns as they come, and one table of all at the end."""
 
 from __future__ import annotations
 
+import statistics
+from collections.abc import Iterator
 from typing import Any
 
-from inferometer.emulator.units import format_us
+from inferometer.emulator.units import format_bytes, format_time, format_us
 from inferometer.parallel.collectives import COLLECTIVES
 from inferometer.parallel.dtypes import DTYPES
 
@@ -50,21 +52,55 @@ def bandwidths(size_bytes: int, median_us: float, bus_factor: float) -> tuple[fl
     return algbw, algbw * bus_factor
 
 
-class Footer:
-    """What nccl-tests prints last: data errors and the average of all bus bandwidths printed."""
+class Cells:
+    """All cells of a measurement, as one table sorted by collective, ranks and size: 80 columns hold it.
+
+    time: the median over the launches of each launch's median; ±95%: of one launch the half width of the median's interval,
+    of several half of what lies between the lowest and the highest; algbw, busbw in GB/s from the time.
+    """
 
     def __init__(self) -> None:
+        self._rows: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+        self._unmeasured: dict[str, None] = {}
         self._wrong = 0
-        self._busbw: list[float] = []
 
     def add(self, cell: dict[str, Any]) -> None:
+        """A cell record with the numbers of `statistics.summary`, or with the reason why there are none."""
         if "unmeasured" in cell:
+            self._unmeasured[row(cell)] = None
             return
         self._wrong += cell["wrong"] or 0
-        if cell["bytes"]:
-            self._busbw.append(bandwidths(cell["bytes"], cell["median"], cell["bus_factor"])[1])
+        key = (cell["dtype"], cell["collective"], cell["ranks"], cell["nodes"], cell["groups"], cell["timing"])
+        self._rows.setdefault((*key, cell.get("requested_compute_gap_us") or 0.0, cell["bytes"]), []).append(cell)
 
-    def lines(self) -> str:
-        average = sum(self._busbw) / len(self._busbw) if self._busbw else 0.0
-        verdict = "OK" if self._wrong == 0 else "FAILED"
-        return f"# Out of bounds values : {self._wrong} {verdict}\n# Avg bus bandwidth    : {average:g}\n#"
+    def lines(self) -> Iterator[str]:
+        if self._rows:
+            yield f"{'collective':<15}{'timing':<16}{'ranks':>7}{'size':>7}{'time':>10}{'±95%':>7}{'algbw':>8}{'busbw':>8}"
+        dtypes = {key[0] for key in self._rows}
+        shown = None
+        for key, cells in sorted(self._rows.items()):
+            if len(dtypes) > 1 and key[0] != shown:
+                shown = key[0]
+                yield f"{shown}:"
+            yield _line(cells)
+        yield from self._unmeasured
+        if self._rows:
+            yield f"wrong data: {self._wrong or 'none'}"
+
+
+def _line(cells: list[dict[str, Any]]) -> str:
+    """One cell over its launches."""
+    cell, medians = cells[0], [each["median"] for each in cells]
+    us = statistics.median(medians)
+    low, high = (min(medians), max(medians)) if len(cells) > 1 else cell["ci95"] or (None, None)
+    spread = "–" if low is None else f"{(high - low) / 2 / us:.0%}"
+    gap = cell.get("requested_compute_gap_us")
+    timing = cell["timing"] + (f" {format_time(gap).replace(' ', '')}" if gap else "")
+    ranks = f"{cell['ranks']}" + (f"/{cell['nodes']}" if cell["nodes"] > 1 else "")
+    ranks = f"{cell['groups']}×{ranks}" if cell["groups"] > 1 else ranks
+    size = format_bytes(cell["bytes"]) if cell["bytes"] else "–"
+    algbw, busbw = bandwidths(cell["bytes"], us, cell["bus_factor"])
+    rates = f"{algbw:>8.3g}{busbw:>8.3g}" if cell["bytes"] else f"{'–':>8}{'–':>8}"
+    wrong = sum(each["wrong"] or 0 for each in cells)
+    text = f"{cell['collective']:<15}{timing:<16}{ranks:>7}{size:>7}{format_time(us):>10}{spread:>7}{rates}"
+    return f"{text}  {wrong} WRONG" if wrong else text

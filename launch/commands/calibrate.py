@@ -15,7 +15,7 @@ import sys
 
 from inferometer.launch.commands.fit import add_fit_flags, show_calibration
 from inferometer.launch.commands.outputs import json_target
-from inferometer.launch.commands.sweep_flags import add_sweep_flags, settings_from
+from inferometer.launch.commands.sweep_flags import add_sweep_flags, settings_from, shown_by
 from inferometer.launch.runs.calibrate import calibrate
 from inferometer.launch.runs.fit import CalibrationFiles
 from inferometer.launch.runs.outputs import keep_apart
@@ -41,7 +41,9 @@ def run(args: argparse.Namespace) -> int:
     settings, files = settings_from(args), CalibrationFiles.beside(args.output)
     keep_apart([args.sweep], [files.calibration, files.samples, files.figure, args.json])
     out = sys.stderr if args.json == "-" else sys.stdout
-    done = calibrate(settings, files.calibration, law=args.law, resume=args.resume, out=out)
+    done = calibrate(
+        settings, files.calibration, law=args.law, resume=args.resume, out=out, shown=shown_by(args, "progress")
+    )
     if done is None:
         return 0
     show_calibration(done.calibration, files.calibration, files.figure, [files.samples], args.json, args.verbose)

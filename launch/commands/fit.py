@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--figure", metavar="FILE.png", help="also draw the points and the fitted lines into this file")
     parser.add_argument("--seed", type=seed, default=0, help="random seed of the resampling (default 0)")
     add_fit_flags(parser)
+    parser.add_argument("-v", "--verbose", action="store_true", help="print every law with its intervals, not one screen")
     parser.add_argument(
         "-J", "--json", type=json_target, metavar="FILE|-", help="also write the calibration there; - for stdout"
     )
@@ -54,10 +55,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def add_fit_flags(parser: argparse.ArgumentParser) -> None:
-    """Which law is fitted, and how much is printed of it."""
+    """Which law is fitted."""
     text = "cost law of every collective: auto, or one of docs/fitting.md by name (default auto)"
     parser.add_argument("--law", default=AUTO, type=law_name, metavar="NAME", help=text)
-    parser.add_argument("--verbose", action="store_true", help="print every law with its intervals, not one screen")
 
 
 def law_name(text: str) -> str:

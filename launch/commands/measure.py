@@ -15,7 +15,7 @@ import argparse
 import sys
 
 from inferometer.launch.commands.outputs import json_target
-from inferometer.launch.commands.sweep_flags import add_sweep_flags, settings_from
+from inferometer.launch.commands.sweep_flags import add_sweep_flags, settings_from, shown_by
 from inferometer.launch.runs.measure import measure
 from inferometer.launch.runs.outputs import keep_apart, output_path, write_json
 
@@ -41,7 +41,13 @@ def run(args: argparse.Namespace) -> int:
     settings, path = settings_from(args), output_path(args.output)
     keep_apart([args.sweep], [path, args.json])
     out = sys.stderr if args.json == "-" else sys.stdout
-    done = measure(settings, path, mode="append" if args.append else "resume" if args.resume else "new", out=out)
+    done = measure(
+        settings,
+        path,
+        mode="append" if args.append else "resume" if args.resume else "new",
+        out=out,
+        shown=shown_by(args, "table"),
+    )
     if done is None:
         return 0
     print(f"samples: {path}", file=sys.stderr)

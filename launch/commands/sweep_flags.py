@@ -7,6 +7,7 @@ from typing import get_args
 
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.measure.method import Timing
+from inferometer.emulator.report.progress import Shown
 from inferometer.emulator.units import parse_bytes
 from inferometer.launch.commands.rank_flags import add_rank_flags, rank_settings
 from inferometer.launch.runs.measure_settings import MeasureSettings
@@ -79,8 +80,18 @@ def add_sweep_flags(parser: argparse.ArgumentParser) -> None:
     sweep.add_argument(
         "--seed", type=seed, default=0, help="random seed of the order of the cells and of resampling (default 0)"
     )
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument(
+        "-v", "--verbose", action="store_true", help="print each cell as it is measured, and all that is known"
+    )
+    shown.add_argument("-q", "--quiet", action="store_true", help="print neither progress nor cells")
     for flag in ("-g", "-t", "-G"):  # nccl-tests has them; `settings_from` says what to use here
         sweep.add_argument(flag, dest=f"refused{flag}", nargs="?", const="", metavar="N", help=argparse.SUPPRESS)
+
+
+def shown_by(args: argparse.Namespace, usual: Shown) -> Shown:
+    """What of the cells is shown: as -v or -q say, else as the command usually does."""
+    return "rows" if args.verbose else "nothing" if args.quiet else usual
 
 
 def settings_from(args: argparse.Namespace) -> MeasureSettings:

@@ -8,6 +8,7 @@ from typing import TextIO
 
 from inferometer.emulator.calibrate.evaluate.calibration import Calibration
 from inferometer.emulator.calibrate.fit.choose import AUTO
+from inferometer.emulator.report.progress import Shown
 from inferometer.launch.runs.fit import CalibrationFiles, fit_into
 from inferometer.launch.runs.measure import measure
 from inferometer.launch.runs.measure_settings import MeasureSettings
@@ -30,18 +31,19 @@ def calibrate(
     law: str = AUTO,
     resume: bool = False,
     out: TextIO | None = None,
+    shown: Shown = "progress",
 ) -> Calibrated | None:
     """Measure this machine and fit what was measured: `measure`, then `fit`, with the settings' seed for both.
 
     Writes FILE.json (the calibration), FILE.samples.jsonl (every clock reading; resume completes it) and FILE.png. law: of
-    every collective, auto or one by name. out: where the table of cells goes as it is measured, None for nowhere. Under
+    every collective, auto or one by name. out, shown: of the cells, as `measure` has them. Under
     torchrun or mpiexec every process calls this, and gets None on ranks other than 0.
 
     Raises as `measure` and `fit` do.
     """
     asked, files = settings or MeasureSettings(), CalibrationFiles.beside(output)
     keep_apart([asked.sweep], [files.calibration, files.samples, files.figure])
-    measured = measure(asked, files.samples, mode="resume" if resume else "new", out=out)
+    measured = measure(asked, files.samples, mode="resume" if resume else "new", out=out, shown=shown)
     if measured is None:
         return None
     return Calibrated(fit_into(files, asked.seed, law), files, measured.right)

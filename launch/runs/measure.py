@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TextIO
 
 from inferometer.emulator.errors import InputError, RunFailed
 from inferometer.emulator.measure.method import Method
-from inferometer.emulator.report.progress import Display
+from inferometer.emulator.report.progress import Display, Shown
 from inferometer.emulator.report.table import bandwidths
+from inferometer.emulator.samples.environment import usable_cores
 from inferometer.emulator.samples.samples import cell_table, read_header
 from inferometer.launch.ranks.events import Event, Listener
 from inferometer.launch.ranks.identity import Identity, identity_from
@@ -26,6 +27,7 @@ from inferometer.launch.runs.alone import alone_with
 from inferometer.launch.runs.measure_settings import MeasureSettings
 from inferometer.launch.runs.outputs import keep_apart, output_path
 from inferometer.launch.runs.samples_file import HeldLaunch, held_in, lacks_cells, logs_of, note_failure, open_samples
+from inferometer.launch.streams import terminal_of
 from inferometer.parallel.collectives import COLLECTIVES
 
 if TYPE_CHECKING:
@@ -79,13 +81,14 @@ def measure(
     *,
     mode: Mode = "new",
     out: TextIO | None = None,
+    shown: Shown = "table",
 ) -> Measured | None:
     """Time collectives and compute on real ranks; write every clock reading to a samples file.
 
     A plain script starts local ranks, several launches of them; under torchrun or mpiexec every process calls this, takes
     part in one launch as its rank, and gets None on ranks other than 0. output: an older file is kept under another name
-    (mode new), gets further launches (append) or is completed (resume). out: where a table goes as it is measured, None for
-    nowhere; progress goes to stderr.
+    (mode new), gets further launches (append) or is completed (resume). out: where cells are shown, None for nowhere; shown:
+    in a table at the end, in rows as they are measured, or not at all. Progress goes to stderr.
 
     Raises InputError, before any rank starts, for what cannot be measured; RunFailed where a rank fails, and
     KeyboardInterrupt, both with what the file holds.
@@ -93,12 +96,12 @@ def measure(
     asked, identity, path = settings or MeasureSettings(), identity_from(os.environ), output_path(str(output))
     keep_apart([asked.sweep], [path])
     method, words = asked.method(identity)
-    right = take_samples(method, path, mode, identity, out, words)
+    right = take_samples(method, path, mode, identity, out, words, shown)
     return None if right is None else Measured(path, right)
 
 
 def take_samples(
-    method: Method, path: Path, mode: Mode, identity: Identity | None, out: TextIO | None, words: str
+    method: Method, path: Path, mode: Mode, identity: Identity | None, out: TextIO | None, words: str, shown: Shown = "table"
 ) -> bool | None:
     """Take the samples in the way this process was started. True if all data were right; None on ranks other than 0.
 
@@ -106,9 +109,9 @@ def take_samples(
     """
     with _table_stream(out) as stream, nullcontext() if identity and identity.rank else alone_with(path):
         if identity is None:
-            right: bool | None = _on_local_ranks(method, path, mode, stream, words)
+            right: bool | None = _on_local_ranks(method, path, mode, stream, words, shown)
         else:
-            right = _as_rank(method, path, mode, identity, stream, words)
+            right = _as_rank(method, path, mode, identity, stream, words, shown)
     if right is False:
         print("inferometer: wrong data: some results differ from what they must be (column #wrong)", file=sys.stderr)
     return right
@@ -123,16 +126,19 @@ def _table_stream(out: TextIO | None) -> Iterator[TextIO]:
         yield nowhere
 
 
-def _on_local_ranks(method: Method, path: Path, mode: Mode, out: TextIO, words: str) -> bool:
+def _on_local_ranks(method: Method, path: Path, mode: Mode, out: TextIO, words: str, shown: Shown) -> bool:
     """Start local ranks, launch after launch, until the file is complete. True if all data were right."""
     if method.backend == "mpi":
         require_mpi()
     held, kept = open_samples(path, method, mode)
     first = max(held, default=-1) + 1 if mode == "append" else 0
     of = max(first + method.launches, 1) if mode == "append" else method.launches
-    display = Display(out, sys.stderr)
+    display = Display(out, terminal_of(sys.stderr), shown)
     if kept:
         display.say(f"the older {path} is kept as {kept}")
+    if method.world_size > 4 * usable_cores():
+        ranks = f"-n {method.world_size} starts {method.world_size} ranks"
+        display.say(f"note: {ranks} on {usable_cores()} cores; iterations are --iters")
     budget = "no time budget" if method.budget_s is None else f"at most {method.budget_s:g} s"
     launches = "1 launch" if of - first == 1 else f"{of - first} launches"
     display.say(f"measuring {method.backend} on {method.world_size} ranks, {launches}, {budget}; {words}")
@@ -183,7 +189,9 @@ def run_launches(
     return right
 
 
-def _as_rank(method: Method, path: Path, mode: Mode, identity: Identity, out: TextIO, words: str) -> bool | None:
+def _as_rank(
+    method: Method, path: Path, mode: Mode, identity: Identity, out: TextIO, words: str, shown: Shown
+) -> bool | None:
     """Be one rank of one launch. On rank 0 True if all data were right; None on the others."""
     check_launcher(method.backend, identity)
     job = Job(
@@ -203,7 +211,7 @@ def _as_rank(method: Method, path: Path, mode: Mode, identity: Identity, out: Te
     plan = held[0].done if number > 0 and 0 in held else None
     skip = held[number].done if number in held else []
     job = job.model_copy(update={"launch": number, "cells": plan, "skip": skip})
-    display = Display(out, sys.stderr)
+    display = Display(out, terminal_of(sys.stderr), shown)
     if kept:
         display.say(f"the older {path} is kept as {kept}")
     display.say(f"measuring {method.backend} on {method.world_size} ranks started by {identity.launcher}; {words}")

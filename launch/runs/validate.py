@@ -204,7 +204,7 @@ def calibrate_between(
 
     def measured(number: int) -> None:
         mode: Mode = "append" if number else "new"
-        if take_samples(method, files.samples, mode, None, sys.stderr, words) is False:
+        if take_samples(method, files.samples, mode, None, None, words, "progress") is False:
             raise RunFailed(f"{files.samples}: wrong data: there is nothing to predict from")
 
     print(f"calibrating beside the cells, into {files.calibration}", file=sys.stderr, flush=True)

@@ -36,10 +36,10 @@ ROOMS = (
     "emulator/economics/paper",
     "emulator/validate",
     "emulator/importers emulator/exporters emulator/report",
+    "launch/streams",
     "launch/ranks",
     "launch/runs",
     "launch/commands",
-    "launch/streams",
     "launch/cli",
     "launch/__main__ inferometer",
 )

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from inferometer.emulator.aliases import Array
 from inferometer.emulator.calibrate.evaluate.network import FittedLaw
+from inferometer.emulator.economics.pricing.mismatch import measured_on
 from inferometer.emulator.economics.pricing.network import CollectiveTime, Network
 from inferometer.parallel.dtypes import bits_of
 
@@ -32,7 +33,9 @@ class CalibrationNetwork(Network):
         self._bits = bits
         self._law: dict[str, FittedLaw] = {}
         backends = sorted({law.target.backend for law in calibration.network_laws if law.target.backend})
-        self._name = f"calibration {calibration.id[:12]} ({', '.join(backends) or 'backend unknown'})"
+        where = measured_on(calibration)
+        carried = f"{', '.join(backends) or 'backend unknown'}{f' on {where}' if where else ''}"
+        self._name = f"calibration {calibration.id[:12]} ({carried})"
 
     @property
     def name(self) -> str:

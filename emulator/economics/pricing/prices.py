@@ -39,6 +39,15 @@ class Prices:
     no_compute: str = ""
 
     @property
+    def mismatch(self) -> str | None:
+        """In words, that the network was measured on other devices than the datasheet is of."""
+        from inferometer.emulator.economics.pricing.mismatch import mismatch
+
+        if self.calibration is None or self.accelerator is None or not isinstance(self.processor, Datasheet):
+            return None
+        return mismatch(self.calibration, self.accelerator)
+
+    @property
     def device(self) -> Accelerator:
         """The accelerator. Raises InputError where none was asked for."""
         if self.accelerator is None:

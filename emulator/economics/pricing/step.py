@@ -116,6 +116,8 @@ class StepTime:
         return list(own | dict.fromkeys(self.busiest.notes if self.busiest else ()))
 
     def _network_notes(self) -> Iterator[str]:
+        if self.sent and self.prices.mismatch:
+            yield self.prices.mismatch
         for one in self.sent:
             yield from self.prices.network.notes(one.collective, one.bytes, one.ranks, one.nodes)
 

@@ -11,10 +11,10 @@ import pytest
 from inferometer.emulator.calibrate.evaluate.file import load_calibration
 from inferometer.emulator.documents import json_of, read_text, toml_of
 from inferometer.emulator.errors import InputError
+from inferometer.emulator.names import visible
 from inferometer.launch.cli import main
 from inferometer.launch.ranks.environment import with_program
 from inferometer.launch.runs.alone import alone_with
-from inferometer.launch.streams import visible
 from tests.places import ROOT
 
 PREDICT = ("predict", "llama-3-8b", "--accelerator", "h100-sxm")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import re
 import time
 
 import pytest
 
 from inferometer.emulator.report import table
-from inferometer.emulator.report.progress import Display
+from inferometer.emulator.report.progress import Display, Pace
 from inferometer.launch.ranks.recorder import cell_event
 
 
@@ -19,12 +20,12 @@ def streams():
 
 @pytest.fixture
 def display(streams):
-    display = Display(*streams)
+    display = Display(*streams, "rows")
     display.open()
     return display
 
 
-def test_the_table_goes_to_one_stream_and_the_talk_to_the_other(display, streams, cell):
+def test_rows_go_to_one_stream_and_the_talk_to_the_other(display, streams, cell):
     out, err = streams
     display.launch(0, 3, None)
     display({"event": "started", "pids": [1], "cells": 2})
@@ -37,35 +38,36 @@ def test_the_table_goes_to_one_stream_and_the_talk_to_the_other(display, streams
     assert lines[: len(head)] == head
     assert lines[len(head)] == table.row(cell_event(cell())["row"])
     assert lines[len(head) + 1].endswith("not measured: no")
-    footer = lines[len(head) + 2 :]
-    assert footer[0] == "# Out of bounds values : 0 OK" and footer[-1] == "#"
+    assert lines[-1] == "wrong data: none"
     assert err.getvalue() == "launch 1 of 3\n"
 
 
-def test_every_fiftieth_cell_is_a_line_of_progress_with_the_time_left(display, streams, cell):
-    display.launch(1, 2, time.monotonic() + 1000)
-    display({"event": "started", "pids": [1], "cells": 120})
-    for _ in range(101):
+@pytest.mark.parametrize(("shown", "lines", "talk"), [("table", 3, 1), ("progress", 0, 1), ("nothing", 0, 0)])
+def test_how_much_is_shown(streams, cell, shown, lines, talk):
+    display = Display(*streams, shown)
+    display.open()
+    display.launch(0, 1, None)
+    for _ in range(200):
         display(cell_event(cell()))
-    first, *talk = streams[1].getvalue().splitlines()
-    assert first == "launch 2 of 2"
-    assert [line.split(" left")[0].split(", at most ")[0] for line in talk] == ["50 of 120 cells", "100 of 120 cells"]
-    assert all(line.endswith(" left") for line in talk)
+    display.close()
+    out, err = streams
+    assert (len(out.getvalue().splitlines()), len(err.getvalue().splitlines())) == (lines, talk)
 
 
-def test_the_time_left_is_the_sooner_of_pace_and_deadline(display, cell, monkeypatch):
+def test_the_time_left_is_pace_or_deadline_and_the_later_launches(monkeypatch):
     now = [100.0]
     monkeypatch.setattr("inferometer.emulator.report.progress.time.monotonic", lambda: now[0])
-    display.launch(0, 1, 150.0)
-    display({"event": "started", "pids": [1], "cells": 10})
-    now[0] = 120.0
-    for _ in range(5):
-        display(cell_event(cell()))
-    assert display._left_s() == pytest.approx(20.0)  # 5 cells took 20 s, 5 are left
-    now[0] = 140.0
-    assert display._left_s() == pytest.approx(10.0)  # the deadline
-    now[0] = 160.0
-    assert display._left_s() == 0.0
+    pace = Pace()
+    assert pace.left_s() is None
+    pace.launch(0, 3, 150.0)
+    assert pace.left_s() == pytest.approx(150.0)  # three launches, 50 s each by their deadline
+    pace.cells, pace.done, now[0] = 10, 5, 120.0
+    assert pace.left_s() == pytest.approx(20 + 40 + 40)  # 5 cells took 20 s
+    pace.done, now[0] = 10, 140.0
+    pace.launch(1, 3, 200.0)
+    assert pace.left_s() == pytest.approx(40 + 40)
+    pace.cells, pace.done, now[0] = 10, 1, 160.0
+    assert pace.left_s() == pytest.approx(40 + (40 + 60) / 2)  # the deadline cuts the pace
 
 
 def test_dropped_cells_are_said_with_the_reason(display, streams):
@@ -85,14 +87,19 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_on_a_terminal_the_lines_stand_above_a_bar(cell):
+@pytest.mark.parametrize("columns", [80, 100])
+def test_on_a_terminal_there_is_one_line_that_fits(cell, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
     out, err = Terminal(), Terminal()
     display = Display(out, err)
     display.open()
-    display.launch(0, 1, None)
+    display.launch(0, 3, time.monotonic() + 100)
     display({"event": "started", "pids": [1], "cells": 2})
+    display({"event": "doing", "text": "in all_reduce of 65536 bytes on ranks 0 to 3, all groups at once, \x1b[31misolated"})
     display(cell_event(cell()))
     display.close()
-    assert out.getvalue() == ""  # one terminal: all through the bar's console
-    text = err.getvalue()
-    assert "# Avg bus bandwidth" in text and "all_reduce" in text and "1/2" in text
+    assert "launch 1/3" in err.getvalue() and "all_reduce of 65536" in err.getvalue() and " left" in err.getvalue()
+    assert "\x1b[31m" not in err.getvalue()
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", err.getvalue())
+    assert max(len(line) for line in re.split("[\r\n]", plain)) <= columns
+    assert max(len(line) for line in out.getvalue().splitlines()) <= 80

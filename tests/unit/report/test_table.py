@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from inferometer.emulator.report.table import HEADER, Footer, bandwidths, row
+from inferometer.emulator.report.table import HEADER, Cells, bandwidths, row
 from inferometer.emulator.samples.statistics import summary
 
 NCCL_COLUMNS = ["size", "count", "type", "redop", "root", "time", "algbw", "busbw", "wrong"]
@@ -92,13 +92,31 @@ def test_bandwidths_by_hand():
     assert bandwidths(0, 5.0, 1.0) == (0.0, 0.0)
 
 
-def test_the_footer_counts_errors_and_averages_bus_bandwidths(shown):
-    footer = Footer()
-    assert footer.lines().splitlines()[:2] == ["# Out of bounds values : 0 OK", "# Avg bus bandwidth    : 0"]
-    footer.add(shown(bytes=40_000, bus_factor=1.0))  # 4 GB/s
-    footer.add(shown(bytes=40_000, bus_factor=1.5, wrong=None))  # 6 GB/s
-    footer.add(shown(bytes=0))  # a barrier has no bandwidth
-    footer.add({"unmeasured": "x"})
-    assert footer.lines().splitlines()[:2] == ["# Out of bounds values : 0 OK", "# Avg bus bandwidth    : 5"]
-    footer.add(shown(wrong=3))
-    assert footer.lines().startswith("# Out of bounds values : 3 FAILED")
+def test_all_cells_are_one_table_sorted_by_collective_ranks_and_size(shown):
+    cells = Cells()
+    for ranks, size, us in ((4, 64, 915_342.0), (2, 65536, 20.0), (2, 1024, 10.0), (2, 1024, 14.0)):
+        cells.add(shown(ranks=ranks, bytes=size, median=us, bus_factor=2.0))
+    cells.add(shown(collective="barrier", bytes=0, median=2500.0, timing="in_step", requested_compute_gap_us=15e3))
+    cells.add(shown(unmeasured="MPI cannot sum float16"))
+    head, *rows, unmeasured, wrong = cells.lines()
+    assert (
+        [row.split() for row in rows]
+        == [
+            ["all_reduce", "isolated", "2", "1K", "12", "µs", "17%", "0.0853", "0.171"],  # 10 and 14 in two launches
+            ["all_reduce", "isolated", "2", "64K", "20", "µs", *rows[1].split()[6:]],
+            ["all_reduce", "isolated", "4", "64", "915", "ms", *rows[2].split()[6:]],
+            ["barrier", "in_step", "15ms", "2", "–", "2.5", "ms", *rows[3].split()[7:9], "–"],
+        ]
+    )
+    assert max(map(len, [head, *rows])) <= 80 and len({row.index("s", 45) for row in rows}) == 1
+    assert unmeasured.startswith("# ") and wrong == "wrong data: none"
+
+
+def test_wrong_data_and_dtypes_are_said_where_they_are(shown):
+    cells = Cells()
+    cells.add(shown(wrong=3))
+    cells.add(shown(dtype="float16", wrong=None))
+    lines = list(cells.lines())
+    assert lines[1:4:2] == ["float16:", "float32:"]
+    assert lines[4].endswith("  3 WRONG") and lines[-1] == "wrong data: 3"
+    assert list(Cells().lines()) == []
