@@ -2,11 +2,12 @@
 
 Open MPI's ``--tag-output`` ([1,0]<stdout>:), srun's and mpiexec's ``-l`` (0:), Hydra's ``-prepend-rank`` ([0]), torchrun
 ([default0]:, [rank0]:), pdsh (node1:), kubectl's ``--prefix`` ([pod/name/container]), docker compose (name-1  |), Ray
-((Worker pid=7, ip=…)), time stamps of all of them, syslog, quoted mail and Markdown (> and a backslash before #), colours.
+((Worker pid=7, ip=…)), time stamps of all of them, syslog, quoted mail and Markdown (> and a backslash before #), colours, and Docker's {"log": …}.
 """
 
 from __future__ import annotations
 
+import json
 import re
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -26,8 +27,19 @@ _ANY = re.compile(rf"\s*(?:(?P<process>{PROCESS}|{HOST})|>|{STAMP}|{CLOCK}|{SYSL
 MAX_PREFIXES = 6
 
 
+def _in_object(line: str) -> str:
+    """Docker's json-file log: a line of text in an object."""
+    try:
+        text = json.loads(line).get("log")
+    except (ValueError, RecursionError, AttributeError):
+        return line
+    return text.rstrip("\n") if isinstance(text, str) else line
+
+
 def strip(line: str) -> tuple[str, str]:
     """What labels the process ('' where nothing does), and the line without anything that stands before it."""
+    if line.startswith('{"log":'):
+        line = _in_object(line)
     if "\x1b" in line:
         line = COLOUR.sub("", line)
     label: list[str] = []

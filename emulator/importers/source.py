@@ -28,6 +28,7 @@ BLOCK_BYTES = 1 << 18
 HEAD_BYTES = 1 << 13
 """How much of a file tells what it is."""
 
+CONTAINER_LOG = b'{"log":'
 POINTER = b"version https://git-lfs.github.com/spec/"
 MAGIC: dict[bytes, Callable[..., Any]] = {b"\xfd7zXZ\x00": lzma.open, b"\x1f\x8b": gzip.open, b"BZh": bz2.open}
 BROKEN = (OSError, EOFError, lzma.LZMAError, zlib.error, ValueError)
@@ -138,6 +139,8 @@ class Source:
     def starts_like_json(self) -> bool:
         """Whether the file opens a JSON document: an object, or a list of objects."""
         start = self.head.lstrip(b"\xef\xbb\xbf \t\r\n")
+        if start.startswith(CONTAINER_LOG):
+            return False  # lines of text, each in an object
         return re.match(rb'\{\s*(?:["}]|$)|\[\s*(?:[\]{]|$)', start) is not None  # [1,0] is a launcher's prefix
 
     def json(self) -> Any:

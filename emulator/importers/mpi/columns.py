@@ -13,7 +13,7 @@ NUMBER = re.compile(r"[+-]?\d{1,18}(?:\.\d{1,12})?(?:[eE][+-]?\d{1,2})?")
 OSU_COLUMNS = [
     (re.compile(pattern, re.IGNORECASE), name)
     for pattern, name in (
-        (r"Size\b", "bytes"),
+        (r"Size\b(?:\s*\((?:B|bytes)\))?", "bytes"),
         (r"P(?P<p>\d{1,2}(?:\.\d{1,4})?)\s+Tail\s+Lat(?:ency)?\s*\(us\)", "p{p}_us"),
         (r"P\d{1,2}(?:\.\d{1,4})?\s+Tail\s+\S+\s*\([^)]*\)", "other"),
         (r"(?P<p>Min|Max|Avg)\.?\s+Lat(?:ency)?\s*\(us\)", "{p}_us"),

@@ -8,7 +8,7 @@ from inferometer.emulator.importers.run import Run, tool_name
 
 TITLE = re.compile(r"Benchmarking\s+([A-Za-z_][\w-]*)")
 SUITE = re.compile(
-    r"Intel\s*\(R\)\s*MPI\s+Benchmarks\s+(?P<version>\d[\w.]*(?:\s+(?:Update|Beta)\s+\d+)?)\s*,?\s*(?P<part>[\w-]*)"
+    r"(?:Intel\s*\(R\)|PALLAS)\s*MPI\s+Benchmarks?(?:\s+Suite)?\s+V?(?P<version>\d[\w.]*(?:\s+(?:Update|Beta)\s+\d+)?)"
 )
 RANKS = re.compile(r"#processes\s*=\s*(\d{1,7})")
 GROUPS = re.compile(r"(\d{1,7})\s+groups?\s+of\s+(\d{1,7})\s+processes")

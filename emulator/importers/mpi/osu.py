@@ -24,6 +24,7 @@ NAMES = {
     "alltoallvpersonalizedexchange": "alltoallv",
     "alltoallwpersonalizedexchange": "alltoallw",
 }
+LIBRARY = re.compile(r"(NCCL|RCCL|XCCL)\s+", re.IGNORECASE)
 KINDS = re.compile(r"\b(non-?blocking|persistent|partitioned|neighbou?r(?:hood)?|one[- ]sided)\b\s*", re.IGNORECASE)
 PLURAL_PAIR = re.compile(r"^(multi(?:ple|-pair)?|multi-?threaded|multi-?process)?\b", re.IGNORECASE)
 FIRST_WITH_DATATYPES = 7
@@ -32,16 +33,17 @@ FIRST_WITH_DATATYPES = 7
 
 def begin(found: re.Match[str], numbered: int) -> Run:
     """The run that a title opens; unknown operations are named, and say why no law takes them."""
-    suite = SUITES.get(found["suite"].upper(), found["suite"].lower())
+    inner = LIBRARY.match(found["what"])  # the xccl benchmarks name the library after the buffers
+    suite = SUITES.get((inner[1] if inner else found["suite"]).upper(), found["suite"].lower())
     run = Run([], implementation=suite, backend="nccl" if suite in ("nccl", "rccl") else suite)
     run.launch_mode, run.timing = "host", "isolated"
-    words = found["what"]
+    words = found["what"][inner.end() if inner else 0 :]
     version = VERSION.search(found["rest"])
     run.facts |= {"benchmark": " ".join(words.split()), "tool_version": version[1] if version else None}
     run.facts["first_line"] = numbered
     kinds = [kind.lower().replace("-", "").replace(" ", "") for kind in KINDS.findall(words)]
     words = KINDS.sub("", words)
-    quantity = next((q for q in ("bandwidth", "latency", "congestion") if q in words.lower()), "latency")
+    quantity = "bandwidth" if "bandwidth" in words.lower() else "latency"
     plain = "".join(c for c in re.sub(r"(?i)latency|blocking", "", words).lower() if c.isalnum())
     for kind in kinds:
         if kind.startswith(("neighb", "onesided")):
@@ -81,7 +83,7 @@ def _between_two(plain: str) -> bool:
 
 def _pair(run: Run, plain: str, quantity: str) -> None:
     """Point-to-point: half a round trip; of a bandwidth test, a message of a window that is in flight."""
-    if "bidirectional" in plain or quantity == "congestion" or plain == "congestion":
+    if "bidirectional" in plain or "congestion" in plain:
         run.tool_collective = "bidirectional" if "bidirectional" in plain else "congestion"
         run.flag("no_law", f"{run.facts['benchmark']}: messages in both directions, no cost law for it")
         return

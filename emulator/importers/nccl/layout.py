@@ -52,7 +52,7 @@ def settle(table: NcclRun, ratio: Ratio, run: Run) -> None:
         return
     claimed = listed or at_least
     if counted and collective and ratio.known and not ratio.allows(collective, counted):
-        run.flag("ranks_contradicted", f"size / count tells {arithmetic}, but busbw/algbw fits {_fit(span)}")
+        run.flag("ranks_contradicted", f"size / count tells {arithmetic}, but busbw/algbw fits {fitting(span)}")
         run.exclude_all("ranks_contradicted")
         return
     if counted and claimed and (counted != claimed if listed else counted < claimed):
@@ -61,7 +61,7 @@ def settle(table: NcclRun, ratio: Ratio, run: Run) -> None:
         run.exclude_all("ranks_contradicted")
         return
     if claimed and collective and ratio.known and _contradicts(ratio, collective, claimed, bool(listed)):
-        fit = _fit(span)
+        fit = fitting(span)
         what = "lists" if listed else "goes up to rank"
         run.flag(
             "ranks_contradicted",
@@ -111,7 +111,7 @@ def _contradicts(ratio: Ratio, collective: str, claimed: int, whole: bool) -> bo
     return span[1] is not None and claimed > span[1]
 
 
-def _fit(span: tuple[int, int | None] | None) -> str:
+def fitting(span: tuple[int, int | None] | None) -> str:
     return "no rank count" if span is None else f"{_words(span)} ranks"
 
 

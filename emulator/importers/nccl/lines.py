@@ -56,4 +56,5 @@ def _in_any(lines: list[str]) -> Iterable[tuple[int, str]]:
         or "_perf" in line
         or "CCL version" in line
         or "maxBytes to" in line
+        or line.startswith('{"log":')
     ]

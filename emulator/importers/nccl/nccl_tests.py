@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from inferometer.emulator.errors import InputError
-from inferometer.emulator.importers.implied import ratio_of
+from inferometer.emulator.importers.implied import PASSES, ratio_of
 from inferometer.emulator.importers.nccl import json_output as nccl_json
 from inferometer.emulator.importers.nccl.arithmetic import parts_of
 from inferometer.emulator.importers.nccl.collective import candidates, from_name
-from inferometer.emulator.importers.nccl.layout import listed_ranks, ranks_by_count, ratio_cells, settle
+from inferometer.emulator.importers.nccl.layout import fitting, listed_ranks, ranks_by_count, ratio_cells, settle
 from inferometer.emulator.importers.nccl.rows import examine, rows_of
 from inferometer.emulator.importers.nccl.table import NcclRun
 from inferometer.emulator.importers.nccl.text import Log
@@ -102,9 +102,12 @@ def _conclude(table: NcclRun, whole: NcclRun, settings: Settings, source: Source
         if by_count and by_count != settings.ranks:
             raise InputError(f"{source}: --set ranks={settings.ranks}, but size / count tells {arithmetic}")
         if ratio.known and not ratio.allows(run.tool_collective, settings.ranks):
-            fit = ratio.ranks(run.tool_collective)
-            span = "no rank count" if fit is None else f"{fit[0]} to {fit[1] or 'any'} ranks"
-            raise InputError(f"{source}: --set ranks={settings.ranks}, but busbw/algbw fits {span}")
+            passes, n = PASSES.get(run.tool_collective, 0), settings.ranks
+            needed = passes * (n - 1) / n if passes else 1.0
+            raise InputError(
+                f"{source}: --set ranks={n}, but busbw/algbw is {ratio.low:.4g} to {ratio.high:.4g}, which fits "
+                f"{fitting(ratio.ranks(run.tool_collective))}; {n} ranks need {needed:.4g}"
+            )
         for row_ in run.rows:  # the user has decided
             row_.excluded = None if row_.excluded == "ranks_contradicted" else row_.excluded
     examine(table, run, cut_off)

@@ -89,6 +89,8 @@ class Log:
             at = None
             if comment is None:
                 at = _dtype_at(parts)
+                if at is None and self.near is None and len(parts) > 5 and any(map(_DTYPE.fullmatch, parts[2:5])):
+                    self.near = f"line {number} looks like a row, but its size and count are no whole numbers"
                 if at is None and not _worth_a_look(line, parts):
                     continue
             stream = streams.get(label) or streams.setdefault(label, _Stream(label))
@@ -102,7 +104,10 @@ class Log:
                 before = line[: comment.start()].strip().strip("#")
                 yield from stream.comment(comment, number, prefixed=prefixed or bool(before))
             elif at is not None:
+                torn = stream.run.torn
                 yield from stream.row(parts, at, number, prefixed)
+                if stream.run.torn > torn and self.near is None:
+                    self.near = f"line {number} looks like a row, but has no root and groups of four numbers after its type"
             else:
                 stream.other(line, parts)
                 if self.near is None and len(parts) >= 4 and _fragment(parts):

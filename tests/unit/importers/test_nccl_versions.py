@@ -175,8 +175,29 @@ def test_single_iterations_are_samples_of_one_launch(read, times):
     [
         ("1024 256 20.0 0.05 0.09 0\n", "line 1 looks like a row, but has no size, count and type at its start"),
         (FIRST_HEAD + "torn\n", "the run ended before its first size"),
+        (
+            OLD_HEAD + "1,024 256 float sum 20.0 0.05 0.09 0 20.0 0.05 0.09 0\n",
+            "line 2 looks like a row, but its size and count",
+        ),
+        (
+            OLD_HEAD + "1024 256 float sum nan nan nan 0 20.0 0.05 0.09 0\n",
+            "line 2 looks like a row, but has no root and groups",
+        ),
     ],
 )
 def test_a_refusal_says_what_was_seen(read, text, why):
     with pytest.raises(InputError, match=why):
         read("nccl-tests", text)
+
+
+def test_a_wrong_rank_count_is_refused_with_the_arithmetic(log, read):
+    with pytest.raises(
+        InputError, match=r"--set ranks=16, but busbw/algbw is 1\.7\d* to 1\.75\d*, which fits 8 ranks; 16 ranks need 1\.875"
+    ):
+        read("nccl-tests", log(ranks=8, devices=False).text, settings="ranks=16")
+
+
+def test_lines_of_a_container_in_objects(log, read):
+    lines = [json.dumps({"log": line + "\n", "stream": "stdout", "time": "2026-01-01T00:00:00Z"}) for line in log().lines()]
+    (entry,) = read("nccl-tests", "\n".join(lines) + "\n").files
+    assert (entry["collective"], entry["ranks"], entry["rows"]) == ("all_reduce", 8, 21)

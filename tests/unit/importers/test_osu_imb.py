@@ -37,6 +37,8 @@ FORMS = [
     ("MPI-SYCL Broadcast Latency Test v7.5", AVG, "1024 12.50", ("broadcast", 1024, 12.5)),
     ("NCCL Allreduce Latency Test v7.4", AVG, "1024 12.50", ("all_reduce", 1024, 12.5)),
     ("RCCL Reduce Latency Test v7.4", AVG, "1024 12.50", ("reduce", 1024, 12.5)),
+    ("MPI-CUDA NCCL Allreduce Latency Test v7.4", AVG, "1024 12.50", ("all_reduce", 1024, 12.5)),
+    ("MPI Allreduce Latency Test", "# Size (B)          Avg Latency (us)", "1024 12.50", ("all_reduce", 1024, 12.5)),
     ("MPI Allgather Latency Test v7.4", AVG, "1024 12.50", ("all_gather", 4096, 12.5)),
     ("NCCL Allgather Latency Test v7.4", FULL, "1024 12.50 12 13 100", ("all_gather", 4096, 12.5)),
     ("MPI All-to-All Personalized Exchange Latency Test v7.4", AVG, "1024 12.50", ("all_to_all", 4096, 12.5)),
@@ -113,6 +115,7 @@ def test_of_the_printed_forms_none_is_refused():
     "title, why",
     [
         ("MPI Bi-Directional Bandwidth Test v7.4", "both directions"),
+        ("MPI Congestion Bandwidth Test v7.4", "both directions"),
         ("MPI_Put Latency Test v7.4", "one-sided"),
         ("MPI Neighborhood Allgather Latency Test v7.4", "no cost law"),
         ("MPI All-to-Allv Personalized Exchange Latency Test v7.4", "no cost law for alltoallv"),
