@@ -24,6 +24,8 @@ from inferometer.emulator.workload.storage.formats import PLAIN
 from inferometer.emulator.workload.storage.stored import Formats, layer_formats
 
 TOKEN_BYTES = 8  # token ids travel as int64
+HAND_OFF = "send_recv"
+"""The collective by which a pipeline's stages hand on activations and chosen tokens: every layout with pp > 1 needs it."""
 
 
 def build(
@@ -73,7 +75,7 @@ def _stage(shape: Shape, work: RankWork, index: int, layers: range, made: dict[H
         nodes = work.layout.nodes("pp", work.node_size, index)
         if ("hand-off", nodes) not in made:
             sent = work.residual(work.tokens)
-            made["hand-off", nodes] = tuple(work.collective("pipeline.activations", "send_recv", "pp", sent, stage=index))
+            made["hand-off", nodes] = tuple(work.collective("pipeline.activations", HAND_OFF, "pp", sent, stage=index))
         segments.append(Segment("hand-off", 1, made["hand-off", nodes]))
     else:
         segments.append(Segment("head", 1, tuple(_head(shape, work, index))))
@@ -146,7 +148,7 @@ def _head(shape: Shape, work: RankWork, stage: int) -> list[Op]:
         *work.collective("head.gather", "all_gather", "tensor", logits),
     ]
     if work.layout.pp > 1:
-        ops += work.collective("pipeline.tokens", "send_recv", "pp", rows * TOKEN_BYTES, stage=stage)
+        ops += work.collective("pipeline.tokens", HAND_OFF, "pp", rows * TOKEN_BYTES, stage=stage)
     return ops
 
 

@@ -39,7 +39,7 @@ class Predictor:
 
 
 @dataclass(frozen=True)
-class _Itself:
+class Itself:
     """A record as a key of a cache: equal to itself alone, and kept alive by being the key."""
 
     record: NetworkLaw
@@ -48,16 +48,16 @@ class _Itself:
         return id(self.record)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Itself) and other.record is self.record
+        return isinstance(other, Itself) and other.record is self.record
 
 
 def predictor(record: NetworkLaw) -> Predictor:
     """The law that a record holds, built once for each record."""
-    return _predictor(_Itself(record))
+    return _predictor(Itself(record))
 
 
 @lru_cache(maxsize=1024)
-def _predictor(key: _Itself) -> Predictor:
+def _predictor(key: Itself) -> Predictor:
     law = law_of(key.record.formula, key.record.target.collective)
     return Predictor(law, *estimates(key.record, law))
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from inferometer.emulator.aliases import Array
-from inferometer.emulator.calibrate.evaluate.predict import predictor
+from inferometer.emulator.calibrate.evaluate.predict import Itself, predictor
 from inferometer.emulator.calibrate.schema.network_records import Domain, NetworkLaw
 
 STEP = 1e-4
@@ -31,33 +34,59 @@ def half_width(model: NetworkLaw, n: ArrayLike, r: ArrayLike, N: ArrayLike) -> A
 
 def _parameters(model: NetworkLaw, n: Array, r: Array, N: Array) -> Array:
     known = predictor(model)
-    law, design, combinations = known.law, known.design, known.combinations
-    time_us = law.at(design, n, r, N)
-    time = time_us(combinations)
-    covariance = model.cov
-    if covariance is None or "scale" in model.params:
-        return np.where(np.isnan(time), np.nan, 0.0)
+    time_us = known.law.at(known.design, n, r, N)
+    if model.cov is None or "scale" in model.params:
+        return np.where(np.isnan(time_us(known.combinations)), np.nan, 0.0)
+    spread = _spread(Itself(model))
+    time, lowered, *moved = time_us(spread.sets)
+    slopes = np.zeros((len(n), len(known.combinations)))
+    for k, moved_us in zip(spread.moves, moved):
+        ratio = moved_us / time
+        slopes[:, k] = (ratio - 1) / spread.reach[k] if spread.linear[k] else np.log(ratio) / np.log1p(STEP)
+    on_log = spread.quantile * _deviation(np.where(spread.linear, 0.0, slopes), spread.matrix)
+    if not spread.linear.any():
+        return on_log
+    whole = spread.quantile * _deviation(slopes, spread.matrix)
+    low = np.maximum(1 - whole, lowered / time * np.exp(-on_log))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        bounded = np.maximum(np.log1p(whole), np.where(low > 0, -np.log(low), np.nan))
+    return np.where((slopes[:, spread.linear] != 0).any(axis=1), bounded, on_log)
+
+
+@dataclass(frozen=True, eq=False)
+class _Spread:
+    """A record's covariance ready for use: all that does not depend on the times asked for.
+
+    matrix [k, k]; reach [k]: half the 95 % interval of each estimate; linear [k]: whether that is of the estimate itself,
+    not of its logarithm. sets [k, 2 + moves]: the estimates; those on the linear scale at their lower limits; then, for
+    each of moves, the estimates with that one moved.
+    """
+
+    matrix: Array
+    quantile: float
+    reach: Array
+    linear: NDArray[np.bool_]
+    moves: list[int]
+    sets: Array
+
+
+@lru_cache(maxsize=1024)
+def _spread(of: Itself) -> _Spread:
+    known, covariance = predictor(of.record), of.record.cov
+    assert covariance is not None
     matrix, quantile = np.array(covariance.matrix), _t_quantile(covariance.dof)
     reach = quantile * np.sqrt(np.maximum(np.diag(matrix), 0.0))
     linear = np.array([scale == "linear" for scale in covariance.scale])
-    slopes = np.zeros((len(n), len(combinations)))
-    for k, value in enumerate(combinations):
-        moved = combinations.copy()
-        if linear[k] and reach[k] > 0:  # over its whole reach, since a law may bend where an estimate is near 0
-            moved[k] = value + reach[k]
-            slopes[:, k] = (time_us(moved) / time - 1) / reach[k]
-        elif not linear[k] and value > 0:
-            moved[k] = value * (1 + STEP)
-            slopes[:, k] = np.log(time_us(moved) / time) / np.log1p(STEP)
-    on_log = quantile * _deviation(np.where(linear, 0.0, slopes), matrix)
-    whole = quantile * _deviation(slopes, matrix)
-    additive = np.array([law.terms[pivot].unit in ("us", "GB/s") for pivot in design.pivots])
-    lowered = np.where(linear & additive, np.maximum(combinations - reach, design.lower_bounds()), combinations)
-    left = time_us(lowered) / time * np.exp(-on_log)
-    low = np.maximum(1 - whole, left)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        bounded = np.maximum(np.log1p(whole), np.where(low > 0, -np.log(low), np.nan))
-    return np.where((slopes[:, linear] != 0).any(axis=1), bounded, on_log)
+    combinations, terms = known.combinations, known.law.terms
+    additive = np.array([terms[pivot].unit in ("us", "GB/s") for pivot in known.design.pivots])
+    lowest = np.maximum(combinations - reach, known.design.lower_bounds())
+    # On the linear scale over the whole reach, since a law may bend where an estimate is near 0.
+    to = np.where(linear, combinations + reach, combinations * (1 + STEP))
+    moves = np.flatnonzero(np.where(linear, reach > 0, combinations > 0)).tolist()
+    sets = np.tile(combinations[:, None], 2 + len(moves))
+    sets[:, 1] = np.where(linear & additive, lowest, combinations)
+    sets[moves, np.arange(2, sets.shape[1])] = to[moves]
+    return _Spread(matrix, quantile, reach, linear, moves, sets)
 
 
 def _deviation(slopes: Array, matrix: Array) -> Array:

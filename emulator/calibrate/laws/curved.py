@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -73,7 +74,7 @@ class CurvedLaw:
     def extrapolates_ranks(self) -> bool:
         return self.base.extrapolates_ranks
 
-    @property
+    @cached_property
     def terms(self) -> tuple[Term, ...]:
         found = []
         for term in self.base.terms:

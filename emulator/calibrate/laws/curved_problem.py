@@ -45,9 +45,22 @@ class Branches:
         return replace(self, sizes=self.sizes[keep], latency=self.latency[keep], groups=groups)
 
     def time_us(self, e: Array) -> Array:
-        """Times [m] in µs."""
-        best = np.min([self._branch(e, p)[0] for p in range(len(self.index))], axis=0)
-        return np.asarray(best + e[self.linear] * (self.sizes > e[self.linear + 1]) if self.jump else best)
+        """Times [m] in µs; of several sets of estimates e [K, s], times [s, m]."""
+        times = []
+        for own in e[self.index]:
+            latency, transfer = (self.latency @ own).T, (self.groups[0] @ own).T
+            for group in self.groups[1:]:
+                transfer = np.maximum(transfer, (group @ own).T)
+            if self.smooth:
+                q = np.clip(e[self.linear], MIN_Q, MAX_Q)[..., None]
+                _, _, top, one, two = _shares(latency, transfer, q)
+                times.append(top * (one + two) ** (1 / q))
+            else:
+                times.append(latency + transfer)
+        best = times[0] if len(times) == 1 else np.min(times, axis=0)
+        if self.jump:
+            best = best + e[self.linear, ..., None] * (self.sizes > e[self.linear + 1, ..., None])
+        return np.asarray(best)
 
     def jacobian(self, e: Array) -> Array:
         """Derivatives [m, K] of the times; those by the threshold are 0."""
@@ -80,14 +93,19 @@ class Branches:
         if not self.smooth:
             return latency + transfer, self.latency + chosen, np.zeros(0)
         q = min(max(e[self.linear], MIN_Q), MAX_Q)
-        L, W = np.maximum(latency, TINY_US), np.maximum(transfer, TINY_US)
-        top = np.maximum(L, W)
-        one, two = (L / top) ** q, (W / top) ** q
+        L, W, top, one, two = _shares(latency, transfer, q)
         time = top * (one + two) ** (1 / q)
         slope = self.latency * ((L / time) ** (q - 1))[:, None] + chosen * ((W / time) ** (q - 1))[:, None]
         total = one + two
         by_q = time * ((one * np.log(L / top) + two * np.log(W / top)) / (q * total) - np.log(total) / q**2)
         return time, slope, by_q
+
+
+def _shares(latency: Array, transfer: Array, q: Array | float) -> tuple[Array, Array, Array, Array, Array]:
+    """Both parts in µs, each above 0; the larger of them; each part over the larger one, to the power q."""
+    L, W = np.maximum(latency, TINY_US), np.maximum(transfer, TINY_US)
+    top = np.maximum(L, W)
+    return L, W, top, (L / top) ** q, (W / top) ** q
 
 
 @dataclass(frozen=True)

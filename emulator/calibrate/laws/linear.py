@@ -78,7 +78,8 @@ class Law(Protocol):
         ...
 
     def at(self, design: Design, n: ArrayLike, r: ArrayLike, N: ArrayLike) -> Callable[[Array], Array]:
-        """`predict_us` of these cells as a function of the combinations alone."""
+        """`predict_us` of these cells as a function of the combinations alone: times [m] of combinations [rank], or
+        [s, m] of s sets of them [rank, s]."""
         ...
 
     def fastest(self, design: Design, combinations: Array, n: ArrayLike, r: ArrayLike, N: ArrayLike) -> NDArray[np.int64]:
@@ -150,7 +151,7 @@ class LinearLaw:
     def at(self, design: Design, n: ArrayLike, r: ArrayLike, N: ArrayLike) -> Callable[[Array], Array]:
         X = self.columns(n, r, N)
         spanned, Z = design.spans(X), design.coordinates(X)
-        return lambda combinations: np.where(spanned, Z @ combinations, np.nan)
+        return lambda combinations: np.where(spanned, (Z @ combinations).T, np.nan)
 
     def bears(self, n: Array, r: Array, N: Array) -> bool:
         return True

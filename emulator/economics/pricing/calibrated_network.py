@@ -12,6 +12,7 @@ from inferometer.emulator.aliases import Array
 from inferometer.emulator.calibrate.evaluate.network import FittedLaw
 from inferometer.emulator.economics.pricing.mismatch import measured_on
 from inferometer.emulator.economics.pricing.network import CollectiveTime, Network
+from inferometer.emulator.errors import InputError
 from inferometer.parallel.dtypes import bits_of
 
 if TYPE_CHECKING:
@@ -52,6 +53,13 @@ class CalibrationNetwork(Network):
         name = "all_reduce" if stands_in else collective
         found = self._law[collective] = self._laws.fitted(name, self._width_of(name) | self._key)
         return found
+
+    def knows(self, collective: str) -> bool:
+        try:
+            self.law(collective)
+        except InputError:
+            return False
+        return True
 
     def time(self, collective: str, bytes: ArrayLike, ranks: ArrayLike, nodes: ArrayLike) -> CollectiveTime:
         """Time of one collective; NaN where the calibration does not determine it. The latency is that of no bytes."""

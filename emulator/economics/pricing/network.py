@@ -41,6 +41,10 @@ class Network(Protocol):
         """
         ...
 
+    def knows(self, collective: str) -> bool:
+        """False where `time` refuses the collective, whatever its bytes and ranks."""
+        return True
+
     def notes(self, collective: str, bytes: ArrayLike, ranks: ArrayLike, nodes: ArrayLike) -> list[str]:
         """What to know of such a time, in words: where it leaves what was measured, what stands in."""
         return []

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from inferometer.emulator.calibrate.laws.nccl_tuner import TUNER, NcclTuner, generation_of
+from inferometer.emulator.calibrate.laws.nccl_tuner import TUNED, TUNER, NcclTuner, generation_of
 from inferometer.emulator.economics.pricing.accelerator import Accelerator
 from inferometer.emulator.economics.pricing.network import CollectiveTime, Network
 from inferometer.emulator.errors import InputError
@@ -36,6 +36,9 @@ class TunerNetwork(Network):
     @property
     def name(self) -> str:
         return f"NCCL 2.30's own model ({self._tuner.generation}) on the links of {self._device}"
+
+    def knows(self, collective: str) -> bool:
+        return collective in TUNED
 
     def time(self, collective: str, bytes: ArrayLike, ranks: ArrayLike, nodes: ArrayLike) -> CollectiveTime:
         """Raises InputError for what is not in NCCL's table: send_recv, all_to_all."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from inferometer.emulator.economics.serving.prediction import Prediction, frame
 from inferometer.emulator.economics.serving.scenario import Scenario, Timing, scenario_of
 from inferometer.emulator.economics.serving.uncertainty import latency_interval
 from inferometer.emulator.errors import InputError
+from inferometer.emulator.workload.build import HAND_OFF
 from inferometer.emulator.workload.layout import Layout, spelt
 from inferometer.emulator.workload.memory import Resident
 from inferometer.emulator.workload.precision import Precision
@@ -121,37 +123,58 @@ def _by_constants(scenario: Scenario, best: _Candidate, batch: int) -> float | N
 
 def _best_layout(scenario: Scenario, batch: int, gpus: int | None) -> _Candidate:
     """The fastest layout on gpus devices; without a number on one node, or the fewest nodes that hold the model."""
-    fullest: InputError | None = None
+    hands_on = scenario.prices.network.knows(HAND_OFF)
+    too_large: InputError | None = None
     for counts in _sizes(scenario.accelerator.node_size) if gpus is None else [(gpus,)]:
-        fitting: list[tuple[Layout, Program, Resident]] = []
-        for layout in layouts(scenario.shape, scenario.accelerator, max(counts), gpus=gpus and max(counts)):
-            if layout.gpus not in counts:
-                continue
-            program = scenario.deployment(layout).decode_program(batch, scenario.load)
-            memory = scenario.memory(layout, batch, program)
-            if (missing := scenario.missing(layout, memory)) is not None:
-                fullest = missing
-            else:
-                fitting.append((layout, program, memory))
-        if not fitting:
-            continue
-        undetermined: InputError | None = None
-        found: list[tuple[float, _Candidate]] = []
-        timings = scenario.times([layout for layout, *_ in fitting], [program for _, program, _ in fitting], batch)
-        for one, timing in zip(fitting, timings):
-            if isinstance(timing, InputError):  # the calibration has no law for one of its collectives
-                undetermined = timing
-            elif np.isfinite(seconds := float(timing.token_latency_s)):
-                found.append((seconds, _Candidate(*one, timing)))
-            else:
-                undetermined = scenario.undetermined(one[0], timing)
-        if found:
-            return min(found, key=lambda pair: pair[0])[1]
-        if undetermined is not None:
-            raise undetermined
-    if fullest is not None:
-        raise fullest
+        every = layouts(scenario.shape, scenario.accelerator, max(counts), gpus=gpus and max(counts))
+        tried = [layout for layout in every if layout.gpus in counts]
+        priceable = tried if hands_on else [layout for layout in tried if layout.pp == 1]
+        search = _fastest(scenario, batch, priceable)
+        if search.best is None and priceable != tried:  # for the reason why the others are none either
+            search = _fastest(scenario, batch, tried)
+        if search.best is not None:
+            return search.best
+        if search.undetermined is not None:
+            raise search.undetermined
+        too_large = search.too_large or too_large
+    if too_large is not None:
+        raise too_large
     raise InputError(f"{scenario.shape.name}: no layout of {gpus or 'any number of'} GPUs divides it")
+
+
+@dataclass(frozen=True)
+class _Search:
+    """The fastest of some layouts, if one can be priced; why the last one of the others cannot, or does not fit."""
+
+    best: _Candidate | None
+    undetermined: InputError | None
+    too_large: InputError | None
+
+
+def _fastest(scenario: Scenario, batch: int, tried: Sequence[Layout]) -> _Search:
+    fitting: list[tuple[Layout, Program, Resident]] = []
+    too_large: InputError | None = None
+    for layout in tried:
+        program = scenario.deployment(layout).decode_program(batch, scenario.load)
+        memory = scenario.memory(layout, batch, program)
+        if (missing := scenario.missing(layout, memory)) is not None:
+            too_large = missing
+        else:
+            fitting.append((layout, program, memory))
+    if not fitting:
+        return _Search(None, None, too_large)
+    undetermined: InputError | None = None
+    found: list[tuple[float, _Candidate]] = []
+    timings = scenario.times([layout for layout, *_ in fitting], [program for _, program, _ in fitting], batch)
+    for one, timing in zip(fitting, timings):
+        if isinstance(timing, InputError):  # the calibration has no law for one of its collectives
+            undetermined = timing
+        elif np.isfinite(seconds := float(timing.token_latency_s)):
+            found.append((seconds, _Candidate(*one, timing)))
+        else:
+            undetermined = scenario.undetermined(one[0], timing)
+    best = min(found, key=lambda pair: pair[0])[1] if found else None
+    return _Search(best, undetermined, too_large)
 
 
 def _raised(found: Timing | InputError) -> Timing:

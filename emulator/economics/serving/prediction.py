@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -63,7 +64,10 @@ def frame(predictions: list[Prediction]) -> pd.DataFrame:
     """One row per prediction."""
     import pandas as pd
 
-    return pd.DataFrame([prediction.as_row() for prediction in predictions])
+    rows = [prediction.as_row() for prediction in predictions]
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    # From tuples a table is made in two thirds of the time that it takes from dicts.
+    return pd.DataFrame([tuple(row.get(name, math.nan) for name in columns) for row in rows], columns=columns)
 
 
 def what_binds(terms: Mapping[str, float], pipeline_s: float) -> str:
