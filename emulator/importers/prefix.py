@@ -2,7 +2,8 @@
 
 Open MPI's ``--tag-output`` ([1,0]<stdout>:), srun's and mpiexec's ``-l`` (0:), Hydra's ``-prepend-rank`` ([0]), torchrun
 ([default0]:, [rank0]:), pdsh (node1:), kubectl's ``--prefix`` ([pod/name/container]), docker compose (name-1  |), Ray
-((Worker pid=7, ip=…)), time stamps of all of them, syslog, quoted mail and Markdown (> and a backslash before #), colours, and Docker's {"log": …}.
+((Worker pid=7, ip=…)), time stamps of all of them, syslog, quoted mail and Markdown (> and a backslash before #), colours,
+and Docker's {"log": …}.
 """
 
 from __future__ import annotations

@@ -176,7 +176,7 @@ def test_single_iterations_are_samples_of_one_launch(read, times):
         ("1024 256 20.0 0.05 0.09 0\n", "line 1 looks like a row, but has no size, count and type at its start"),
         (FIRST_HEAD + "torn\n", "the run ended before its first size"),
         (
-            OLD_HEAD + "1,024 256 float sum 20.0 0.05 0.09 0 20.0 0.05 0.09 0\n",
+            OLD_HEAD + "1,024 2,56 float sum 20.0 0.05 0.09 0 20.0 0.05 0.09 0\n",
             "line 2 looks like a row, but its size and count",
         ),
         (
