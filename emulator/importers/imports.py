@@ -12,6 +12,7 @@ from inferometer.emulator.errors import InputError
 from inferometer.emulator.importers import aiconfigurator, table, vidur
 from inferometer.emulator.importers.cells import cell_records, entry, header, settle_unknown
 from inferometer.emulator.importers.guess import hint
+from inferometer.emulator.importers.kernels import read as kernels
 from inferometer.emulator.importers.launches import flag_far
 from inferometer.emulator.importers.mpi import text as mpi_text
 from inferometer.emulator.importers.nccl import nccl_tests, rccl_tests
@@ -42,12 +43,14 @@ TRACES: dict[str, Callable[[list[Source], Settings], list[Run]]] = {
     "nccl-inspector": inspector.read_all,
 }
 """A file for each rank of one job, read together."""
-KNOWN = (*FORMATS, *TRACES)
+KERNELS = "kernels"
+"""Times of kernels, not of collectives: they become probes of computing."""
+KNOWN = (*FORMATS, *TRACES, KERNELS)
 
 
 @dataclass(frozen=True)
 class Imported:
-    """files: an entry for each run; header and cells: the records of the samples file."""
+    """files: an entry for each run, or table of kernels; header and cells: the records of the samples file."""
 
     files: list[Document]
     header: Document
@@ -76,6 +79,8 @@ def import_files(format_name: str, paths: Sequence[str | Path], settings: Settin
         raise InputError(f"format {format_name!r}: known are {', '.join(KNOWN)}")
     given = settings or Settings()
     sources = [Source(path) for path in paths]
+    if format_name == KERNELS:
+        return _kernels(sources, given)
     try:
         read = _read(format_name, sources, given)
     except InputError as error:
@@ -90,6 +95,17 @@ def import_files(format_name: str, paths: Sequence[str | Path], settings: Settin
     rows = Counter(str(source) for source, run in read for _ in run.rows)
     about: list[Document] = [{"path": str(s), "sha256": s.sha256, "rows": rows[str(s)]} for s in sources]
     return Imported(files, header(format_name, about, [run for _, run in runs]), cell_records(runs))
+
+
+def _kernels(sources: list[Source], settings: Settings) -> Imported:
+    """Raises ``InputError`` as the reader of kernels does, and for the same contents twice."""
+    entries, records = kernels.read_all(sources, settings)
+    _refuse_twice(sources)
+    about: list[Document] = [{"path": one["file"], "sha256": one["sha256"], "rows": one["kernels"]} for one in entries]
+    devices = sorted({device for one in entries for device in one["devices"]})
+    head = header(KERNELS, about, [])
+    head["environment"]["hardware"]["devices"] = devices
+    return Imported(entries, head, records)
 
 
 def _read(format_name: str, sources: list[Source], settings: Settings) -> list[tuple[Source, Run]]:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 KEY = ("backend", "device", "launch_mode", "dtype", "scheduler", "threads", "concurrent_ranks")
 PROBE_COLUMNS = (
-    "launch", "probe", *KEY, "model", "sharded", "tokens", "op", "predecessors", "kind", *SIZES, "us", "n",
-    "working_set_bytes",
+    "launch", "probe", *KEY, "model", "sharded", "tokens", "op", "predecessors", "kind", *SIZES, "one_tensor",
+    "us", "n", "working_set_bytes",
 )  # fmt: skip
 COLLECTIVE_COLUMNS = ("launch", "probe", *KEY, "op", "collective", "bytes", "ranks", "nodes", "compute_gap_us", "us")
 COLLECTIVE = "collective"
@@ -45,9 +45,10 @@ def probe_table(*paths: str | Path, without: Launches = frozenset()) -> pandas.D
             "working_set_bytes": record["working_set_bytes"],
             **{name: op.get(name) for name in ("op", "predecessors", "kind")},
         }
-        row |= {name: float(op.get(name, 0.0)) for name in SIZES}
-        row |= {"us": _us(op["ns"]), "n": min(len(times) for times in op["ns"])}
-        rows[path, about["launch"], about["probe"], op["kind"], op["op"], op.get("predecessors"), row["rows"]] = row
+        row |= {name: float(op.get(name, 0.0)) for name in (*SIZES, "one_tensor")}
+        row |= {"us": _us(op), "n": 1 if op["ns"] is None else min(len(times) for times in op["ns"])}
+        sizes = tuple(row[name] for name in SIZES)
+        rows[path, about["launch"], about["probe"], op["kind"], op["op"], op.get("predecessors"), sizes] = row
     return pd.DataFrame(list(rows.values()), columns=list(PROBE_COLUMNS))
 
 
@@ -63,7 +64,7 @@ def model_collectives(*paths: str | Path, without: Launches = frozenset()) -> pa
     for path, _, about, op in _probed(paths, without):
         if op["kind"] == COLLECTIVE:
             row = {**about, **{name: op[name] for name in ("op", "collective", "bytes", "ranks", "nodes", "compute_gap_us")}}
-            rows[path, about["launch"], about["probe"], op["op"]] = row | {"us": _us(op["ns"])}
+            rows[path, about["launch"], about["probe"], op["op"]] = row | {"us": _us(op)}
     return pd.DataFrame(list(rows.values()), columns=list(COLLECTIVE_COLUMNS))
 
 
@@ -83,5 +84,7 @@ def _probed(
         launch_base += highest + 1
 
 
-def _us(times_ns: list[list[int]]) -> float:
-    return float(np.mean([np.median(np.array(times)) for times in times_ns])) / 1e3
+def _us(op: dict[str, Any]) -> float:
+    if op["ns"] is None:
+        return float(op["us"])
+    return float(np.mean([np.median(np.array(times)) for times in op["ns"]])) / 1e3

@@ -118,12 +118,14 @@ class UnmeasuredCell(Record):
 class Operation(Record):
     """An operation of a probe: what it works on, and its times in ns, [ranks][iterations].
 
-    Of the kind ``glue``: what runs between the predecessors and op.
+    ns is null for an imported operation, which has ``us`` and ``statistic``. Of the kind ``glue``: what runs between the
+    predecessors and op. null: a kernel that does nothing; memory: a pass over activation_bytes that op reads, or copies.
+    context, one_tensor: of attention, tokens of one sequence; 1 where keys and values were the same tensor.
     """
 
     op: str
     predecessors: str | None = None
-    kind: Literal["matmul", "attention", "stream", "glue"]
+    kind: Literal["matmul", "attention", "stream", "glue", "null", "memory"]
     rows: NonNegativeNumber = 0.0
     inner: NonNegativeNumber = 0.0
     outer: NonNegativeNumber = 0.0
@@ -133,10 +135,16 @@ class Operation(Record):
     weight_bytes: NonNegativeNumber = 0.0
     activation_bytes: NonNegativeNumber = 0.0
     kv_bytes: NonNegativeNumber = 0.0
-    ns: list[list[PositiveInt]]
+    context: NonNegativeNumber = 0.0
+    one_tensor: NonNegativeNumber = 0.0
+    ns: list[list[PositiveInt]] | None
+    us: FiniteFloat | None = Field(default=None, gt=0)
+    statistic: str | None = None
 
     @model_validator(mode="after")
     def _sized(self) -> Operation:
+        if self.ns is None and (self.us is None or self.statistic is None):
+            raise ValueError(f"{self.op} without ns needs us and statistic")
         if self.op == "matmul" and min(self.rows, self.inner, self.outer) < 1:
             raise ValueError("a matmul needs rows, inner and outer of 1 or more")
         return self
@@ -175,13 +183,13 @@ class Compute(Record):
     tokens: NonNegativeNumber
     """New ones of a step on one rank; 0 of matmuls by themselves."""
     participants: list[NonNegativeInt] = Field(min_length=1)
-    working_set_bytes: PositiveInt
+    working_set_bytes: PositiveInt | None
     ops: list[Annotated[Operation | Exchange, Field(discriminator="kind")]]
 
     @model_validator(mode="after")
     def _whole(self) -> Compute:
         for op in self.ops:
-            if len(op.ns) != len(self.participants) or not all(op.ns):
+            if op.ns is not None and (len(op.ns) != len(self.participants) or not all(op.ns)):
                 raise ValueError(f"ns of {op.op} needs times of each of {len(self.participants)} participants")
         return self
 

@@ -10,7 +10,7 @@ from typing import Any
 from inferometer.emulator.economics.serving.predict import load_of, precision_of
 from inferometer.emulator.economics.serving.scenario import Scenario, scenario_of, shape_of
 from inferometer.emulator.errors import InputError
-from inferometer.launch.commands.law_key import add_key_flag, law_key
+from inferometer.launch.commands.law_key import add_key_flag, add_launch_mode_flag, law_key
 from inferometer.launch.commands.outputs import json_target
 from inferometer.launch.runs.outputs import keep_apart
 
@@ -51,6 +51,7 @@ def add_price_flags(parser: argparse.ArgumentParser, *, several_speculators: boo
         "--calibration", metavar="FILE|NAME", help="network costs from this calibration instead of the paper's constants"
     )
     add_key_flag(parser)
+    add_launch_mode_flag(parser)
     parser.add_argument(
         "--usd-per-hour", type=positive, metavar="USD", help="price of one device per hour instead of the built-in one"
     )
@@ -109,9 +110,10 @@ def pricing(args: argparse.Namespace) -> dict[str, Any]:
     """
     if args.acceptance is not None and not any(name != "none" for name in as_list(args.speculator)):
         raise InputError(f"--acceptance {args.acceptance:g}: only tokens of a --speculator are accepted")
+    mode = [] if getattr(args, "launch_mode", None) is None else [f"launch_mode={args.launch_mode}"]
     names = ("calibration", "usd_per_hour", "routing", "memory_reserve", "acceptance")
     given = {name: getattr(args, name) for name in names if getattr(args, name, None) is not None}
-    return given | {"key": law_key(args.key)}
+    return given | {"key": law_key([*args.key, *mode])}
 
 
 def as_list(value: Any) -> list[Any]:

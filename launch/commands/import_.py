@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from inferometer.emulator.importers.imports import KNOWN, Imported, import_files
+from inferometer.emulator.importers.kernels.read import shown
 from inferometer.emulator.importers.settings import parse_settings
 from inferometer.launch.commands.outputs import json_target
 from inferometer.launch.runs.outputs import keep_apart, new_path, write_json, writing
@@ -52,6 +53,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _lines(imported: Imported, output: Path | None) -> list[str]:
+    if imported.files and "kernels" in imported.files[0]:
+        lines = [shown(entry) for entry in imported.files]
+        return [*lines, f"samples: {output}"] if output else lines
     telling = [name for name in TELLING if len({_shown(entry[name]) for entry in imported.files}) > 1]
     lines = [_line(entry, telling) for entry in imported.files]
     rows = sum(entry["rows"] for entry in imported.files)

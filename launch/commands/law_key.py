@@ -17,6 +17,14 @@ def add_key_flag(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_launch_mode_flag(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--launch-mode",
+        choices=("graph", "stream", "eager", "host"),
+        help="how operations get onto the device: the same as --key launch_mode=…",
+    )
+
+
 YES_OR_NO = {"true": True, "false": False}
 
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from inferometer.emulator.aliases import Array
+from inferometer.emulator.calibrate.evaluate.compute_choice import chosen_laws, dtype_of_widths
 from inferometer.emulator.calibrate.evaluate.residuals import matmul_residuals, size_residuals
 from inferometer.emulator.calibrate.evaluate.stack import Stack
 from inferometer.emulator.calibrate.laws.compute import Surface, line_us
@@ -18,8 +19,6 @@ from inferometer.emulator.workload.features import MATMUL, input_sizes, operatio
 from inferometer.emulator.workload.program import Compute, Size, chain
 from inferometer.parallel.dtypes import NAMED
 
-KEYS = ("backend", "scheduler", "dtype")
-"""Fields of a law's key that choose among the laws of computing too."""
 #: A prediction this many times beyond the largest matmul or the longest attention measured says so.
 FAR = 4.0
 US = 1e-6
@@ -29,7 +28,8 @@ class CallTime(NamedTuple):
     """Seconds of one run of an operation; of kind glue only lead_s is not 0.
 
     lead_s: of the engine between the operation before and this one. start_s: what starting it costs. beyond_s: what it takes
-    beyond that. memory_s, arithmetic_s: its bytes and FLOP at the best rates measured.
+    beyond that. memory_s, arithmetic_s: its bytes and FLOP at the best rates measured. host_s: what the host needs to launch
+    it, while the device works on what was launched before.
     """
 
     lead_s: Size
@@ -37,6 +37,7 @@ class CallTime(NamedTuple):
     beyond_s: Size = 0.0
     memory_s: Size = 0.0
     arithmetic_s: Size = 0.0
+    host_s: Size = 0.0
 
     @property
     def total_s(self) -> Size:
@@ -92,16 +93,7 @@ class ComputeLaws:
         self, calibration_id: str, laws: Sequence[ComputeLaw], key: Mapping[str, Any], not_measured: str | None = None
     ) -> None:
         self._words = f"calibration {calibration_id[:12]}"
-        asked = {name: value for name, value in key.items() if name in KEYS and value is not None}
-        laws = [law for law in laws if all(getattr(law.target, k) == v for k, v in asked.items())]
-        if not laws:
-            wanted = ", ".join(f"{name}={value}" for name, value in asked.items())
-            why = not_measured or f"none of its laws has {wanted or 'anything'}"
-            raise InputError(f"{self._words} has no compute terms ({why}): give an --accelerator")
-        for field in ("backend", "device", "launch_mode", "scheduler", "threads"):
-            if len(kinds := {str(getattr(law.target, field)) for law in laws}) > 1:
-                how = f"choose with --key {field}=…" if field in KEYS else "fit the samples of one of them alone"
-                raise InputError(f"{self._words}: computing was measured with {field} {' and '.join(sorted(kinds))}: {how}")
+        laws = chosen_laws(self._words, laws, key, not_measured)
         self._laws: dict[tuple[Place, str, str | None, str | None], ComputeLaw] = {}
         """By place, kind, predecessors, operation."""
         for law in laws:
@@ -128,17 +120,15 @@ class ComputeLaws:
         """How many ranks computed at once, fewest first."""
         return sorted({place.concurrent_ranks for place in self._places if place.dtype == dtype})
 
+    def rates(self, dtype: str) -> dict[str, float]:
+        """smallest_us, memory_gb_per_s, gflops of matmuls with all ranks at work."""
+        place, _ = self.place(dtype, self.levels(dtype)[-1], False)
+        law = self.ready(self.law(place, "matmul"))
+        return {name: law.rate(name) for name in law.law.rates or {}}
+
     def dtype_of(self, weight_bits: int, activation_bits: int, kv_bits: int) -> str:
         """The dtype measured in which everything has these widths. Raises InputError where there is none."""
-        widths = {weight_bits, activation_bits, kv_bits}
-        fitting = [dtype for dtype in self.dtypes if widths == {NAMED[dtype].bits}]
-        if not fitting:
-            asked = f"weights {weight_bits}, activations {activation_bits}, cache {kv_bits}"
-            raise InputError(
-                f"{self._words}: computing was measured in {', '.join(self.dtypes)}, "
-                f"not with {asked} bits: give these widths, or an --accelerator"
-            )
-        return fitting[0]
+        return dtype_of_widths(self._words, self.dtypes, weight_bits, activation_bits, kv_bits)
 
     # -- what they say -------------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from inferometer.emulator.calibrate.evaluate.compute import ComputeLaws
 from inferometer.emulator.calibrate.evaluate.in_step import InStepLaws
+from inferometer.emulator.calibrate.evaluate.kernels import KernelLaws
 from inferometer.emulator.calibrate.evaluate.network import NetworkLaws
 from inferometer.emulator.calibrate.schema.compute_records import ComputeLaw
 from inferometer.emulator.calibrate.schema.in_step_records import InStepLaw
@@ -27,13 +28,18 @@ class Evaluator:
         self._id, self._compute_laws, self._not_measured = calibration_id, compute_laws, not_measured
         self.network = NetworkLaws(network_laws)
         self.in_step = InStepLaws(in_step_laws)
-        self._compute: dict[tuple[tuple[str, Any], ...], ComputeLaws] = {}
+        self._compute: dict[tuple[tuple[str, Any], ...], ComputeLaws | KernelLaws] = {}
 
-    def compute(self, key: Mapping[str, Any]) -> ComputeLaws:
-        """The compute laws that key chooses. Raises InputError as ComputeLaws does."""
+    def compute(self, key: Mapping[str, Any]) -> ComputeLaws | KernelLaws:
+        """The compute laws that key chooses: of a processor's operations, or of a device's kernels.
+
+        Raises InputError as ComputeLaws does.
+        """
         at = tuple(sorted(key.items()))
         if at not in self._compute:
-            self._compute[at] = ComputeLaws(self._id, self._compute_laws, key, self._not_measured.get("compute"))
+            of_kernels = any(law.form == "roofline" for law in self._compute_laws)
+            kind = KernelLaws if of_kernels else ComputeLaws
+            self._compute[at] = kind(self._id, self._compute_laws, key, self._not_measured.get("compute"))
         return self._compute[at]
 
 

@@ -17,6 +17,7 @@ from inferometer.emulator.calibrate.fit.compute import fit_compute
 from inferometer.emulator.calibrate.fit.guidelines import guidelines_record
 from inferometer.emulator.calibrate.fit.in_step import IN_STEP, fit_in_step
 from inferometer.emulator.calibrate.fit.intervals import fits_without_each_launch, spreads
+from inferometer.emulator.calibrate.fit.kernels import fit_kernels
 from inferometer.emulator.calibrate.fit.points import points_of
 from inferometer.emulator.calibrate.fit.quality import Evidence, assess
 from inferometer.emulator.calibrate.fit.record import (
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 
 NOT_MEASURED = {
+    "network": "no collective was measured: network terms are not identified",
     "compute": "computing was not probed, or too little of it to price a step",
     "in_step": "the in-step overhead a real step pays is not measured yet",
 }
@@ -85,14 +87,18 @@ def calibrate(
             except NotFittedError as error:
                 not_fitted.append({"target": key, "reason": str(error), "n_excluded": excluded})
     in_step_laws, no_in_step = fit_in_step(cells, models, steps)
-    compute = [] if probes is None else fit_compute(probes)
-    measured_parts = {"compute": compute, "in_step": in_step_laws}
+    compute: list[Document] = []
+    if probes is not None:
+        on_host = probes["launch_mode"] == "host"
+        compute = fit_compute(probes[on_host]) + fit_kernels(probes[~on_host])
+    measured_parts = {"network": models or not_fitted, "compute": compute, "in_step": in_step_laws}
     conditions, hardware = provenance.get("conditions"), provenance.get("hardware")
     evidence = Evidence(
         measured + [cell for in_step in in_step_laws for cell in in_step["cells"]],
-        fewest_launches(cells),
+        fewest_launches(cells) or _launches_of(probes),
         [(m["target"]["collective"], m["fit"]["cv"]["sizes"]["median"]) for m in models],
         conditions if isinstance(conditions, dict) else {},
+        [law for law in compute if law["form"] == "roofline"],
     )
     document = canonical(
         {
@@ -164,6 +170,11 @@ def fewest_launches(cells: pd.DataFrame) -> int:
     """The launches behind the backend that has fewest of them."""
     counts = cells.groupby(["implementation", "backend", "launch_mode", "scheduler"], dropna=False)["launch"].nunique()
     return int(counts.min()) if len(counts) else 0
+
+
+def _launches_of(probes: pd.DataFrame | None) -> int:
+    """The launches of probes, where there are no cells."""
+    return 0 if probes is None else int(probes["launch"].nunique())
 
 
 def launch_floors(measured: list[Document]) -> list[Document]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from inferometer.emulator.aliases import Document
 from inferometer.emulator.calibrate.fit.build import calibrate
 from inferometer.emulator.calibrate.fit.choose import AUTO
+from inferometer.emulator.calibrate.schema.keys import COLUMNS
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.samples.compare import first_difference, software_used
 from inferometer.emulator.samples.environment import STEERING
@@ -50,18 +51,14 @@ def fit(paths: Sequence[str | Path], seed: int = 0, law: str = AUTO) -> Calibrat
         if steered := first_difference(_steering(files[0], file), _steering(file, files[0])):
             raise InputError(f"{path}: not measured as {paths[0]}: {steered}; fit each by itself")
         if file["rows"] == 0:
-            raise InputError(f"{path}: holds no cells")
+            raise InputError(f"{path}: holds no cells and no probes")
         _of_one_kind(path, file["header"])
     repeated = book.repeated()
     without = frozenset(repeated)
     for path, file in zip(paths, files):
         for part in ("launches", "ends"):
             file[part] = [record for record in file[part] if (str(path), record["launch"]) not in without]
-    cells = cell_table(*paths, without=without)
-    placed = cells["ranks"].notna() & cells["nodes"].notna()
-    if not placed.any():
-        raise InputError(f"{paths[0]}: ranks or nodes of every cell are unknown: import again with --set ranks=…,nodes=…")
-    cells, unplaced = cells[placed].astype({"ranks": int, "nodes": int}), int((~placed).sum())
+    cells, unplaced = _placed_cells(paths, without)
     made = calibrate(
         cells,
         seed=seed,
@@ -72,7 +69,7 @@ def fit(paths: Sequence[str | Path], seed: int = 0, law: str = AUTO) -> Calibrat
         probes=probe_table(*paths, without=without),
         steps=model_collectives(*paths, without=without),
     )
-    if not made.network_laws:
+    if not made.network_laws and (len(cells) or not made.compute_laws):
         reasons = "; ".join(dict.fromkeys(f"{n.target.collective}: {n.reason}" for n in made.not_fitted))
         raise InputError(f"{paths[0]}: no law could be fitted ({reasons or 'no cells of a collective'})")
     return made
@@ -100,12 +97,28 @@ def _left_out(unplaced: int, repeated: Mapping[tuple[str, int], tuple[str, int]]
     return found
 
 
+def _placed_cells(paths: Sequence[str | Path], without: frozenset[tuple[str, int]]) -> tuple[pandas.DataFrame, int]:
+    """The cells whose ranks and nodes are known, and how many are not; samples of kernels alone have none.
+
+    Raises InputError where there are cells, but none is known.
+    """
+    import pandas as pd
+
+    cells = cell_table(*paths, without=without)
+    if not len(cells):
+        return pd.DataFrame(columns=list(COLUMNS)), 0
+    placed = cells["ranks"].notna() & cells["nodes"].notna()
+    if not placed.any():
+        raise InputError(f"{paths[0]}: ranks or nodes of every cell are unknown: import again with --set ranks=…,nodes=…")
+    return cells[placed].astype({"ranks": int, "nodes": int}), int((~placed).sum())
+
+
 def _about(path: Path, book: LaunchBook) -> Document:
     """One pass over a file: its header, its launches, and how many cells it holds."""
     header: Document = {}
     launches: list[Document] = []
     ends: list[Document] = []
-    rows = 0
+    rows = probed = 0
     one_clock: set[str] = set()
     for _, record in checked_records(path):
         kind = record["record"]
@@ -116,6 +129,8 @@ def _about(path: Path, book: LaunchBook) -> Document:
             launches.append(record)
         elif kind == "launch_end":
             ends.append(record)
+        elif kind == "compute":
+            probed += len(record["ops"])
         elif kind == "cell" and "unmeasured" not in record:
             rows += 1
             one_clock.add(record.get("time_definition") or "imported")
@@ -123,9 +138,9 @@ def _about(path: Path, book: LaunchBook) -> Document:
         "header": header,
         "launches": launches,
         "ends": ends,
-        "rows": rows,
+        "rows": rows or probed,
         "time_definitions": sorted(one_clock),
-        "raw": {"path": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "rows": rows},
+        "raw": {"path": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "rows": rows or probed},
     }
 
 
@@ -159,8 +174,8 @@ def _provenance(files: list[Document], cells: pandas.DataFrame) -> Document:
         "hardware": environment.get("hardware"),
         "topology": {
             # imported cells have no launches that say where the ranks were
-            "ranks": len(node_of) or int(cells["ranks"].max()),
-            "nodes": len(set(node_of)) or int(cells["nodes"].max()),
+            "ranks": len(node_of) or (int(cells["ranks"].max()) if len(cells) else 1),
+            "nodes": len(set(node_of)) or (int(cells["nodes"].max()) if len(cells) else 1),
             "ranks_per_node": [node_of.count(node) for node in sorted(set(node_of))],
         },
         "software": environment.get("software"),

@@ -30,13 +30,14 @@ Finding = tuple[str, str]
 class Evidence:
     """What the rules look at: documents of a calibration file before it is validated.
 
-    held_out: median held-out size error of each model as (name, error or None).
+    held_out: median held-out size error of each model as (name, error or None). kernels: laws of a device's kernels.
     """
 
     cells: list[dict[str, Any]]
     launches: int
     held_out: list[tuple[str, float | None]] = field(default_factory=list)
     conditions: dict[str, Any] = field(default_factory=dict)
+    kernels: list[dict[str, Any]] = field(default_factory=list)
 
 
 def wrong_data(e: Evidence) -> Iterator[Finding]:
@@ -95,6 +96,24 @@ def poor_laws(e: Evidence) -> Iterator[Finding]:
             yield verdict, f"no law predicts held-out sizes within {low:.0%} for {', '.join(dict.fromkeys(names))}"
 
 
+def poor_kernels(e: Evidence) -> Iterator[Finding]:
+    """Laws of kernels that miss the shapes they were not fitted to."""
+    for law in e.kernels:
+        error = law["fit"]["held_out"]["median"]
+        name = law.get("op") or law["kind"]
+        if error is not None and error > LAW_CARE and (law.get("op") or law["kind"] != "stream"):
+            yield (
+                (UNSUITABLE if error > LAW_UNSUITABLE else CARE),
+                f"the law of {name} misses held-out shapes by {error:.0%}",
+            )
+
+
+def no_network(e: Evidence) -> Iterator[Finding]:
+    """Kernels of one device say nothing of collectives."""
+    if e.kernels and not e.cells:
+        yield CARE, "no collective was measured: network terms are not identified, one device can be priced"
+
+
 def stolen_time(e: Evidence) -> Iterator[Finding]:
     """Other guests of the same host."""
     steal = e.conditions.get("steal_frac")
@@ -123,6 +142,8 @@ RULES: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (
     long_tails,
     unsteady_launches,
     poor_laws,
+    poor_kernels,
+    no_network,
     stolen_time,
     default_scheduler,
     unchecked,
@@ -132,7 +153,7 @@ RULES: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (
 def assess(evidence: Evidence) -> dict[str, Any]:
     """The Quality record: the worst verdict of all rules, and every reason, worst first. No cells: unsuitable."""
     findings = [finding for rule in RULES for finding in rule(evidence)]
-    if not evidence.cells:
+    if not evidence.cells and not evidence.kernels:
         findings.append((UNSUITABLE, "nothing was measured"))
     findings.sort(key=lambda finding: -SEVERITY.index(finding[0]))
     verdict = findings[0][0] if findings else SEVERITY[0]

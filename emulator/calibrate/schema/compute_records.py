@@ -24,6 +24,36 @@ LINE_UNITS: dict[str, tuple[str, str, float]] = {
 }
 
 
+class KernelFormula(Record):
+    """The terms of a roofline: t = o + l·chain + transfer, for one kernel of a device.
+
+    chain: what grows one after the other inside the kernel and no further bytes or FLOP hide: a product's inner dimension
+    (inner/1024), the splits of a long context (log2(1 + context/256)), a prompt's longest row (context/1024). memory: the
+    sizes whose bytes pass at B. arithmetic: whether FLOP at F take time too. overlap: how both go together: ((bytes/B)^q +
+    (FLOP/F)^q)^(1/q), or the longer of the two.
+    """
+
+    chain: Literal["inner", "splits", "context"] | None = None
+    memory: tuple[Literal["weight_bytes", "activation_bytes", "kv_bytes"], ...] = ()
+    arithmetic: bool = False
+    overlap: Literal["smooth", "longer"] = "longer"
+
+    def parameters(self) -> dict[str, str]:
+        """The units of the parameters by their names."""
+        found = {"o": "us"} | ({"l": "us"} if self.chain else {}) | ({"B": "GB/s"} if self.memory else {})
+        found |= {"F": "GFLOP/s"} if self.arithmetic else {}
+        return found | ({"q": "1"} if self.arithmetic and self.memory and self.overlap == "smooth" else {})
+
+
+class ComputeAlternative(Record):
+    """A formula that was fitted too: its errors in sample and held out, and whether it is the law's."""
+
+    formula: KernelFormula
+    medape: FiniteFloat
+    held_out: HeldOutError
+    chosen: bool
+
+
 class ComputeTarget(Record):
     """What a law of computing belongs to. concurrent_ranks: ranks of a node that compute at the same time.
 
@@ -88,7 +118,8 @@ RESIDUAL_SIZES = tuple(name for name in SizesResidual.model_fields if name != "r
 
 
 class ComputeFit(Record):
-    """Relative errors. held_out: of matmuls, leave-one-model-out; of a line, leave-one-probe-out.
+    """Relative errors. held_out: of matmuls, leave-one-model-out; of a line, leave-one-probe-out; of a roofline, every third
+    shape left out.
 
     whole_steps, of matmuls: of the sum over each step of the model left out.
     """
@@ -98,6 +129,7 @@ class ComputeFit(Record):
     medape: FiniteFloat | None
     held_out: HeldOutError
     whole_steps: HeldOutError | None = None
+    alternatives: tuple[ComputeAlternative, ...] = ()
 
 
 class ComputeLaw(Record):
@@ -109,17 +141,20 @@ class ComputeLaw(Record):
     computation and the collectives after it ("moe.router, moe.counts"), "" at the beginning of a step, null for any.
     sharded: the law of steps with collectives, after which cores and caches are cold; a matmul's law holds for both.
     params: of a surface one per knot, "ROWSxINNERxOUTER"; of a line those of LINE_UNITS and o. A parameter that is not
-    identified adds nothing: o then holds what it adds at the one size measured. rows, inner, outer: the knots of a surface.
+    identified adds nothing: o then holds what it adds at the one size measured; of a roofline those of its formula. rows,
+    inner, outer: the knots of a surface. A roofline is of one kernel on a device: op is its function (rms_norm, decode),
+    null the mean of those measured; kind null is a kernel that does nothing, eager what one call costs the host.
     rates: the surface in the terms of a datasheet. residuals: measured/predicted of operations in models' steps.
     """
 
     target: ComputeTarget
-    kind: Literal["matmul", "attention", "stream", "glue"]
+    kind: Literal["matmul", "attention", "stream", "glue", "null"]
     op: str | None = None
     predecessors: str | None = None
     sharded: bool = False
-    form: Literal["surface", "line"]
+    form: Literal["surface", "line", "roofline"]
     equation: str
+    formula: KernelFormula | None = None
     rows: list[int] | None = None
     inner: list[int] | None = None
     outer: list[int] | None = None
@@ -135,6 +170,14 @@ class ComputeLaw(Record):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
+        if (self.form == "roofline") != (self.formula is not None):
+            raise ValueError("formula: a roofline has one, nothing else")
+        if self.formula is not None:
+            if self.params.keys() != self.formula.parameters().keys():
+                raise ValueError(f"params: this formula needs {', '.join(self.formula.parameters())}")
+            if any(p.value is None or p.value < 0 for p in self.params.values()):
+                raise ValueError("params: a roofline's are numbers of 0 or more")
+            return self
         if (self.form == "surface") != (self.kind == "matmul"):
             raise ValueError(f"form: {self.kind} cannot be a {self.form}")
         if self.form == "surface":

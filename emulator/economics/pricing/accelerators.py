@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from importlib.resources import files
@@ -49,6 +50,13 @@ def load_accelerator(name_or_path: str | Path) -> Accelerator:
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
         raise InputError(f"{name[:80]!r}: cannot be read: {reason_of(error)}") from None
     return _parse(read_text(path), str(path), path.stem)
+
+
+def built_in_of(device: str) -> Accelerator | None:
+    """The built-in accelerator that a device's own name means (NVIDIA H100 80GB HBM3: h100-sxm); None where none does."""
+    words = re.split(r"[^a-z0-9]+", device.lower())
+    name = next((name for name in accelerator_names() if name.partition("-")[0] in words), None)
+    return None if name is None else load_accelerator(name)
 
 
 def accelerator_of(tables: Mapping[str, Any], name: str) -> Accelerator:

@@ -30,8 +30,10 @@ class CalibrationProcessor(Processor):
     @property
     def name(self) -> str:
         target = self._laws.target
-        threads = f"{target.threads} thread{'' if target.threads == 1 else 's'} each"
-        return f"measured {target.device} of calibration {self._id} ({target.backend} ranks, {threads})"
+        how = f"{target.backend}, launch mode {target.launch_mode}"
+        if target.launch_mode == "host":
+            how = f"{target.backend} ranks, {target.threads} thread{'' if target.threads == 1 else 's'} each"
+        return f"measured {target.device} of calibration {self._id} ({how})"
 
     def check(self, precision: Precision) -> None:
         self._dtype(precision)
@@ -47,6 +49,7 @@ class CalibrationProcessor(Processor):
                     compute_s=time.beyond_s,
                 ),
                 time.lead_s,
+                time.host_s,
             )
             for time in self._laws.times(calls, self._dtype(precision))
         ]
@@ -57,26 +60,27 @@ class CalibrationProcessor(Processor):
     def relative_error(self, precision: Precision, concurrent_ranks: int) -> float | None:
         return self._laws.relative_error(self._dtype(precision), concurrent_ranks)
 
-    def accelerator(self, memory_bytes: float, node_size: int) -> Accelerator:
+    @property
+    def device(self) -> str:
+        """What was measured: cpu, or a GPU's name."""
+        return self._laws.target.device
+
+    def accelerator(self, memory_bytes: float, node_size: int, usd_per_hour: float | None = None) -> Accelerator:
         """The device as a datasheet would have it: measured rates with all its ranks at work."""
-        laws = self._laws
-        surfaces = {}
-        for dtype in laws.dtypes:
-            place, _ = laws.place(dtype, laws.levels(dtype)[-1], False)
-            surfaces[dtype] = laws.ready(laws.law(place, "matmul"))
-        widest = surfaces[max(surfaces, key=lambda dtype: NAMED[dtype].bits)]
+        rates = {dtype: self._laws.rates(dtype) for dtype in self._laws.dtypes}
+        widest = rates[max(rates, key=lambda dtype: NAMED[dtype].bits)]
         return Accelerator(
             name=self.name,
-            flop_per_s={NAMED[dtype].bits: law.rate("gflops") * 1e9 for dtype, law in surfaces.items()},
+            flop_per_s={NAMED[dtype].bits: own["gflops"] * 1e9 for dtype, own in rates.items()},
             flop_fraction=1.0,
             memory_bytes=memory_bytes,
-            memory_bytes_per_s=widest.rate("memory_gb_per_s") * 1e9,
+            memory_bytes_per_s=widest["memory_gb_per_s"] * 1e9,
             memory_fraction=1.0,
             intra_bytes_per_s=None,
             inter_bytes_per_s=None,
             node_size=node_size,
-            usd_per_hour=None,
-            kernel_s=widest.rate("smallest_us") * 1e-6,
+            usd_per_hour=usd_per_hour,
+            kernel_s=widest["smallest_us"] * 1e-6,
         )
 
     def measured_precision(self) -> Precision:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from inferometer.emulator.economics.pricing.network import Sent
 from inferometer.emulator.economics.pricing.processor import ComputeTime
-from inferometer.emulator.economics.pricing.terms import Terms
+from inferometer.emulator.economics.pricing.terms import Terms, larger
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.workload.call import Call
 from inferometer.emulator.workload.program import (
@@ -25,6 +26,10 @@ from inferometer.emulator.workload.program import (
     predecessors,
 )
 
+HOST = "step.host"
+"""The device's waiting for a host that launches more slowly than the device executes."""
+COUNTS = "moe.counts"
+"""After it the host must know how many tokens go where."""
 Key = tuple[tuple[int, int], ...]
 """What identifies a stage: its operations, which equal stages share, with their repeats."""
 
@@ -140,6 +145,11 @@ class Itemised:
                     since = 0.0
                 gap = gap + run.repeat * sum(busy, 0.0) if last < 0 else since
 
+    @cached_property
+    def _graph(self) -> bool:
+        """Whether the host launches nothing one by one."""
+        return not any(np.any(np.asarray(time.host_s) > 0) for time in self.computed)
+
     def stage_s(self) -> list[Size]:
         """What each stage takes for one micro-batch."""
         computed = [time.terms.total_s for time in self.computed]
@@ -154,7 +164,7 @@ class Itemised:
                 for entry in run.entries:
                     once = once + (sent[entry.sent] if entry.collective else computed[entry.index])
                 total = total + run.repeat * once
-            sums[key] = total
+            sums[key] = total + self.host_wait_s(key)
         return [sums[key] for key in self.keys]
 
     def priced(self, key: Key) -> Iterator[tuple[Op, Size, Terms, Size]]:
@@ -162,7 +172,8 @@ class Itemised:
         for run in self.runs[key]:
             for entry in run.entries:
                 if not entry.collective:
-                    yield entry.op, run.repeat, *self.computed[entry.index]
+                    terms, lead_s, _ = self.computed[entry.index]
+                    yield entry.op, run.repeat, terms, lead_s
                     continue
                 pair, more = self.isolated[entry.index], self.overheads[entry.sent]
                 assert not isinstance(pair, InputError)
@@ -170,6 +181,42 @@ class Itemised:
                 if more is not None:
                     terms["in_step_s"] = more
                 yield entry.op, run.repeat, terms, 0.0
+        if np.any(np.asarray(wait := self.host_wait_s(key)) > 0):
+            yield Compute(HOST, "glue"), 1, Terms(host_s=wait), wait
+
+    def host_wait_s(self, key: Key) -> Size:
+        """What a stage's device waits for the host, for one micro-batch: of each run of operations between two that make the
+        host wait for the device, what launching takes longer than executing.
+
+        The host runs ahead of the device until it must know a result: which tokens go to which expert rank, or the step's
+        tokens at its end.
+        """
+        if self._graph:
+            return 0.0
+        wait: Size = 0.0
+        open_device: Size = 0.0
+        open_host: Size = 0.0
+        for run in self.runs[key]:
+            parts: list[list[Size]] = [[0.0, 0.0]]  # [device, host] between the waits inside one pass of the run
+            for entry in run.entries:
+                if entry.collective:
+                    one, more = self.sent[entry.sent], self.overheads[entry.sent]
+                    parts[-1][0] = parts[-1][0] + one.isolated_s + (0.0 if more is None else more)
+                    if self.collectives[entry.index].name == COUNTS:
+                        parts.append([0.0, 0.0])
+                else:
+                    time = self.computed[entry.index]
+                    parts[-1][0] = parts[-1][0] + time.terms.total_s
+                    parts[-1][1] = parts[-1][1] + time.host_s
+            if len(parts) == 1:
+                open_device, open_host = open_device + run.repeat * parts[0][0], open_host + run.repeat * parts[0][1]
+                continue
+            first, *inner, last = parts
+            wait = wait + larger(open_host + first[1] - open_device - first[0], 0.0)
+            around = larger(last[1] + first[1] - last[0] - first[0], 0.0)
+            wait = wait + (run.repeat - 1) * around + run.repeat * sum((larger(h - d, 0.0) for d, h in inner), 0.0)
+            open_device, open_host = last
+        return wait + larger(open_host - open_device, 0.0)
 
 
 def _key(stage: Stage) -> Key:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from inferometer.emulator.economics.pricing.accelerator import Accelerator
-from inferometer.emulator.economics.pricing.accelerators import load_accelerator
+from inferometer.emulator.economics.pricing.accelerators import built_in_of, load_accelerator
 from inferometer.emulator.economics.pricing.constants import ConstantNetwork, RingNetwork
 from inferometer.emulator.economics.pricing.network import InStepOverhead, Network
 from inferometer.emulator.economics.pricing.processor import Datasheet, Processor
@@ -19,6 +19,7 @@ from inferometer.emulator.workload.precision import Precision
 
 if TYPE_CHECKING:
     from inferometer.emulator.calibrate.evaluate.calibration import Calibration
+    from inferometer.emulator.economics.pricing.calibrated_processor import CalibrationProcessor
 
 
 @dataclass(frozen=True)
@@ -106,8 +107,9 @@ def measured_prices(
     """The prices of the machine that a calibration has measured, everything by its laws.
 
     as_machine: with the machine as an accelerator, one rank of it a device with an equal share of a node's memory, without a
-    price. Raises InputError then where the calibration has no compute laws, or does not say how many ranks and bytes a node
-    has. Otherwise a calibration without compute laws prices collectives alone, and no_compute says why.
+    price; or a GPU, with the memory and the price of the built-in accelerator of its name. Raises InputError then where the
+    calibration has no compute laws, or does not say how many ranks and bytes a node has. Otherwise a calibration without
+    compute laws prices collectives alone, and no_compute says why.
     """
     from inferometer.emulator.economics.pricing.calibrated_in_step import CalibrationInStep
     from inferometer.emulator.economics.pricing.calibrated_network import CalibrationNetwork
@@ -122,7 +124,7 @@ def measured_prices(
             raise
         no_compute = str(error)
     if processor is not None and as_machine:
-        device = processor.accelerator(*_memory_of(calibration))
+        device = _machine(calibration, processor)
         precision = precision or processor.measured_precision()
     precision = precision or Precision()
     network = CalibrationNetwork(calibration, bits=int(precision.residual_bytes * 8), key=key)
@@ -192,6 +194,17 @@ def at_price(device: Accelerator, usd_per_hour: float | None) -> Accelerator:
     if not usd_per_hour > 0:
         raise InputError(f"usd-per-hour = {usd_per_hour:g} must be above 0")
     return replace(device, usd_per_hour=usd_per_hour)
+
+
+def _machine(calibration: Calibration, processor: CalibrationProcessor) -> Accelerator:
+    """What was measured as an accelerator: its measured rates; memory, node and price of a device that is built in.
+
+    Raises InputError where neither the calibration nor a datasheet says how much memory there is.
+    """
+    known = built_in_of(processor.device)
+    if known is None:
+        return processor.accelerator(*_memory_of(calibration))
+    return processor.accelerator(known.memory_bytes, known.node_size, known.usd_per_hour)
 
 
 def _memory_of(calibration: Calibration) -> tuple[float, int]:

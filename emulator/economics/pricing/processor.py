@@ -15,10 +15,14 @@ from inferometer.emulator.workload.program import Compute, Size
 
 
 class ComputeTime(NamedTuple):
-    """One run of an operation. lead_s, a part of its kernel_s: what is done between the operation before and this one."""
+    """One run of an operation. lead_s, a part of its kernel_s: what is done between the operation before and this one.
+
+    host_s, no part of the terms: what the host needs to launch it, ahead of the device where it can.
+    """
 
     terms: Terms
     lead_s: Size = 0.0
+    host_s: Size = 0.0
 
 
 class Processor(Protocol):

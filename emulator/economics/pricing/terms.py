@@ -20,7 +20,8 @@ class Terms(dict[str, Size]):
     kernel_s: starting kernels, and what an engine does between operations; network_latency_s, network_bandwidth_s: isolated
     collectives; in_step_s: what they cost in a step beyond that, where it was measured; roof_s: on a datasheet, the larger
     of memory and arithmetic time of each operation; compute_s: where it was measured, what each operation really takes
-    beyond its start. memory_s, arithmetic_s: what all bytes, all FLOP would take alone. Operations run one after the other,
+    beyond its start; host_s: waiting for a host that launches too slowly. memory_s, arithmetic_s: what all bytes, all FLOP
+    would take alone. Operations run one after the other,
     so that roof_s, the sum of their maxima, is at least the larger of the two. Other devices may add terms of their own.
     """
 
