@@ -40,6 +40,10 @@ def check_layout(shape: Shape, layout: Layout) -> None:
         raise InputError(f"{shape.name}: ep = {layout.ep}, but the model has no experts")
     if layout.pp > shape.layers:
         raise InputError(f"{shape.name}: layers = {shape.layers} are fewer than pp = {layout.pp} stages")
+    kinds = [layer.attention.kind for layer in shape.kinds if layer.attention is not None]
+    bound = next((kind for kind in kinds if kind not in ("heads", "latent")), None)
+    if layout.width > 1 and bound is not None:
+        raise InputError(f"{shape.name}: tensor = '2d' cuts heads and latents, the model has {bound} layers")
     demands: dict[tuple[int, str, str, int], None] = {}
     for layer in shape.kinds:
         demands.update(dict.fromkeys(_demands(layer, layout)))

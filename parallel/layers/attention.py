@@ -13,6 +13,12 @@ from inferometer.parallel.layers.site import Site
 from inferometer.parallel.layers.span import Span
 
 
+def parts_of(heads: Heads) -> list[tuple[str, int]]:
+    """What one matmul makes: (name, heads) of queries, keys, values, and of the gate that multiplies the outputs."""
+    gate = [("g", heads.query_heads)] if heads.gate == "query" else []
+    return [("q", heads.query_heads), ("k", heads.kv_heads), ("v", heads.kv_heads), *gate]
+
+
 class Attention:
     """softmax(q kᵀ/√head_dim) v W_o, with q, k, v = x W_q, x W_k, x W_v.
 
@@ -26,6 +32,7 @@ class Attention:
         self.tape = site.tape
         self.window, self.chunked, self.rotary = heads.window, heads.chunked, rotary and heads.rotary
         self.head_dim = heads.head_dim
+        self.gated = heads.gate == "query"
         tensor, width = site.axes["tensor"], site.axes["width"]
         whole = together(tensor, width)
         self.query_heads = heads.query_heads // whole.size
@@ -35,7 +42,7 @@ class Attention:
         parts = [
             (part, count, self._features(heads, count, member, whole.size))
             for member in column
-            for part, count in (("q", heads.query_heads), ("k", heads.kv_heads), ("v", heads.kv_heads))
+            for part, count in parts_of(heads)
         ]
         shapes = [(part, (d_model, count * heads.head_dim), features) for part, count, features in parts]
         self.qkv = torch.cat([site.matrix(part, shape, rows, features) for part, shape, features in shapes], 1)
@@ -71,7 +78,7 @@ class Attention:
         with self.tape.attention("attention.core", 4 * features * span.pairs(self.window, chunked=self.chunked)):
             heads = qkv.view(span.sequences, span.new, -1, self.head_dim).transpose(1, 2)
             counts = [self.query_heads, self.kv_heads]
-            qk, v = heads.split([sum(counts), self.kv_heads], dim=1)
+            qk, v, gate = heads.split([sum(counts), self.kv_heads, self.query_heads if self.gated else 0], dim=1)
             if self.norms is not None:
                 each = zip(qk.split(counts, dim=1), self.norms)
                 qk = torch.cat([functional.rms_norm(h, (self.head_dim,), scale, EPSILON) for h, scale in each], dim=1)
@@ -79,6 +86,8 @@ class Attention:
             keys, values = caches[0].extend(k, span.context), caches[1].extend(v, span.context)
             scale = self.head_dim**-0.5
             y = attend(q, keys, values, span, self.window, scale, chunked=self.chunked, sinks=self.sinks)
+        if self.gated:
+            y = y * gate.transpose(1, 2).reshape(y.shape).sigmoid()
         y = side_by_side(self.tape.all_gather("attention.gather", "width", y))
         return self.tape.matmul("attention.out", y, self.out, self.out_bias)
 

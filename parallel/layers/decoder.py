@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
 from inferometer.parallel.layers.architecture import Architecture
 from inferometer.parallel.layers.attention import Attention
-from inferometer.parallel.layers.cache import Cache
+from inferometer.parallel.layers.delta import DeltaAttention
 from inferometer.parallel.layers.experts import Mixture
 from inferometer.parallel.layers.feedforward import FeedForward
 from inferometer.parallel.layers.latent import LatentAttention
@@ -19,8 +19,17 @@ from inferometer.parallel.layers.span import Span
 from inferometer.parallel.layers.vocabulary import Embedding, Head, token_matrix
 
 
-def attention_of(site: Site, d_model: int, kind: Any, *, rotary: bool) -> Attention | LatentAttention:
+class Mixer(Protocol):
+    """A sharded layer that mixes the tokens of a sequence, with what it keeps of them."""
+
+    def caches(self, sequences: int, limit: int) -> tuple[Any, ...]: ...
+    def __call__(self, x: torch.Tensor, span: Span, caches: Any) -> torch.Tensor: ...
+
+
+def attention_of(site: Site, d_model: int, kind: Any, *, rotary: bool) -> Mixer:
     """The sharded layer of a kind of attention."""
+    if kind.kind == "gated delta":
+        return DeltaAttention(site, d_model, kind)
     if kind.kind == "latent":
         return LatentAttention(site, d_model, kind)
     return Attention(site, d_model, kind, rotary=rotary)
@@ -55,7 +64,7 @@ class Layer:
         self.second_norm = None if self.joint else Norm(site, "ffn.norm", d, bias=model.norm_bias)
 
     def __call__(
-        self, x: torch.Tensor, span: Span, caches: tuple[Cache, ...], fixed: torch.Tensor | None = None
+        self, x: torch.Tensor, span: Span, caches: tuple[Any, ...], fixed: torch.Tensor | None = None
     ) -> torch.Tensor:
         normed = self.norm(x)
         y = self.attention(normed, span, caches)
@@ -94,7 +103,7 @@ class Stage:
                 w = token_matrix(site, "embedding" if model.tied_embeddings else "head", vocab, d)
             self.head = Head(site, w, vocab, d, norm_bias=model.norm_bias, bias=model.head_bias)
 
-    def caches(self, sequences: int, limit: int) -> list[tuple[Cache, ...]]:
+    def caches(self, sequences: int, limit: int) -> list[tuple[Any, ...]]:
         """Room for limit tokens of each of sequences in every layer."""
         return [layer.attention.caches(sequences, limit) for layer in self.layers]
 
@@ -102,7 +111,7 @@ class Stage:
         self,
         x: torch.Tensor,
         span: Span,
-        caches: list[tuple[Cache, ...]],
+        caches: list[tuple[Any, ...]],
         routing: dict[int, torch.Tensor] | None = None,
     ) -> torch.Tensor:
         """Tokens [sequences, new] or activations [sequences·new, d/√tp] in; activations, or logits [sequences, vocab], out.

@@ -7,11 +7,12 @@ from typing import Any
 from inferometer.parallel.layers.architecture import Architecture, LayerOf
 
 PLAIN: dict[str, dict[str, Any]] = {
-    "heads": {"cache": "own", "values": True, "gate": "none", "value_dim": None, "index": None, "extra": ()},
+    "heads": {"cache": "own", "values": True, "value_dim": None, "index": None, "extra": ()},
     "latent": {"bias": False, "index": None, "extra": ()},
+    "gated delta": {},
     "dense": {"extra": ()},
     "experts": {
-        "latent": None, "zero": 0, "beside": None, "shared_gate": False, "shared_d_ff": None, "shared_bias": None,
+        "latent": None, "zero": 0, "beside": None, "shared_bias": None,
         "extra": (),
     },
 }  # fmt: skip
@@ -19,14 +20,11 @@ PLAIN: dict[str, dict[str, Any]] = {
 NAMES = {
     "cache": "a cache shared with an earlier layer",
     "values": "keys in place of values",
-    "gate": "gated attention",
     "value_dim": "values of another width than keys",
     "index": "an index of tokens",
     "latent": "experts on a latent",
     "zero": "experts that do nothing",
     "beside": "a feed-forward beside the experts",
-    "shared_gate": "a gate of the shared experts",
-    "shared_d_ff": "shared experts of another width",
     "extra": "inner norms of their own",
     "bias": "biases of latents",
 }
@@ -52,6 +50,10 @@ def _of_layer(layer: LayerOf) -> str | None:
         for field, plain in PLAIN[part.kind].items():
             if getattr(part, field) != plain:
                 return NAMES.get(field, field)
+    if getattr(layer.attention, "gate", "none") not in ("none", "query"):
+        return "gates with a matrix of their own"
+    if getattr(layer.attention, "gate", "none") == "query" and getattr(layer.attention, "bias", False):
+        return "gated attention with biases"
     if layer.extra:
         return f"{layer.extra[0].name} in its layers"
     if layer.norms not in (1, 2, 4) or (layer.norms == 1 and not layer.parallel) or (layer.norms == 4 and layer.parallel):

@@ -35,9 +35,12 @@ class Mixture:
             self.up_bias = torch.stack([ff.up_bias for ff in own])
             self.down_bias = torch.stack([ff.down_bias for ff in own])
         self.shared = None
-        if experts.shared:
-            d_ff = experts.shared * experts.d_ff
+        self.shared_gate = None
+        if experts.shared_width:
+            d_ff = experts.shared_width
             self.shared = FeedForward(site.inside("shared"), "moe.shared", d_model, d_ff, "tp", gated=gated, bias=bias)
+        if experts.shared_gate:
+            self.shared_gate = site.matrix("shared_gate", (d_model, 1), site.axes["width"].share(d_model), None)
 
     def __call__(self, x: torch.Tensor, fixed: torch.Tensor | None = None) -> torch.Tensor:
         """[tokens, d/√tp] → the same, complete on every rank. fixed: experts [tokens, active] to take, not the top-k."""
@@ -51,11 +54,20 @@ class Mixture:
         if real < len(own):
             y = functional.pad(y, (0, 0, 0, len(own) - real))
         if self.shared is not None:
-            y = y + self.shared(own)
+            y = y + self._shared(own)
         y = self.tape.all_reduce("moe.reduce", "tp", y)
         if self.divide:
             y = self.tape.all_gather("moe.gather", "ep", y).flatten(0, 1)[: len(x)]
         return y
+
+    def _shared(self, x: torch.Tensor) -> torch.Tensor:
+        """What the shared experts add, scaled by their gate where there is one."""
+        assert self.shared is not None
+        y = self.shared(x)
+        if self.shared_gate is None:
+            return y
+        gate = self.tape.matmul("moe.shared_gate", x, self.shared_gate)
+        return y * self.tape.all_reduce("moe.shared_gate_reduce", "width", gate).sigmoid()
 
     def _own(self, x: torch.Tensor) -> tuple[torch.Tensor, int, int]:
         """This rank's tokens with their padding; where they begin, how many are real."""

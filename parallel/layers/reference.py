@@ -10,7 +10,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from inferometer.parallel.layers.architecture import Architecture, Experts, Heads, Latent
+from inferometer.parallel.layers.architecture import Architecture, Experts, GatedDelta, Heads, Latent
 from inferometer.parallel.weights import Weights
 
 Routing = dict[int, torch.Tensor]
@@ -64,8 +64,10 @@ class ReferenceLayer(nn.Module):
         self.norm = ReferenceNorm(weights, f"{prefix}attention.norm", d, bias=model.norm_bias)
         attention, feed_forward = cast(Any, layer.attention), cast(Any, layer.feed_forward)
         inside = f"{prefix}attention."
-        if attention.kind == "latent":
-            self.attention: nn.Module = ReferenceLatent(weights, inside, d, attention)
+        if attention.kind == "gated delta":
+            self.attention: nn.Module = ReferenceDelta(weights, inside, d, attention)
+        elif attention.kind == "latent":
+            self.attention = ReferenceLatent(weights, inside, d, attention)
         else:
             self.attention = ReferenceHeads(weights, inside, d, attention, not model.learned_positions)
         self.mixture: ReferenceMixture | None = None
@@ -118,6 +120,7 @@ class ReferenceHeads(nn.Module):
             self.b.update({part: weights.vector(f"{prefix}{part}_bias", width) for part, width in widths.items()})
         self.out = nn.Parameter(weights.matrix(f"{prefix}out", (widths["q"], d)))
         self.out_bias = nn.Parameter(weights.vector(f"{prefix}out_bias", d)) if heads.out_bias else None
+        self.gate = nn.Parameter(weights.matrix(f"{prefix}g", (d, widths["q"]))) if heads.gate == "query" else None
         self.sinks = nn.Parameter(weights.vector(f"{prefix}sinks", heads.query_heads)) if heads.sinks else None
         if heads.qk_norm:
             self.q_norm = ReferenceNorm(weights, f"{prefix}q_norm", heads.head_dim)
@@ -141,6 +144,8 @@ class ReferenceHeads(nn.Module):
         group = self.heads.query_heads // self.heads.kv_heads
         k, v = k.repeat_interleave(group, 1), v.repeat_interleave(group, 1)
         y = attention(q, k, v, context, self.window, chunked=self.heads.chunked, sinks=self.sinks)
+        if self.gate is not None:
+            y = y * torch.sigmoid(x @ self.gate)
         y = y @ self.out
         return y if self.out_bias is None else y + self.out_bias
 
@@ -182,6 +187,52 @@ class ReferenceLatent(nn.Module):
         return attention(q, k, kv[..., a.nope_dim :], context, self.window) @ self.w["out"]
 
 
+class ReferenceDelta(nn.Module):
+    """All tokens since the first are gone through anew in every step: the state that is kept must agree with it."""
+
+    def __init__(self, weights: Weights, prefix: str, d: int, delta: GatedDelta) -> None:
+        super().__init__()
+        self.dims = delta
+        widths = {"q": delta.key_heads * delta.key_dim, "k": delta.key_heads * delta.key_dim}
+        widths["v"] = delta.heads * delta.value_dim
+        shapes = {name: (d, width) for name, width in widths.items()}
+        shapes |= {f"conv_{name}": (delta.kernel, width) for name, width in widths.items()}
+        shapes |= {"z": (d, widths["v"]), "b": (d, delta.heads), "a": (d, delta.heads), "out": (widths["v"], d)}
+        self.w = nn.ParameterDict({name: weights.matrix(prefix + name, shape) for name, shape in shapes.items()})
+        self.dt = nn.Parameter(weights.vector(f"{prefix}dt", delta.heads))
+        self.rate = nn.Parameter(weights.vector(f"{prefix}rate", delta.heads))
+        self.norm = ReferenceNorm(weights, f"{prefix}norm", delta.value_dim)
+        self.past: torch.Tensor | None = None
+
+    def forward(self, x: torch.Tensor, context: int) -> torch.Tensor:
+        a, new = self.dims, x.shape[1]
+        x = x if self.past is None else torch.cat((self.past, x), 1)
+        self.past = x
+        q, k, v = (self._through(x, name) for name in "qkv")
+        per_head = {"q": (q, a.key_dim), "k": (k, a.key_dim), "v": (v, a.value_dim)}
+        q, k, v = (part.unflatten(-1, (-1, dim)).float() for part, dim in per_head.values())
+        q, k = (part / part.norm(dim=-1, keepdim=True).clamp_min(1e-12) for part in (q, k))
+        owner = torch.arange(a.heads, device=x.device) // (a.heads // a.key_heads)
+        q, k = q[:, :, owner] / a.key_dim**0.5, k[:, :, owner]
+        beta = torch.sigmoid((x @ self.w["b"]).float())
+        kept = torch.exp(-torch.exp(self.rate.float()) * nn.functional.softplus((x @ self.w["a"]).float() + self.dt.float()))
+        state = x.new_zeros(x.shape[0], a.heads, a.key_dim, a.value_dim, dtype=torch.float32)
+        ys = []
+        for t in range(x.shape[1]):
+            state = kept[:, t, :, None, None] * state
+            error = v[:, t] - torch.einsum("bhkv,bhk->bhv", state, k[:, t])
+            state = state + torch.einsum("bhk,bhv,bh->bhkv", k[:, t], error, beta[:, t])
+            ys.append(torch.einsum("bhkv,bhk->bhv", state, q[:, t]))
+        y = self.norm(torch.stack(ys, 1).to(x.dtype)).flatten(2) * nn.functional.silu(x @ self.w["z"])
+        return (y @ self.w["out"])[:, -new:]
+
+    def _through(self, x: torch.Tensor, name: str) -> torch.Tensor:
+        """The projection of that name and its causal convolution."""
+        y, taps = x @ self.w[name], self.w[f"conv_{name}"]
+        padded = nn.functional.pad(y, (0, 0, len(taps) - 1, 0))
+        return nn.functional.silu(sum(padded[:, tap : tap + y.shape[1]] * taps[tap] for tap in range(len(taps))))
+
+
 class ReferenceFeedForward(nn.Module):
     def __init__(self, weights: Weights, prefix: str, d: int, d_ff: int, *, gated: bool, bias: bool) -> None:
         super().__init__()
@@ -213,8 +264,9 @@ class ReferenceMixture(nn.Module):
             ReferenceFeedForward(weights, f"{prefix}expert{e}.", d, experts.d_ff, **dials) for e in range(experts.count)
         )
         self.shared = None
-        if experts.shared:
-            self.shared = ReferenceFeedForward(weights, f"{prefix}shared.", d, experts.shared * experts.d_ff, **dials)
+        if experts.shared_width:
+            self.shared = ReferenceFeedForward(weights, f"{prefix}shared.", d, experts.shared_width, **dials)
+        self.shared_gate = nn.Parameter(weights.matrix(f"{prefix}shared_gate", (d, 1))) if experts.shared_gate else None
         self.chosen = torch.empty(0)
 
     def forward(self, x: torch.Tensor, chosen: torch.Tensor | None) -> torch.Tensor:
@@ -229,7 +281,10 @@ class ReferenceMixture(nn.Module):
             tokens = (self.chosen == e).any(-1)
             if tokens.any():
                 y[tokens] += gate[tokens][:, None] * expert(x[tokens])
-        return y if self.shared is None else y + self.shared(x)
+        if self.shared is None:
+            return y
+        added = self.shared(x)
+        return y + (added if self.shared_gate is None else torch.sigmoid(x @ self.shared_gate) * added)
 
 
 def rotated(x: torch.Tensor, context: int) -> torch.Tensor:

@@ -9,6 +9,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from inferometer.emulator.engine.engine import Engine
+from inferometer.emulator.workload.kinds.delta import GatedDelta
 from inferometer.emulator.workload.kinds.dense import Dense
 from inferometer.emulator.workload.layout import Layout
 from inferometer.emulator.workload.precision import Precision
@@ -52,7 +53,12 @@ NORMS = Shape(  # Gemma 3: norms of what each part puts out, of queries and keys
     tuple(Layer(Heads(8, 4, 8, qk_norm=True, window=window), Dense(64), 4) for window in (4, 4, 4, None)),
     tied_embeddings=True,
 )  # fmt: skip
-SHAPES = (DENSE, MIXED, LATENT, BIASED, JOINT, WINDOW, SINKS, CHUNKS, NORMS)
+DELTA = with_layers(  # Qwen3-Next: three of four layers with a state, experts
+    "delta",
+    [(mixer, Experts(4, 2, 16, shared=1, shared_d_ff=24, shared_gate=True))
+     for mixer in (*[GatedDelta(8, 4, 4, 6, 4)] * 3, Heads(8, 4, 8, qk_norm=True, gate="query"))]
+)  # fmt: skip
+SHAPES = (DENSE, MIXED, LATENT, BIASED, JOINT, WINDOW, SINKS, CHUNKS, NORMS, DELTA)
 
 
 def layouts(shape: Shape, ranks: int) -> list[Layout]:
@@ -66,7 +72,7 @@ def layouts(shape: Shape, ranks: int) -> list[Layout]:
             found.append(Layout(tp=tp, ep=ep, pp=pp))
             if ep > 1:
                 found.append(Layout(tp=tp, ep=ep, pp=pp, attention="data"))
-            if tp == 4:
+            if tp == 4 and shape is not DELTA:  # states are not cut over a grid
                 found.append(Layout(tp=tp, ep=ep, pp=pp, tensor="2d"))
     return found
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from inferometer.emulator.errors import InputError
-from inferometer.emulator.workload.kinds.kind import Smaller, State, at_least
+from inferometer.emulator.workload.kinds.kind import Demand, Smaller, State, at_least
 from inferometer.emulator.workload.kinds.recurrence import Recurrence
 from inferometer.emulator.workload.weights import Weight, vector
 
@@ -57,6 +57,12 @@ class GatedDelta(Recurrence):
     def flop_per_token(self) -> float:
         """Three products with the state (Sᵀk, the update, Sᵀq), and the convolution."""
         return 6.0 * self.heads * self.key_dim * self.value_dim + 2.0 * self.channels * self.kernel
+
+    def whole_vectors(self) -> int:
+        return self.value_dim
+
+    def demands(self, ranks: int) -> list[Demand]:
+        return [(self.heads, "linear value heads"), (self.key_heads, "linear key heads")]
 
     def scaled(self, by: Smaller) -> GatedDelta:
         key_heads = by.count(self.key_heads)

@@ -36,6 +36,10 @@ class Recurrence:
         """Of the recurrence and its convolution, without projections."""
         raise NotImplementedError
 
+    def whole_vectors(self) -> int:
+        """Elements of the small weights that every rank keeps whole."""
+        return 0
+
     def stores(self, ranks: int) -> tuple[Store, ...]:
         return ()
 
@@ -67,7 +71,8 @@ class Recurrence:
                     )
                 )
         step, p, state = work.step, work.precision, self.state(ranks)
-        small = elements(weight for weight in self.weights(d) if not weight.linear) / ranks * p.weight_bytes
+        vectors = elements(weight for weight in self.weights(d) if not weight.linear)
+        small = ((vectors - self.whole_vectors()) / ranks + self.whole_vectors()) * p.weight_bytes
         sequences = step.sequences * (step.new_tokens > 0)
         kept = state.recurrent * p.state_bytes + state.recent * p.residual_bytes
         moved = sum(weight.outer for weight in into) // ranks + out.inner // ranks
