@@ -56,7 +56,7 @@ def test_differences_are_known_without_a_head(read):
 
 def test_alltoall_in_place_failed_by_design(read):
     rows = "".join(old_row(2**k, 4, "0e+00", "1e+00", redop="", factor=0.75, parts=4) for k in range(14, 24))
-    found = read("nccl-tests", OLD_HEAD + rows + FOOTER.format(10, "FAILED"), name="alltoall.log", settings="nodes=1")
+    found = read("nccl-tests", OLD_HEAD + rows + FOOTER.format(10, "FAILED"), settings="nodes=1")
     assert found.files[0]["collective"] == "alltoall" and len(found.cells) == 10 and found.files[0]["ranks"] == 4
 
 
