@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -12,6 +13,27 @@ CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if
 def visible(text: str) -> str:
     """The text with its control characters, line ends and tabs excepted, spelt out."""
     return text.translate(CONTROLS)
+
+
+TUNED = re.compile(r"[-_ ](instruct|chat|it|base|hf|v0\.\d)$")
+"""Ends of a name on the Hugging Face Hub that change a model's weights, not its shape."""
+
+
+def spelling(name: str) -> str:
+    """What a name shares with its other spellings: no organisation, case, separators, no end that says how it is tuned."""
+    plain = name.strip().lower().rpartition("/")[2].removeprefix("meta-")
+    while TUNED.search(plain):
+        plain = TUNED.sub("", plain)
+    return re.sub(r"[-_. ]", "", plain)
+
+
+def named(name: str, known: Iterable[str]) -> str | None:
+    """The known name that this is, in any case, with any separators; None where it is none, or could be several."""
+    names = list(known)
+    if name in names:
+        return name
+    found = [other for other in names if spelling(other) == spelling(name)] if len(name) <= 200 else []
+    return found[0] if len(found) == 1 else None
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -1,7 +1,7 @@
 """A distributed-inference emulator that uses real collectives.
 
-The public calls, for notebooks and scripts: one for each command, under its name (`import` is `import_files`), with their
-settings as records, and `load_samples`, `load_calibration`, `validation_table` for the files. Names are looked up when first
+The public calls, for notebooks and scripts: one for each command, under its name (`import` is `import_files`, `list` is
+`catalogue`), with their settings as records, and `load_samples`, `load_calibration`, `validation_table` for the files. Names are looked up when first
 used, so that reading a calibration needs neither pandas nor torch.
 """
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from inferometer.emulator.exporters.files import export
     from inferometer.emulator.importers.imports import import_files
     from inferometer.emulator.measure.doctor import doctor
+    from inferometer.emulator.report.catalogues import catalogue
     from inferometer.emulator.samples.samples import load_samples
     from inferometer.emulator.validate.table import validation_table
     from inferometer.emulator.workload.layout import Layout
@@ -44,6 +45,7 @@ __all__ = [
     "Search",
     "ValidateSettings",
     "calibrate",
+    "catalogue",
     "doctor",
     "emulate",
     "export",
@@ -74,6 +76,7 @@ def __getattr__(name: str) -> Any:
         "Search": "emulator.economics.serving.frontier",
         "ValidateSettings": "launch.runs.validate",
         "calibrate": "launch.runs.calibrate",
+        "catalogue": "emulator.report.catalogues",
         "doctor": "emulator.measure.doctor",
         "emulate": "launch.runs.emulate",
         "export": "emulator.exporters.files",

@@ -33,6 +33,7 @@ COMMANDS = {
     "predict": "latency and cost of one configuration of a model",
     "frontier": "speed against cost over layouts and batches",
     "models": "models known by name, types of configurations, what is read of one",
+    "list": "built-in models, accelerators, calibrations, and collectives",
     "paper": "latency and cost under the paper's convention, epoch-2025",
     "emulate": "run a scaled-down model on real ranks, with times by operation",
     "validate": "compare predictions with runs that the fit never saw",

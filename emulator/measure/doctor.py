@@ -12,6 +12,7 @@ from pathlib import Path
 
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.measure import scheduler
+from inferometer.emulator.measure.loopback import loopback_address
 from inferometer.emulator.samples.environment import available_memory, cgroup_cpu_limit, environment, usable_cores
 
 BUSY_CARE = 0.15
@@ -159,6 +160,14 @@ def interface(question: Question) -> Iterator[Finding]:
     yield Finding("ok", "interface", text)
 
 
+def loopback(question: Question) -> Iterator[Finding]:
+    """Ranks of one machine meet there."""
+    try:
+        yield Finding("ok", "loopback", f"processes of this machine reach each other on {loopback_address()}")
+    except InputError as error:
+        yield Finding("stop", "loopback", str(error))
+
+
 def frequency(question: Question) -> Iterator[Finding]:
     """A governor that saves power changes the clock while we measure."""
     governors = {path.read_text().strip() for path in Path("/sys/devices/system/cpu").glob("cpu*/cpufreq/scaling_governor")}
@@ -182,5 +191,6 @@ CHECKS: tuple[Callable[[Question], Iterator[Finding]], ...] = (
     frequency,
     torch_backends,
     mpi,
+    loopback,
     interface,
 )

@@ -88,6 +88,10 @@ class Cells:
             yield f"wrong data: {self._wrong or 'none'}"
 
 
+def _rate(gb_per_s: float) -> str:
+    return f"{gb_per_s:.3f}" if gb_per_s < 10 else f"{gb_per_s:.4g}"
+
+
 def _line(cells: list[dict[str, Any]]) -> str:
     """One cell over its launches."""
     cell, medians = cells[0], [each["median"] for each in cells]
@@ -100,7 +104,7 @@ def _line(cells: list[dict[str, Any]]) -> str:
     ranks = f"{cell['groups']}×{ranks}" if cell["groups"] > 1 else ranks
     size = format_bytes(cell["bytes"]) if cell["bytes"] else "–"
     algbw, busbw = bandwidths(cell["bytes"], us, cell["bus_factor"])
-    rates = f"{algbw:>8.3g}{busbw:>8.3g}" if cell["bytes"] else f"{'–':>8}{'–':>8}"
+    rates = f"{_rate(algbw):>8}{_rate(busbw):>8}" if cell["bytes"] else f"{'–':>8}{'–':>8}"
     wrong = sum(each["wrong"] or 0 for each in cells)
     text = f"{cell['collective']:<15}{timing:<16}{ranks:>7}{size:>7}{format_time(us):>10}{spread:>7}{rates}"
     return f"{text}  {wrong} WRONG" if wrong else text

@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from inferometer.emulator.errors import InputError
-from inferometer.emulator.names import did_you_mean
+from inferometer.emulator.names import did_you_mean, named
 from inferometer.emulator.workload.hugging_face.config import shape_from_config
 from inferometer.emulator.workload.shape import Shape
 
@@ -26,10 +26,14 @@ def load_shape(name_or_path: str | Path) -> Shape:
     Built-in shapes are the real architectures; GPT-3.5 and GPT-4, which nobody has published, are as the inference
     economics paper has them, and their source says so.
 
+    Built-in names may be written in any case, with any separators, or as the Hugging Face Hub has them.
+
     Raises InputError for a name that is neither, with the names there are, and as shape_from_config does.
     """
     name = str(name_or_path)
-    if name in model_names():
+    known = named(name, model_names())
+    if known is not None and (known == name or not _is_there(name)):
+        name = known
         return shape_from_config(json.loads(files(FOLDER).joinpath(f"{name}.json").read_text(encoding="utf-8")), name)
     if name.endswith(PAPER_SUFFIX):
         raise InputError(f"model {name!r}: the paper's figures of a model are priced under --convention epoch-2025 only")
@@ -41,8 +45,15 @@ def load_shape(name_or_path: str | Path) -> Shape:
             return shape_from_config(path)
     except (OSError, ValueError) as error:
         raise InputError(f"model {name[:80]!r}: not a path: {getattr(error, 'strerror', None) or error}") from None
-    known = model_names()
-    hint = did_you_mean(name, known)
+    hint = did_you_mean(name, model_names())
     raise InputError(
         f"model {name[:80]!r}: neither a file or folder nor a built-in model{hint}: `inferometer models` lists those"
     )
+
+
+def _is_there(name: str) -> bool:
+    """Whether a file or folder has this name, which then stands for it."""
+    try:
+        return Path(name).exists()
+    except (OSError, ValueError):
+        return False

@@ -14,11 +14,10 @@ import argparse
 import sys
 
 from inferometer.launch.commands.fit import add_fit_flags, show_calibration
-from inferometer.launch.commands.outputs import json_target
 from inferometer.launch.commands.sweep_flags import add_sweep_flags, settings_from, shown_by
 from inferometer.launch.runs.calibrate import calibrate
 from inferometer.launch.runs.fit import CalibrationFiles
-from inferometer.launch.runs.outputs import keep_apart
+from inferometer.launch.runs.outputs import json_target, keep_apart
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -12,8 +12,7 @@ import argparse
 from dataclasses import asdict
 
 from inferometer.emulator.measure.doctor import doctor
-from inferometer.launch.commands.outputs import json_target
-from inferometer.launch.runs.outputs import write_json
+from inferometer.launch.runs.outputs import json_target, write_json
 
 MARK = {"ok": "ok  ", "care": "care", "stop": "STOP"}
 

@@ -11,8 +11,7 @@ from inferometer.emulator.economics.serving.predict import load_of, precision_of
 from inferometer.emulator.economics.serving.scenario import Scenario, scenario_of, shape_of
 from inferometer.emulator.errors import InputError
 from inferometer.launch.commands.law_key import add_key_flag, add_launch_mode_flag, law_key
-from inferometer.launch.commands.outputs import json_target
-from inferometer.launch.runs.outputs import keep_apart
+from inferometer.launch.runs.outputs import json_target, keep_apart
 
 MOST = 1e12
 """Nobody has more tokens, devices, dollars than this."""

@@ -18,11 +18,10 @@ from inferometer.emulator.report.emulation import phase_lines
 from inferometer.emulator.validate.settings import scale_of
 from inferometer.emulator.workload.layout import AXES, FIELDS
 from inferometer.launch.commands.law_key import add_key_flag, law_key
-from inferometer.launch.commands.outputs import json_target, show
 from inferometer.launch.commands.rank_flags import add_rank_flags, rank_settings
 from inferometer.launch.runs.emulate import Emulated, emulate
 from inferometer.launch.runs.emulate_settings import EmulateSettings
-from inferometer.launch.runs.outputs import keep_apart, output_path
+from inferometer.launch.runs.outputs import json_target, keep_apart, output_path, show
 
 MODEL_FLAGS = (*FIELDS, *"model scale layers batch context micro_batches bits steps seed".split())
 """Whose names are those of EmulateSettings."""

@@ -18,8 +18,7 @@ from inferometer.emulator.exporters.loss import lines_of
 from inferometer.emulator.exporters.targets import TARGETS
 from inferometer.emulator.units import parse_bytes
 from inferometer.launch.commands.law_key import add_key_flag, law_key
-from inferometer.launch.commands.outputs import json_target
-from inferometer.launch.runs.outputs import keep_apart, replaced_path, write_json
+from inferometer.launch.runs.outputs import json_target, keep_apart, replaced_path, write_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -13,8 +13,7 @@ from inferometer.emulator.economics.serving.candidates import Row
 from inferometer.emulator.economics.serving.curves import Curve, curves
 from inferometer.emulator.report.frontier import draw_frontiers
 from inferometer.launch.commands.economics_flags import number, positive
-from inferometer.launch.commands.outputs import figure_path, show
-from inferometer.launch.runs.outputs import replaced_path, writing
+from inferometer.launch.runs.outputs import figure_path, replaced_path, show, writing
 
 
 def add_curve_flags(parser: argparse.ArgumentParser, context: str) -> None:

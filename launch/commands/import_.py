@@ -18,8 +18,7 @@ from typing import Any
 from inferometer.emulator.importers.imports import KNOWN, Imported, import_files
 from inferometer.emulator.importers.kernels.read import shown
 from inferometer.emulator.importers.settings import parse_settings
-from inferometer.launch.commands.outputs import json_target
-from inferometer.launch.runs.outputs import keep_apart, new_path, write_json, writing
+from inferometer.launch.runs.outputs import json_target, keep_apart, new_path, write_json, writing
 
 TELLING = ("dtype", "implementation", "launch_mode", "device", "backend_version")
 """Shown of each run where the runs differ in it."""

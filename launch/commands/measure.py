@@ -14,10 +14,9 @@ from __future__ import annotations
 import argparse
 import sys
 
-from inferometer.launch.commands.outputs import json_target
 from inferometer.launch.commands.sweep_flags import add_sweep_flags, settings_from, shown_by
 from inferometer.launch.runs.measure import measure
-from inferometer.launch.runs.outputs import keep_apart, output_path, write_json
+from inferometer.launch.runs.outputs import json_target, keep_apart, output_path, write_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

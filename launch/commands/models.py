@@ -16,7 +16,7 @@ from inferometer.emulator.errors import InputError
 from inferometer.emulator.report.models import catalogue_lines, model_lines
 from inferometer.emulator.workload.precision import WIDTHS
 from inferometer.emulator.workload.storage.summary import CONTEXT, models
-from inferometer.launch.commands.outputs import show
+from inferometer.launch.runs.outputs import show
 
 MOST = 10**9
 

@@ -16,7 +16,7 @@ from inferometer.emulator.report.frontier import frontier_lines
 from inferometer.emulator.report.prediction import prediction_lines
 from inferometer.launch.commands.economics_flags import add_price_flags, keep_inputs, number, positive, pricing
 from inferometer.launch.commands.frontier_flags import add_curve_flags, asked_curves, show_frontier
-from inferometer.launch.commands.outputs import show
+from inferometer.launch.runs.outputs import show
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -27,7 +27,7 @@ from inferometer.launch.commands.economics_flags import (
     number,
     scenario_from,
 )
-from inferometer.launch.commands.outputs import show
+from inferometer.launch.runs.outputs import show
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

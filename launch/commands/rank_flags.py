@@ -17,7 +17,9 @@ def add_rank_flags(
     """
     ranks = parser.add_argument_group("ranks")
     if ranks_default is not None:
-        ranks.add_argument("-n", "--ranks", type=int, metavar="N", help=f"local ranks (default: {ranks_default})")
+        ranks.add_argument(
+            "-n", "--ranks", type=int, metavar="N", help=f"local ranks (default: {ranks_default}); iterations are --iters"
+        )
     ranks.add_argument(
         "--scheduler",
         choices=["auto", "rr", "batch", "other"],

@@ -14,8 +14,7 @@ import argparse
 from inferometer.emulator.economics.paper.published.books import SOURCES
 from inferometer.emulator.economics.paper.published.reproduce import compare_sources, summary
 from inferometer.emulator.report.published import published_lines
-from inferometer.launch.commands.outputs import json_target
-from inferometer.launch.runs.outputs import write_json
+from inferometer.launch.runs.outputs import json_target, write_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -54,7 +54,7 @@ def add_sweep_flags(parser: argparse.ArgumentParser) -> None:
         metavar="NAME|FILE.toml",
         help="cells to measure, most important first (default: the built-in sweep 'default')",
     )
-    sweep.add_argument("--collectives", metavar="A,B", help="only these collectives")
+    sweep.add_argument("--collectives", metavar="A,B", help="only these collectives (`inferometer list collectives`)")
     sweep.add_argument("--timings", metavar="A,B", help=f"only these timings, of {', '.join(get_args(Timing))}")
     sweep.add_argument("-b", "--minbytes", type=size, default=64, help="first size (default 64)")
     sweep.add_argument("-e", "--maxbytes", type=size, default=16 << 20, help="last size (default 16M)")
@@ -94,8 +94,19 @@ def shown_by(args: argparse.Namespace, usual: Shown) -> Shown:
     return "rows" if args.verbose else "nothing" if args.quiet else usual
 
 
+NCCL_OPERATIONS = ("sum", "prod", "min", "max", "avg", "all", "mulsum")
+"""What -o takes in nccl-tests."""
+
+
+def refuse_operation(output: str) -> None:
+    """Raise InputError for an -o as nccl-tests has it."""
+    if output in NCCL_OPERATIONS:
+        raise InputError(f"-o {output}: -o names the file to write here; operations that add numbers always sum")
+
+
 def settings_from(args: argparse.Namespace) -> MeasureSettings:
     """The settings of the flags. Raises ``InputError`` for those of nccl-tests that have another form here."""
+    refuse_operation(args.output)
     for flag in ("-g", "-t"):
         if getattr(args, f"refused{flag}") is not None:
             raise InputError(

@@ -15,6 +15,7 @@ import uuid
 from multiprocessing import forkserver
 from pathlib import Path
 
+from inferometer.emulator.measure.loopback import loopback_address
 from inferometer.launch.ranks import worker
 from inferometer.launch.ranks.job import Job
 
@@ -45,17 +46,23 @@ def rank(job_file: str) -> None:
         sys.exit(status)
 
 
+def bracketed(address: str) -> str:
+    """As an endpoint has it: [::1]."""
+    return f"[{address}]" if ":" in address else address
+
+
 def main(job_file: str) -> None:
     """Start the ranks and see them through. Raises torch's ``ChildFailedError``, which names the first rank that failed."""
     job = Job.model_validate_json(Path(job_file).read_text())
     multiprocessing.set_forkserver_preload(PRELOADED)
     forkserver.ensure_running()  # imports while this process does the same
 
+    here = loopback_address()  # the host's own name may have no address
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     config = LaunchConfig(
         min_nodes=1, max_nodes=1, nproc_per_node=job.method.world_size, run_id=str(uuid.uuid4()), rdzv_backend="c10d",
-        rdzv_endpoint="localhost:0", max_restarts=0, start_method="forkserver",
+        rdzv_endpoint=f"{bracketed(here)}:0", local_addr=here, max_restarts=0, start_method="forkserver",
     )  # fmt: skip
     elastic_launch(config, rank)(job_file)
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inferometer.emulator.errors import InputError
+from inferometer.emulator.measure.loopback import loopback_address
 from inferometer.emulator.samples.environment import usable_cores
 from inferometer.launch.ranks.environment import rank_environment, with_program
 from inferometer.launch.ranks.events import Event, EventPipe, Listener
@@ -47,8 +48,9 @@ class Outcome:
 def run_ranks(job: Job, listener: Listener) -> Outcome:
     """One launch. A first Ctrl-C lets the ranks end in order, a second kills them.
 
-    Raises ``InputError`` where the launcher (mpiexec) is missing.
+    Raises ``InputError`` where the launcher (mpiexec) is missing, or where ranks of this machine cannot reach each other.
     """
+    loopback_address()
     log = job.logs / "launcher.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     monitor = LaunchMonitor(listener, job.method.timeout_s)

@@ -10,6 +10,7 @@ from datetime import timedelta
 import torch.distributed as dist
 
 from inferometer.emulator.errors import InputError
+from inferometer.emulator.measure.loopback import check_meeting_place
 from inferometer.launch.ranks.identity import Identity
 from inferometer.parallel.control import Control
 
@@ -27,6 +28,10 @@ def meet(identity: Identity, timeout_s: float) -> tuple[dist.Store, Control]:
     store: dist.Store
     if host and port:
         master = identity.rank == 0 and not hosted_by_agent
+        if not hosted_by_agent:
+            if not port.isdecimal():
+                raise InputError(f"MASTER_PORT {port[:20]!r} is not a number")
+            check_meeting_place(host, int(port), listens=master)
         store = dist.TCPStore(host, int(port), is_master=master, timeout=limit, wait_for_workers=False)
     elif identity.by_mpiexec:
         host, port, store = _meet_through_mpi(identity, limit)

@@ -23,6 +23,7 @@ from inferometer.emulator.measure.method import (
 )
 from inferometer.emulator.measure.plan import buffer_bytes
 from inferometer.emulator.measure.probes import kept_bytes, probes_of
+from inferometer.emulator.names import did_you_mean, named
 from inferometer.emulator.samples.environment import available_memory, usable_cores
 from inferometer.launch.ranks.identity import Identity
 from inferometer.launch.runs.rank_settings import RANK_BYTES, RankSettings, auto_backend, scheduler_class
@@ -107,9 +108,7 @@ def narrowed(sweep: Sweep, names: Sequence[str] | None, timings: Sequence[str] |
 
     A collective or timing that no tier holds becomes a tier of its own. Raises ``InputError`` for an unknown one.
     """
-    for name in names or []:
-        if name not in COLLECTIVES:
-            raise InputError(f"--collectives {name}: unknown; known are {', '.join(COLLECTIVES)}")
+    names = None if names is None else [collective_of(name) for name in names]
     for timing in timings or []:
         if timing not in get_args(Timing):
             raise InputError(f"--timings {timing}: unknown; known are {', '.join(get_args(Timing))}")
@@ -134,6 +133,15 @@ def narrowed(sweep: Sweep, names: Sequence[str] | None, timings: Sequence[str] |
         stop = stop.model_copy(update={"max_iterations": iterations, "min_iterations": least})
     compute = sweep.compute if names is None and timings is None else None  # whoever names collectives wants these alone
     return sweep.model_copy(update={"tier": tiers, "stop": stop, "compute": compute})
+
+
+def collective_of(text: str) -> str:
+    """A collective by any spelling of its name. Raises InputError for an unknown one."""
+    found = named(text, COLLECTIVES)
+    if found is None or (COLLECTIVES[found].pair and found != text):  # nccl-tests' sendrecv is a ring of all ranks
+        hint = did_you_mean(text, COLLECTIVES)
+        raise InputError(f"--collectives {text}: unknown{hint}; known are {', '.join(COLLECTIVES)}")
+    return found
 
 
 def check_sizes(method: Method) -> None:

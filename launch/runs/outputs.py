@@ -6,7 +6,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from inferometer.emulator.errors import InputError
 
 SAMPLES = (b'"inferometer/samples/', b'"inferometer/emulation/')
 """What the first line of a file of samples holds."""
+FIGURE_SUFFIXES = (".png", ".pdf", ".svg")
 
 
 def output_path(text: str) -> Path:
@@ -121,3 +122,26 @@ def plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+def json_target(text: str) -> str:
+    """The argument of --json: - for stdout, or a path that can be written to, looked at before anything is measured."""
+    if text != "-":
+        replaced_path(text)
+    return text
+
+
+def figure_path(text: str) -> Path:
+    """The argument of --figure: a path that can be written to, in a format that is drawn."""
+    path = replaced_path(text)
+    if path.suffix not in FIGURE_SUFFIXES:
+        raise InputError(f"{path}: a figure is one of {', '.join(FIGURE_SUFFIXES)}")
+    return path
+
+
+def show(target: str | None, document: Any, lines: Sequence[str]) -> None:
+    """The lines on stdout and the document as JSON where --json says; with - nothing else goes to stdout."""
+    if target != "-":
+        print("\n".join(lines))
+    if target:
+        write_json(target, document)

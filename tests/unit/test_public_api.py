@@ -40,7 +40,10 @@ def samples(tmp_path):
 
 
 def test_there_is_a_call_for_every_command_and_every_name_leads_somewhere():
-    calls = {name: f"paper_{answer}" for name, answer in (("paper", "predict"),)} | {"import": "import_files"}
+    calls = {name: f"paper_{answer}" for name, answer in (("paper", "predict"),)} | {
+        "import": "import_files",
+        "list": "catalogue",
+    }
     assert {calls.get(name, name) for name in COMMANDS} <= set(inferometer.__all__)
     for name in inferometer.__all__:
         assert getattr(inferometer, name).__doc__, name
@@ -92,7 +95,7 @@ def test_reproduce(capsys):
 def test_measure_and_calibrate_settle_the_same_method_as_their_flags(monkeypatch):
     taken = []
 
-    def refuse(method, path, mode, identity, out, words):
+    def refuse(method, path, mode, identity, out, words, shown):
         taken.append((method, path.name, mode))
 
     monkeypatch.setattr(measure_run, "take_samples", refuse)

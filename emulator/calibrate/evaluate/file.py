@@ -20,7 +20,7 @@ from inferometer.emulator.calibrate.schema.records import SCHEMA, schema_documen
 from inferometer.emulator.checked import first_error
 from inferometer.emulator.documents import json_of, read_text, reason_of
 from inferometer.emulator.errors import InputError
-from inferometer.emulator.names import did_you_mean
+from inferometer.emulator.names import did_you_mean, named
 from inferometer.emulator.regular import shown_path
 
 SCHEMA_FILE = Path(__file__).parents[1] / "schema" / "calibration.schema.json"
@@ -114,6 +114,7 @@ def calibration_text(name_or_path: str | Path) -> str:
     except (OSError, ValueError) as error:  # of exists(): a folder one may not enter, a zero byte in the path
         raise InputError(f"{shown_path(path)}: cannot be read: {reason_of(error)}") from error
     names = calibration_names()
+    name = named(name, names) or name
     if computed(name):
         raise InputError(f"{name}: is a model computed for each case, not a file: predict and frontier take it")
     if name not in names:

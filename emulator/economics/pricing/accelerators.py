@@ -13,7 +13,7 @@ from inferometer.emulator.documents import read_text, reason_of, toml_of
 from inferometer.emulator.economics.pricing import paper_accelerators
 from inferometer.emulator.economics.pricing.accelerator import Accelerator
 from inferometer.emulator.errors import InputError
-from inferometer.emulator.names import did_you_mean
+from inferometer.emulator.names import did_you_mean, named
 
 FOLDER = "inferometer.configs.accelerators"
 #: These exist only as the inference economics paper has them.
@@ -38,6 +38,9 @@ def load_accelerator(name_or_path: str | Path) -> Accelerator:
     unit, a price of zero or below, a figure without a source.
     """
     name = str(name_or_path)
+    known = named(name, accelerator_names())
+    if known is not None and known != name and not _is_there(name):
+        name = known
     if name in OF_THE_PAPER or name.endswith("@epoch-2025"):
         return paper_accelerators.load_accelerator(name)
     if name in accelerator_names():
@@ -76,3 +79,10 @@ def _parse(text: str, where: str, name: str) -> Accelerator:
     tables = toml_of(text, where)
     checked(File, tables, where)
     return accelerator_of(tables, name)
+
+
+def _is_there(name: str) -> bool:
+    try:
+        return Path(name).exists()
+    except (OSError, ValueError):
+        return False
