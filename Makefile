@@ -1,6 +1,7 @@
-# make run    set everything up, calibrate this machine, predict a real model from it
+# make run    set everything up, calibrate this machine, check a small model against it, predict a real one
 # make test   set everything up and run the tests
 # make lint   ruff and mypy        make bench   timings side by side        make verify   long statistical studies
+# make torture   bad input and faults of every kind, by area: what was tried, what failed (15 minutes)
 
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
@@ -8,12 +9,15 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: run test lint bench verify clean
+.PHONY: run test lint bench verify torture clean
 
 run: $(VENV)/run.stamp
-	$(BIN)/inferometer calibrate
-	@echo; echo "What these collectives would make of Llama 3 8B on two H100:"
-	$(BIN)/inferometer predict llama-3-8b --accelerator h100-sxm --tp 2 --batch 8 --calibration calibration.json
+	$(BIN)/inferometer calibrate --budget 240
+	@echo; echo "A sixteenth of Llama 3 8B on this machine, by the calibration above: predicted beside executed"
+	$(BIN)/inferometer emulate llama-3-8b --scale 1/16 --layers 4 --tp 2 --batch 8 --context 128 --steps 30 \
+		--launches 2 --calibration calibration.json
+	@echo; echo "Llama 3 8B on two H100, by a calibration of H100 and NCCL that comes with Inferometer"
+	$(BIN)/inferometer predict llama-3-8b --accelerator h100-sxm --tp 2 --batch 8 --calibration h100-nccl
 
 # Unit tests run side by side, one thread each; whatever starts ranks has the machine to itself.
 test: $(VENV)/dev.stamp
@@ -36,6 +40,9 @@ bench: $(VENV)/dev.stamp
 
 verify: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -m verify -s
+
+torture: $(VENV)/dev.stamp
+	$(BIN)/python -m tests.torture
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Inferometer needs Python 3.11 or newer (make PYTHON=/path/to/python3.11 …)"; exit 2; }

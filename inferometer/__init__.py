@@ -1,8 +1,8 @@
 """A distributed-inference emulator that uses real collectives.
 
 The public calls, for notebooks and scripts: one for each command, under its name (`import` is `import_files`, `list` is
-`catalogue`), with their settings as records, and `load_samples`, `load_calibration`, `validation_table` for the files. Names are looked up when first
-used, so that reading a calibration needs neither pandas nor torch.
+`catalogue`), with their settings as records, and `load_samples`, `load_calibration`, `validation_table` for the files. Names
+are looked up when first used, so that reading a calibration needs neither pandas nor torch.
 """
 
 from __future__ import annotations
