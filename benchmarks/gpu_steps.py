@@ -57,7 +57,7 @@ def calibration_of(table: Path) -> Calibration:
 
 
 def step_us(calibration: Calibration, model: str, step: Step, mode: str, tp: int = 1) -> float:
-    """One rank's computing in a step, collectives left out. (Some were timed beyond the context that the model is made for.)"""
+    """One rank's computing in a step, collectives left out. Some steps were timed beyond the model's longest context."""
     program = build(replace(load_shape(model), max_context=None), Layout(tp=tp), step, precision=Precision(16, 16, 16))
     processor = CalibrationProcessor(calibration, {"launch_mode": mode})
     bill = Itemised(program, 1)

@@ -192,7 +192,9 @@ def _compute(calibration: Calibration, verbose: bool) -> Iterator[str]:
     lines = _table(verbose, lambda: compute_table(laws, intervals=True), lambda: compute_table(laws, intervals=False))
     if not lines:
         return
-    yield "Compute of one rank, by how many ranks compute at once (matmuls, weights from memory)"
+    on_device = any(law.form == "roofline" for law in laws)
+    of = "one device, by how kernels are launched" if on_device else "one rank, by how many ranks compute at once"
+    yield f"Compute of {of} (matmuls, weights from memory)"
     yield from lines
     if verbose:
         kinds = [law.kind for law in laws]
