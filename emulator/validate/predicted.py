@@ -1,4 +1,4 @@
-"""The step that a run repeats, as the one aggregator prices it, seen as means over ranks: what is measured."""
+"""The step that a run repeats, as the one aggregator prices it, in means over ranks, as it is measured."""
 
 from __future__ import annotations
 

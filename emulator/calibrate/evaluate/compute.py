@@ -100,6 +100,10 @@ class ComputeLaws:
             place = Place(law.target.dtype, law.target.concurrent_ranks, law.sharded)
             self._laws[place, law.kind, law.predecessors, law.op] = law
         self._places = {place for place, *_ in self._laws}
+        self._levels = {
+            dtype: sorted({place.concurrent_ranks for place in self._places if place.dtype == dtype})
+            for dtype in self.dtypes
+        }
         self._ready: dict[int, ReadyLaw] = {}
         """By the identity of the law."""
         self._chosen: dict[tuple[Place, str, tuple[str, ...], str], ReadyLaw] = {}
@@ -118,7 +122,7 @@ class ComputeLaws:
 
     def levels(self, dtype: str) -> list[int]:
         """How many ranks computed at once, fewest first."""
-        return sorted({place.concurrent_ranks for place in self._places if place.dtype == dtype})
+        return self._levels[dtype]
 
     def rates(self, dtype: str) -> dict[str, float]:
         """smallest_us, memory_gb_per_s, gflops of matmuls with all ranks at work."""
@@ -204,7 +208,7 @@ class ComputeLaws:
     def relative_error(self, dtype: str, concurrent_ranks: int) -> float | None:
         """How far the laws may be off at 95 %, as a fraction; None where nothing says so.
 
-        By the matmuls of whole steps of models they had not seen (nine in ten of them), and between launches.
+        By the matmuls of whole steps of models that they were not fitted to (nine in ten of them), and between launches.
         """
         place, _ = self.place(dtype, concurrent_ranks, False)
         surface = self.law(place, "matmul")

@@ -73,13 +73,12 @@ def load_calibration(name_or_path: str | Path) -> Calibration:
     Raises InputError, naming the file, the key and the reason, if it is unreadable, not JSON, of another schema
     version, or has an unknown, missing or wrongly typed field; for an unknown name with the names there are.
     """
-    text = calibration_text(name_or_path)
-    document = json_of(text, name_or_path)
+    document = json_of(calibration_text(name_or_path), name_or_path)
     found = document.get("schema") if isinstance(document, dict) else None
     if found != SCHEMA:
         raise InputError(f"{name_or_path}: schema: found {found!r}, expected '{SCHEMA}'")
     try:
-        calibration = Calibration.model_validate_json(text, strict=True)
+        calibration = Calibration.model_validate(document, strict=True)
     except ValidationError as error:
         raise InputError(f"{name_or_path}: {first_error(error)}") from error
     for at, model in enumerate(calibration.network_laws):

@@ -17,9 +17,9 @@ from inferometer.emulator.calibrate.schema.in_step_records import InStepLaw
 from inferometer.emulator.calibrate.schema.records import Target
 from inferometer.emulator.errors import InputError
 
-#: Waking up cold and drifting apart cost much the same whatever the collective: its overhead stands in for others'.
+#: Waking up and drift cost much the same in every collective: the overhead of this one stands in for others.
 STANDS_IN = "all_reduce"
-#: One stage hands on to the next: that they drift apart is the pipeline's waiting, which is priced as such.
+#: One stage hands on to the next: the drift between them is the pipeline's waiting, which is priced as such.
 HANDS_ON = frozenset({"send_recv"})
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from inferometer.emulator.aliases import Array
-from inferometer.emulator.calibrate.evaluate.predict import outside, predictor
+from inferometer.emulator.calibrate.evaluate.predict import among, outside, predictor
 from inferometer.emulator.calibrate.evaluate.uncertainty import half_width
 from inferometer.emulator.calibrate.schema.network_records import NetworkLaw
 from inferometer.emulator.calibrate.schema.records import Target
@@ -66,7 +66,7 @@ class FittedLaw:
                 yield other, here
 
     def _measured_at(self, r: Array, N: Array) -> NDArray[np.bool_]:
-        return np.asarray(np.isin(r, self.record.domain.ranks) & np.isin(N, self.record.domain.nodes))
+        return among(r, self.record.domain.ranks) & among(N, self.record.domain.nodes)
 
 
 class NetworkLaws:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from inferometer.emulator.aliases import Array
-from inferometer.emulator.calibrate.evaluate.predict import Itself, predictor
+from inferometer.emulator.calibrate.evaluate.predict import Itself, among, predictor
 from inferometer.emulator.calibrate.schema.network_records import Domain, NetworkLaw
 
 STEP = 1e-4
@@ -100,8 +100,8 @@ def _law(model: NetworkLaw, n: Array, r: Array, N: Array) -> Array:
     domain, spread = model.domain, model.fit.spread
     base = np.full(len(n), spread.sizes if spread.sizes is not None else UNTESTED * spread.sample)
     elsewhere = (
-        (~np.isin(r, domain.ranks) | _beyond_local(domain, r / N), spread.ranks),
-        (~np.isin(N, domain.nodes), spread.nodes),
+        (~among(r, domain.ranks) | _beyond_local(domain, r / N), spread.ranks),
+        (~among(N, domain.nodes), spread.nodes),
     )
     for other, known in elsewhere:
         base = np.where(other, np.maximum(base, known if known is not None else UNTESTED * base), base)

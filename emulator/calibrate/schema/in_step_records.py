@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, FiniteFloat, model_validator
 
-from inferometer.emulator.calibrate.schema.records import Cell, HeldOutError, Pair, Parameter, Record, Target
+from inferometer.emulator.calibrate.schema.records import Cell, FromList, HeldOutError, Pair, Parameter, Record, Target
 
 EQUATION = "s = s0 + u·compute_gap + v·n"
 #: Parameter: (unit, µs in one unit of parameter × quantity), of the quantities 1, µs of compute gap and bytes.
@@ -29,7 +29,7 @@ class StepCell(Cell):
 class StepDomain(Record):
     """Where collectives in steps were measured: [smallest, largest]."""
 
-    bytes: tuple[int, int]
+    bytes: Annotated[tuple[int, int], FromList]
     compute_gap_us: Pair
 
 

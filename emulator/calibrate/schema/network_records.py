@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, FiniteFloat, model_validator
 
-from inferometer.emulator.calibrate.schema.records import HeldOutError, Pair, Parameter, Record, Target
+from inferometer.emulator.calibrate.schema.records import FromList, HeldOutError, Pair, Parameter, Record, Target
 
 RankLatency = Literal["local", "ring"]
 NodeLatency = Literal["log2", "linear", "once"]
@@ -34,7 +34,7 @@ class Formula(Record):
     rank_latency: RankLatency | None
     node_latency: NodeLatency | None
     overlap: bool = False
-    bandwidth_rank_counts: tuple[int, ...] = ()
+    bandwidth_rank_counts: Annotated[tuple[int, ...], FromList] = ()
     slopes_per_protocol: bool = False
     ring_bytes: bool = False
     constants: Literal["fitted", "scaled", "paper"] = "fitted"
@@ -94,7 +94,7 @@ Countable = Annotated[int, Field(ge=0, lt=1 << 62)]
 class Domain(Record):
     """Where the law was measured; bytes is [smallest, largest]."""
 
-    bytes: tuple[Countable, Countable]
+    bytes: Annotated[tuple[Countable, Countable], FromList]
     ranks: list[Countable] = Field(min_length=1)
     nodes: list[Countable] = Field(min_length=1)
     ranks_per_node: list[FiniteFloat] = Field(min_length=1)

@@ -6,15 +6,23 @@ are fractions.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, FiniteFloat, JsonValue
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FiniteFloat, JsonValue
 
 SCHEMA: Literal["inferometer/calibration/2"] = "inferometer/calibration/2"
 
 Status = Literal["fitted", "fixed_prior", "tied", "not_identified", "at_bound"]
 Verdict = Literal["ok", "usable_with_care", "unsuitable_for_calibration"]
-Pair = tuple[FiniteFloat, FiniteFloat]
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+FromList = BeforeValidator(_as_tuple)
+"""Of a field that is a tuple: a document has a list there, which strict validation refuses."""
+Pair = Annotated[tuple[FiniteFloat, FiniteFloat], FromList]
 #: What measuring recorded is kept as it is.
 Free = dict[str, JsonValue]
 

@@ -1,7 +1,8 @@
-"""A step's time: the one place where operations are priced and added up.
+"""A step's time: the one place where operations are priced and stages combined.
 
 Operations run one after the other, so a stage takes the sum of its operations' times, each the larger of what its memory
-traffic and its arithmetic take. `predict`, `frontier`, `emulate` and `validate` all have their steps' times from here.
+traffic and its arithmetic take: `stage_s` in itemised.py adds them. `ends` combines the stages. `predict`, `frontier`,
+`emulate` and `validate` all have their steps' times from here.
 """
 
 from __future__ import annotations

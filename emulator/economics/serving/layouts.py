@@ -27,9 +27,8 @@ def layouts(shape: Shape, accelerator: Accelerator, gpus_max: int, *, gpus: int 
     experts = shape.experts.count if shape.experts else 1
     divided = {"pp": shape.layers, "ep": experts, "tp": shape.attention.query_heads}
     degrees = product(*(_divisors(divided[axis]) for axis in SEARCHED))
-    for count, *chosen in sorted((prod(each), *each) for each in degrees):
-        if count > gpus_max or (gpus is not None and count != gpus):
-            continue
+    counted = ((prod(each), *each) for each in degrees)
+    for _, *chosen in sorted(each for each in counted if each[0] <= gpus_max and gpus in (None, each[0])):
         axes = dict(zip(SEARCHED, chosen))
         for attention in SHARINGS if axes["ep"] > 1 else SHARINGS[:1]:
             layout = Layout.of(axes, attention)

@@ -53,7 +53,7 @@ class Prediction:
 
     def as_row(self) -> dict[str, Any]:
         """One flat row: the nested parts under their own names, prefixed where they would clash."""
-        row = self.as_dict()
+        row = dict(vars(self))
         for part, prefix in (("precision", ""), ("terms", ""), ("layout", "layout_"), ("memory", "memory_")):
             row |= {f"{prefix}{name}": value for name, value in row.pop(part).items()}
         row["notes"] = "; ".join(self.notes)
