@@ -60,7 +60,8 @@ def _machine(calibration: Calibration, verbose: bool) -> Iterator[str]:
     place = calibration.provenance
     hardware: dict[str, Any] = dict(place.hardware or {})
     topology: dict[str, Any] = dict(place.topology or {})
-    gpus = hardware.get("gpus") or []
+    on_gpus = any(cell.target.launch_mode not in ("host", None) for cell in calibration.cells)
+    gpus = (hardware.get("gpus") or []) if on_gpus else []  # ranks on a GPU machine's processor measured that
     imported = ", ".join(hardware.get("devices") or []) or "an unknown machine"
     processor, cores = hardware.get("cpu_model"), hardware.get("cores_usable")
     here = ", ".join([str(processor)] + [f"{cores} usable cores"] * (cores is not None)) if processor else imported

@@ -99,6 +99,7 @@ def calibrate(
         [(m["target"]["collective"], m["fit"]["cv"]["sizes"]["median"]) for m in models],
         conditions if isinstance(conditions, dict) else {},
         [law for law in compute if law["form"] == "roofline"],
+        _ranks_per_gpu(cells, provenance),
     )
     document = canonical(
         {
@@ -170,6 +171,15 @@ def fewest_launches(cells: pd.DataFrame) -> int:
     """The launches behind the backend that has fewest of them."""
     counts = cells.groupby(["implementation", "backend", "launch_mode", "scheduler"], dropna=False)["launch"].nunique()
     return int(counts.min()) if len(counts) else 0
+
+
+def _ranks_per_gpu(cells: pd.DataFrame, provenance: Document) -> tuple[int, int] | None:
+    """Most ranks of a node and the GPUs it has; None where no collective ran on GPUs, or nothing says how many there are."""
+    gpus = (provenance.get("hardware") or {}).get("gpus")
+    ranks = (provenance.get("topology") or {}).get("ranks_per_node")
+    if not gpus or not ranks or not (cells["backend"] == "nccl").any():
+        return None
+    return max(ranks), len(gpus)
 
 
 def _launches_of(probes: pd.DataFrame | None) -> int:

@@ -31,6 +31,7 @@ class Evidence:
     """What the rules look at: documents of a calibration file before it is validated.
 
     held_out: median held-out size error of each model as (name, error or None). kernels: laws of a device's kernels.
+    ranks_per_gpu: (most ranks of a node, its GPUs) where collectives ran on GPUs.
     """
 
     cells: list[dict[str, Any]]
@@ -38,6 +39,7 @@ class Evidence:
     held_out: list[tuple[str, float | None]] = field(default_factory=list)
     conditions: dict[str, Any] = field(default_factory=dict)
     kernels: list[dict[str, Any]] = field(default_factory=list)
+    ranks_per_gpu: tuple[int, int] | None = None
 
 
 def wrong_data(e: Evidence) -> Iterator[Finding]:
@@ -61,6 +63,18 @@ def oversubscribed(e: Evidence) -> Iterator[Finding]:
     else:
         return
     yield CARE, f"{which}: holds for emulating here, not for extrapolating ranks"
+
+
+def shared_gpus(e: Evidence) -> Iterator[Finding]:
+    """Ranks that share a GPU measure its switching between their processes, about every 2 ms."""
+    if e.ranks_per_gpu is None:
+        return
+    ranks, gpus = e.ranks_per_gpu
+    if ranks > gpus > 0:
+        yield (
+            UNSUITABLE,
+            f"{ranks} ranks shared {gpus} GPU{'' if gpus == 1 else 's'}: its switching between them was measured",
+        )
 
 
 def few_launches(e: Evidence) -> Iterator[Finding]:
@@ -137,6 +151,7 @@ def unchecked(e: Evidence) -> Iterator[Finding]:
 RULES: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (
     wrong_data,
     oversubscribed,
+    shared_gpus,
     few_launches,
     launches_apart,
     long_tails,

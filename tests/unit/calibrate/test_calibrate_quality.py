@@ -2,7 +2,9 @@
 
 import pytest
 
+from inferometer.emulator.calibrate.fit.from_samples import fit
 from inferometer.emulator.calibrate.fit.quality import Evidence, assess
+from tests.places import SHARED_DATA
 
 
 def cell(**changes):
@@ -93,3 +95,22 @@ def test_concurrent_groups_are_distinguished_from_one_group_alone():
     ]
     (reason,) = verdict(*cells)["reasons"]
     assert reason.startswith("with 4 ranks and with all groups of 2 at once there were more ranks × threads than")
+
+
+def test_ranks_that_shared_a_gpu_are_no_network():
+    assert assess(Evidence([cell()], 3, [], {}, [], (2, 1))) == {
+        "verdict": BAD,
+        "reasons": ["2 ranks shared 1 GPU: its switching between them was measured"],
+    }
+    assert assess(Evidence([cell()], 3, [], {}, [], (8, 8)))["verdict"] == "ok"
+
+
+def test_samples_of_two_ranks_on_one_gpu_are_unsuitable(tmp_path):
+    path = SHARED_DATA / "gpu" / "h200" / "two_ranks_time_sliced.samples.jsonl"
+    if not path.exists():
+        pytest.skip(f"no {path}")
+    text = path.read_text().replace('"requested_apart_us"', '"requested_compute_gap_us"')
+    text = text.replace('"apart_us"', '"compute_gap_us"')  # the file was written under older names of these two
+    (tmp_path / "s.samples.jsonl").write_text(text)
+    quality = fit([tmp_path / "s.samples.jsonl"]).quality
+    assert quality.verdict == BAD and "2 ranks shared 1 GPU" in quality.reasons[0]

@@ -152,3 +152,19 @@ def test_a_key_that_could_not_be_fitted_is_named(small_calibration):
     made = small_calibration.model_copy(update={"not_fitted": [missing]})
     assert f"Not fitted: {missing.target.collective}: too few sizes" in summary_lines(made, verbose=True)
     assert any("1 keys not fitted" in line for line in summary_lines(made))
+
+
+def test_the_device_named_is_the_one_that_ranks_used(small_calibration):
+    """Ranks on the processor of a machine with a GPU say nothing of the GPU."""
+    hardware = {**(small_calibration.provenance.hardware or {}), "gpus": ["NVIDIA H200"], "cpu_model": "A CPU"}
+    place = small_calibration.provenance.model_copy(update={"hardware": hardware})
+    cells = [
+        [
+            cell.model_copy(update={"target": cell.target.model_copy(update={"launch_mode": mode})})
+            for cell in small_calibration.cells
+        ]
+        for mode in ("host", "stream")
+    ]
+    on_host, on_gpu = (small_calibration.model_copy(update={"provenance": place, "cells": some}) for some in cells)
+    assert summary_lines(on_host)[0].startswith("Calibration of A CPU")
+    assert summary_lines(on_gpu)[0].startswith("Calibration of 1 × NVIDIA H200")
