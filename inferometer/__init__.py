@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from inferometer.launch.runs.calibrate import calibrate
     from inferometer.launch.runs.emulate import emulate
     from inferometer.launch.runs.emulate_settings import EmulateSettings
+    from inferometer.launch.runs.lab import LabSettings, lab
     from inferometer.launch.runs.measure import measure
     from inferometer.launch.runs.measure_settings import MeasureSettings
     from inferometer.launch.runs.validate import ValidateSettings, validate
@@ -39,6 +40,7 @@ __all__ = [
     "Calibration",
     "EmulateSettings",
     "InputError",
+    "LabSettings",
     "Layout",
     "MeasureSettings",
     "RunFailed",
@@ -52,6 +54,7 @@ __all__ = [
     "fit",
     "frontier",
     "import_files",
+    "lab",
     "load_calibration",
     "load_samples",
     "measure",
@@ -70,6 +73,7 @@ def __getattr__(name: str) -> Any:
         "Calibration": "emulator.calibrate.evaluate.calibration",
         "EmulateSettings": "launch.runs.emulate_settings",
         "InputError": "emulator.errors",
+        "LabSettings": "launch.runs.lab",
         "Layout": "emulator.workload.layout",
         "MeasureSettings": "launch.runs.measure_settings",
         "RunFailed": "emulator.errors",
@@ -83,6 +87,7 @@ def __getattr__(name: str) -> Any:
         "fit": "emulator.calibrate.fit.from_samples",
         "frontier": "emulator.economics.serving.frontier",
         "import_files": "emulator.importers.imports",
+        "lab": "launch.runs.lab",
         "load_calibration": "emulator.calibrate.evaluate.file",
         "load_samples": "emulator.samples.samples",
         "measure": "launch.runs.measure",

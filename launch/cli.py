@@ -37,6 +37,7 @@ COMMANDS = {
     "paper": "latency and cost under the paper's convention, epoch-2025",
     "emulate": "run a scaled-down model on real ranks, with times by operation",
     "validate": "compare predictions with runs that the fit never saw",
+    "lab": "run any command over several hosts on this machine",
     "reproduce": "every number the sources print, beside ours",
 }
 

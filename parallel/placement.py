@@ -26,6 +26,8 @@ class HostReport:
     pid: int
     cores: Sequence[int] = ()
     """Those that this rank may run on. A launcher may have bound it to one of many."""
+    core_limit: float | None = None
+    """CPUs that a quota allows the node's ranks together, if there is one."""
 
     @property
     def node(self) -> tuple[str, str, str]:
@@ -42,12 +44,27 @@ def this_host() -> HostReport:
     return HostReport(socket.gethostname(), boot_id or socket.gethostname(), network, os.getpid(), list(cores))
 
 
-def cores_of_nodes(reports: Sequence[HostReport]) -> list[set[int]]:
-    """The cores of each node: those that any of its ranks may run on."""
-    cores: dict[tuple[str, str, str], set[int]] = {}
+def cores_of_machines(reports: Sequence[HostReport]) -> list[int]:
+    """How many cores the ranks of each machine may use together: those that any of them may run on, within the quotas.
+
+    A machine is a kernel: emulated hosts share its cores, and so do containers, each within a quota of its own.
+    """
+    machines: dict[str, dict[tuple[str, str, str], list[HostReport]]] = {}
     for report in reports:
-        cores.setdefault(report.node, set()).update(report.cores)
-    return list(cores.values())
+        machines.setdefault(report.boot_id, {}).setdefault(report.node, []).append(report)
+    found = []
+    for nodes in machines.values():
+        of_nodes = []
+        for ranks in nodes.values():
+            limits = [rank.core_limit for rank in ranks if rank.core_limit is not None]
+            of_nodes.append(min([len(_cores(ranks)), *(int(limit) for limit in limits)]))
+        every = len(_cores([rank for ranks in nodes.values() for rank in ranks]))
+        found.append(max(1, min(every, sum(of_nodes))))
+    return found
+
+
+def _cores(reports: Sequence[HostReport]) -> set[int]:
+    return {core for report in reports for core in report.cores}
 
 
 @dataclass(frozen=True)
@@ -57,12 +74,16 @@ class Placement:
     node_of: tuple[int, ...]
     one_clock: bool
     """All ranks share a kernel, so their time stamps can be compared."""
+    machine_of: tuple[int, ...] = ()
+    """``machine_of[rank]``: index of the machine (kernel), which several nodes may share; empty where each node is one."""
 
     @classmethod
     def from_reports(cls, reports: Sequence[HostReport]) -> Placement:
         numbers: dict[tuple[str, str, str], int] = {}
         node_of = tuple(numbers.setdefault(report.node, len(numbers)) for report in reports)
-        return cls(node_of, one_clock=len({report.boot_id for report in reports}) == 1)
+        kernels: dict[str, int] = {}
+        machine_of = tuple(kernels.setdefault(report.boot_id, len(kernels)) for report in reports)
+        return cls(node_of, one_clock=len(kernels) == 1, machine_of=machine_of)
 
     @property
     def world_size(self) -> int:
@@ -80,6 +101,11 @@ class Placement:
         """How many of ``ranks`` each of their nodes holds, in node order."""
         nodes = [self.node_of[rank] for rank in ranks]
         return [nodes.count(node) for node in sorted(set(nodes))]
+
+    def most_on_a_machine(self, ranks: Sequence[int]) -> int:
+        """How many of ``ranks`` share the cores of one machine, where most do."""
+        machines = [(self.machine_of or self.node_of)[rank] for rank in ranks]
+        return max(machines.count(machine) for machine in machines)
 
     def group_meshes(self) -> list[RankMesh]:
         """Meshes that cut the world into equal groups of k nodes × ρ ranks per node, k and ρ powers of two (and the world).

@@ -259,7 +259,7 @@ class Launch:
 
     def _flags(self, cell: Cell, work: Work, ranks: list[int], numbers: dict[str, Any]) -> list[str]:
         flags = []
-        busiest = max(self.placement.ranks_per_node(ranks))
+        busiest = self.placement.most_on_a_machine(ranks)
         if self.world.launch_mode == "host" and busiest * self.method.threads > self.cores:
             flags.append(OVERSUBSCRIBED)
         if self.world.backend == "gloo" and work.record.sized and work.call.elements < 2 * cell.ranks:

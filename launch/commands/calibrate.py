@@ -14,7 +14,7 @@ import argparse
 import sys
 
 from inferometer.launch.commands.fit import add_fit_flags, show_calibration
-from inferometer.launch.commands.sweep_flags import add_sweep_flags, settings_from, shown_by
+from inferometer.launch.commands.flags.sweep import add_sweep_flags, settings_from, shown_by
 from inferometer.launch.runs.calibrate import calibrate
 from inferometer.launch.runs.fit import CalibrationFiles
 from inferometer.launch.runs.outputs import json_target, keep_apart

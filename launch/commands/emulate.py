@@ -17,8 +17,8 @@ import sys
 from inferometer.emulator.report.emulation import phase_lines
 from inferometer.emulator.validate.settings import scale_of
 from inferometer.emulator.workload.layout import AXES, FIELDS
-from inferometer.launch.commands.law_key import add_key_flag, law_key
-from inferometer.launch.commands.rank_flags import add_rank_flags, rank_settings
+from inferometer.launch.commands.flags.law_key import add_key_flag, law_key
+from inferometer.launch.commands.flags.rank import add_rank_flags, rank_settings
 from inferometer.launch.runs.emulate import Emulated, emulate
 from inferometer.launch.runs.emulate_settings import EmulateSettings
 from inferometer.launch.runs.outputs import json_target, keep_apart, output_path, show

@@ -17,7 +17,7 @@ from inferometer.emulator.exporters.files import prepare_export
 from inferometer.emulator.exporters.loss import lines_of
 from inferometer.emulator.exporters.targets import TARGETS
 from inferometer.emulator.units import parse_bytes
-from inferometer.launch.commands.law_key import add_key_flag, law_key
+from inferometer.launch.commands.flags.law_key import add_key_flag, law_key
 from inferometer.launch.runs.outputs import json_target, keep_apart, replaced_path, write_json
 
 

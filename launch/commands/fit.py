@@ -19,7 +19,7 @@ from inferometer.emulator.calibrate.fit.choose import AUTO
 from inferometer.emulator.calibrate.laws.forms import formula_named
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.report.summary import summary_lines
-from inferometer.launch.commands.sweep_flags import seed
+from inferometer.launch.commands.flags.sweep import seed
 from inferometer.launch.runs.fit import calibration_path, draw_into, fit_files
 from inferometer.launch.runs.outputs import figure_path, json_target, keep_apart, write_text
 

@@ -20,7 +20,7 @@ from inferometer.emulator.economics.serving.frontier import Search, frontier_row
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.report.frontier import frontier_lines, target_lines
 from inferometer.emulator.workload.catalogue import load_shape
-from inferometer.launch.commands.economics_flags import (
+from inferometer.launch.commands.flags.economics import (
     add_deployment_flags,
     add_price_flags,
     add_prompt_flags,
@@ -30,7 +30,7 @@ from inferometer.launch.commands.economics_flags import (
     positive,
     pricing,
 )
-from inferometer.launch.commands.frontier_flags import add_curve_flags, asked_curves, show_frontier
+from inferometer.launch.commands.flags.frontier import add_curve_flags, asked_curves, show_frontier
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

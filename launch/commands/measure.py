@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from inferometer.launch.commands.sweep_flags import add_sweep_flags, settings_from, shown_by
+from inferometer.launch.commands.flags.sweep import add_sweep_flags, settings_from, shown_by
 from inferometer.launch.runs.measure import measure
 from inferometer.launch.runs.outputs import json_target, keep_apart, output_path, write_json
 

@@ -18,7 +18,7 @@ from inferometer.emulator.errors import InputError
 from inferometer.emulator.report.prediction import prediction_lines
 from inferometer.emulator.workload.layout import AXES, Layout, spelt
 from inferometer.emulator.workload.storage.summary import model_record, one_line
-from inferometer.launch.commands.economics_flags import (
+from inferometer.launch.commands.flags.economics import (
     add_deployment_flags,
     add_price_flags,
     add_prompt_flags,

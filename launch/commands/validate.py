@@ -16,7 +16,7 @@ import argparse
 import sys
 
 from inferometer.emulator.report.validation import validation_lines
-from inferometer.launch.commands.rank_flags import add_rank_flags, rank_settings
+from inferometer.launch.commands.flags.rank import add_rank_flags, rank_settings
 from inferometer.launch.runs.outputs import json_target, show
 from inferometer.launch.runs.validate import LAUNCHES, ValidateSettings, validate
 

@@ -9,13 +9,13 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.measure import scheduler
-from inferometer.emulator.samples.environment import usable_cores
+from inferometer.emulator.samples.environment import cgroup_cpu_limit
 from inferometer.emulator.validate.campaign import Matrix
 from inferometer.launch.ranks.environment import keep_memory, rank_environment
 from inferometer.launch.ranks.events import Listener, pipe_writer
@@ -49,7 +49,7 @@ def take_part(job: Job, identity: Identity, listener: Callable[[], Listener], pa
     from inferometer.launch.ranks import failure
     from inferometer.launch.ranks.rendezvous import meet
     from inferometer.launch.ranks.watch import Watch
-    from inferometer.parallel.placement import HostReport, Placement, cores_of_nodes, this_host
+    from inferometer.parallel.placement import HostReport, Placement, cores_of_machines, this_host
 
     torch.set_num_threads(job.method.threads)
     store, control = meet(identity, job.method.timeout_s)
@@ -77,11 +77,11 @@ def take_part(job: Job, identity: Identity, listener: Callable[[], Listener], pa
     watch = Watch(lambda: task.work.busy_since if task else None, job.method.timeout_s, expired, parent)
     watch.start()
     try:
-        hosts.extend(HostReport(**report) for report in control.gather_all("hosts", asdict(this_host())))
+        here = replace(this_host(), core_limit=cgroup_cpu_limit())
+        hosts.extend(HostReport(**report) for report in control.gather_all("hosts", asdict(here)))
         control.agree("method", job.method.model_dump(mode="json"))
         world = _world(job, identity, store)
-        cores = min(usable_cores(node) for node in cores_of_nodes(hosts))
-        task = _task(job, control, Placement.from_reports(hosts), world, min(control.gather_all("cores", cores)))
+        task = _task(job, control, Placement.from_reports(hosts), world, min(cores_of_machines(hosts)))
         status = task.carry_out(hosts, listener() if identity.rank == 0 else None, interrupted)
         task.work.doing = "leaving"
         control.barrier("closing")
@@ -135,7 +135,7 @@ class Work(Protocol):
 
 
 def _task(job: Job, control: Control, placement: Placement, world: Communicator, cores: int) -> RankTask:
-    """What the job wants, about to begin. cores: that the ranks of the node with the fewest may use together."""
+    """What the job wants, about to begin. cores: of the machine with the fewest for its ranks."""
     if isinstance(job.method, Matrix):
         from inferometer.emulator.validate.series import Series
         from inferometer.launch.ranks.emulation_rank import EmulationRank

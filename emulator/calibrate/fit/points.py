@@ -20,6 +20,10 @@ MIN_REPLICATES = 3
 REACH = 3.0
 #: Differences of 2 % are never called far, however well the other cells agree.
 TYPICAL_FLOOR = 0.02
+#: Launches differ by 5 to 10 % on a machine of one's own: less is never far.
+TYPICAL_LAUNCH = 0.07
+#: Launches whose differences say what is typical.
+ENOUGH = 5
 
 
 @dataclass(frozen=True)
@@ -90,12 +94,12 @@ def weights_of(points: Points) -> Array:
 
 
 def without_launch_effect(points: Points) -> Array:
-    """Times [m] in µs with each launch's common factor taken out, and the mean of those factors left in.
+    """Times [m] in µs with each launch's common factor taken out, and their centre left in (`centre_of_launches`).
 
     ln us_il = cell_i + u_l + e_il, fitted by medians (Tukey's median polish, two rounds) whatever the law is. A process
     launch shifts all its cells together (placement, frequency, neighbours). Left in, that shift hides the outliers of
-    a cell and a robust fit would follow the majority of the launches; taken out, the mean over launches is kept, and
-    an interval over launches sees it in full. Cells measured in one launch only say nothing about u.
+    a cell and a robust fit would follow the majority of the launches; taken out, their mean is kept, and an
+    interval over launches sees it in full. Cells measured in one launch only say nothing about u.
     """
     launches, at = np.unique(points.launch, return_inverse=True)
     if len(launches) < 2:
@@ -112,4 +116,18 @@ def without_launch_effect(points: Points) -> Array:
     for _ in range(2):
         cell = median(table - effect, axis=1)
         effect = np.asarray(median(table - cell[:, None], axis=0))
-    return np.asarray(np.exp(log_us - (effect - effect.mean())[at]))
+    return np.asarray(np.exp(log_us - (effect - centre_of_launches(effect))[at]))
+
+
+def centre_of_launches(effect: Array) -> float:
+    """The mean of the launches' factors [launches] (ln), in which a launch far from the others hardly counts.
+
+    Its weight falls as 1/distance² beyond REACH typical distances from the median: something else had the machine while it
+    ran. What is typical, fewer than ENOUGH launches do not say; of two, nobody knows which was disturbed.
+    """
+    if len(effect) < MIN_REPLICATES:
+        return float(effect.mean())
+    distance = np.abs(effect - np.median(effect))
+    typical = 1.4826 * float(np.median(distance)) if len(effect) >= ENOUGH else 0.0
+    limit = REACH * max(typical, TYPICAL_LAUNCH)
+    return float(np.average(effect, weights=(limit / np.maximum(distance, limit)) ** 2))

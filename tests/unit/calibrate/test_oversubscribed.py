@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from inferometer.emulator.calibrate.evaluate.predict import ExtrapolationWarning, NotIdentifiedWarning
+from inferometer.emulator.calibrate.fit.points import centre_of_launches
 from inferometer.emulator.calibrate.laws.linear import affine
 from inferometer.emulator.calibrate.schema.keys import keys_of
 from inferometer.emulator.report.summary import summary_lines
@@ -77,3 +78,12 @@ def test_without_any_cell_within_the_cores_they_answer_for_themselves(make):
 def test_the_summary_shows_the_law_within_the_cores_first(made):
     lines = [line.split()[:2] for line in summary_lines(made) if line.startswith("all_reduce  ")]
     assert lines == [["all_reduce", "2–4"], ["all_reduce", "6*"], ["all_reduce", "8*"]]
+
+
+def test_a_launch_that_was_disturbed_does_not_move_the_law(make, within):
+    """Something else had the machine while the second launch of three ran: all its times are twice as long."""
+    disturbed = within.assign(us=np.where(within["launch"] == 1, 2 * within["us"], within["us"]))
+    found, undisturbed = make(disturbed).law("all_reduce"), make(within).law("all_reduce")
+    assert found.params["a"].value == pytest.approx(undisturbed.params["a"].value, rel=0.15)  # 2^(1/3) by the mean
+    assert centre_of_launches(np.array([0.0, 0.04, 0.02])) == pytest.approx(0.02)
+    assert centre_of_launches(np.array([0.0, 0.7])) == pytest.approx(0.35)  # which of the two was disturbed?

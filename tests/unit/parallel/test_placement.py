@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from itertools import product
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferometer.parallel.placement import HostReport, Placement, cores_of_nodes, this_host
+from inferometer.parallel.placement import HostReport, Placement, cores_of_machines, this_host
 
 
 def placed(nodes: int, local: int, interleaved: bool = False) -> Placement:
@@ -20,15 +21,15 @@ def placed(nodes: int, local: int, interleaved: bool = False) -> Placement:
 def test_one_host_with_two_networks_is_two_nodes_with_one_clock():
     reports = [HostReport("h", "boot", net, pid) for pid, net in enumerate(("net:1", "net:2", "net:1", "net:2"))]
     placement = Placement.from_reports(reports)
-    assert placement == Placement((0, 1, 0, 1), one_clock=True)
+    assert placement == Placement((0, 1, 0, 1), one_clock=True, machine_of=(0, 0, 0, 0))
     assert (placement.nodes, placement.world_size) == (2, 4)
 
 
 def test_other_kernels_have_other_clocks_and_names_alone_tell_nothing():
     reports = [HostReport("h", f"boot-{kernel}", "net:1", pid) for pid, kernel in enumerate("aba")]
-    assert Placement.from_reports(reports) == Placement((0, 1, 0), one_clock=False)
+    assert Placement.from_reports(reports) == Placement((0, 1, 0), one_clock=False, machine_of=(0, 1, 0))
     two_names = [HostReport("x", "boot", "net:1", 1), HostReport("y", "boot", "net:1", 2)]
-    assert Placement.from_reports(two_names) == Placement((0, 1), one_clock=True)
+    assert Placement.from_reports(two_names) == Placement((0, 1), one_clock=True, machine_of=(0, 0))
 
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=16))
@@ -96,8 +97,19 @@ def test_one_rank_has_no_groups():
     assert Placement((0,), one_clock=True).group_meshes() == []
 
 
-def test_a_node_has_the_cores_of_all_its_ranks():
-    """Open MPI binds each of two ranks to a core of its own: the node has both."""
-    bound = [HostReport(f"h{rank % 2}", "boot", "net", rank, [rank]) for rank in range(4)]
-    assert cores_of_nodes(bound) == [{0, 2}, {1, 3}]
+def test_a_machine_has_the_cores_of_all_its_ranks():
+    """Open MPI binds each of two ranks to a core of its own: the machine has both."""
+    bound = [HostReport(f"h{rank % 2}", f"boot{rank % 2}", "net", rank, [rank]) for rank in range(4)]
+    assert cores_of_machines(bound) == [2, 2]
     assert set(this_host().cores) == os.sched_getaffinity(0)
+
+
+def test_emulated_hosts_share_the_cores_of_their_machine_and_containers_have_quotas():
+    hosts = [HostReport("h", "boot", f"net{rank // 2}", rank, [0, 1, 2, 3]) for rank in range(4)]
+    assert cores_of_machines(hosts) == [4]
+    placement = Placement.from_reports(hosts)
+    assert (placement.nodes, placement.most_on_a_machine(range(4)), placement.most_on_a_machine([0, 2])) == (2, 4, 2)
+    assert Placement((0, 0, 1), one_clock=False).most_on_a_machine([0, 1, 2]) == 2
+    quota = [replace(host, core_limit=1.5) for host in hosts]
+    assert cores_of_machines(quota) == [2]  # one for each container
+    assert cores_of_machines([replace(quota[0], core_limit=0.5)]) == [1]

@@ -10,7 +10,7 @@ from typing import Any
 from inferometer.emulator.economics.serving.predict import load_of, precision_of
 from inferometer.emulator.economics.serving.scenario import Scenario, scenario_of, shape_of
 from inferometer.emulator.errors import InputError
-from inferometer.launch.commands.law_key import add_key_flag, add_launch_mode_flag, law_key
+from inferometer.launch.commands.flags.law_key import add_key_flag, add_launch_mode_flag, law_key
 from inferometer.launch.runs.outputs import json_target, keep_apart
 
 MOST = 1e12

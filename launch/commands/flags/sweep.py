@@ -9,7 +9,7 @@ from inferometer.emulator.errors import InputError
 from inferometer.emulator.measure.method import Timing
 from inferometer.emulator.report.progress import Shown
 from inferometer.emulator.units import parse_bytes
-from inferometer.launch.commands.rank_flags import add_rank_flags, rank_settings
+from inferometer.launch.commands.flags.rank import add_rank_flags, rank_settings
 from inferometer.launch.runs.measure_settings import MeasureSettings
 
 

@@ -1,0 +1,107 @@
+"""A laboratory of hosts on one machine: network namespaces joined by a bridge, with a link of known rate and delay.
+
+Everything lies in namespaces of its own (network, mounts, processes; as an ordinary user also users), which the kernel
+removes with the last process in them: nothing is left behind, also where this process is killed.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from inferometer.emulator.errors import InputError
+from inferometer.launch.ranks.environment import with_program
+from inferometer.launch.ranks.hosts import LabJob
+from inferometer.launch.ranks.identity import identity_from
+
+PR_SET_PDEATHSIG = 1
+MOST_HOSTS = 250
+"""Of one network of addresses."""
+
+
+@dataclass(frozen=True)
+class LabSettings:
+    """nodes: hosts; per_node: ranks on each; rate_bit_per_s and delay_us: of every host's link, one way, None for the bare
+    wire's; port: where the first host listens for the others."""
+
+    nodes: int = 2
+    per_node: int = 1
+    rate_bit_per_s: float | None = None
+    delay_us: float | None = None
+    port: int = 29400
+
+
+def lab(settings: LabSettings, arguments: Sequence[str]) -> int:
+    """Run ``inferometer ARGUMENTS`` under torchrun on every host, as on so many machines; its exit status.
+
+    Raises InputError for settings out of range, within a launcher, and where this machine forbids such hosts or its
+    kernel lacks what the link needs.
+    """
+    if identity_from(os.environ) is not None:
+        raise InputError("lab: starts its ranks itself, and cannot run under a launcher")
+    for name, value, most in (("--nodes", settings.nodes, MOST_HOSTS), ("--per-node", settings.per_node, 1 << 12)):
+        if not 1 <= value <= most:
+            raise InputError(f"{name} {value}: must be from 1 to {most}")
+    reason = missing(settings)
+    if reason:
+        raise InputError(f"lab: {reason}")
+    job = LabJob(
+        nodes=settings.nodes, per_node=settings.per_node, rate_bit_per_s=settings.rate_bit_per_s,
+        delay_us=settings.delay_us, port=settings.port, arguments=list(arguments),
+    )  # fmt: skip
+    process = _inside("inferometer.launch.ranks.hosts", job.model_dump_json())
+    try:
+        return process.wait()
+    except KeyboardInterrupt:  # the ranks have got it too, and end in order
+        return process.wait()
+    finally:
+        process.kill()
+
+
+def missing(settings: LabSettings) -> str | None:
+    """Why this machine cannot have such hosts, in words; None where it can."""
+    tools = [name for name in ("unshare", "ip", "tc", "mount") if shutil.which(name) is None]
+    if tools:
+        return f"needs unshare and mount (util-linux), ip and tc (iproute2); there is no {' and no '.join(tools)} here"
+    trial = subprocess.run([*_namespaces(), "sh", "-c", _trial(settings)], capture_output=True, text=True)
+    if trial.returncode == 0:
+        return None
+    said = " ".join(trial.stderr.split()) or f"status {trial.returncode}"
+    if "netem" in said:
+        return f"--delay needs the kernel's netem, which is missing here ({said.removeprefix('netem: ')})"
+    return f"this machine does not permit hosts of its own ({said}): run as root, or where users may have namespaces"
+
+
+def _trial(settings: LabSettings) -> str:
+    """A shell script that tries every part once."""
+    lines = ["set -e", "mount -t tmpfs tmpfs /run", "ip netns add one"]
+    lines += ["ip link add name port0 type veth peer name eth0 netns one", "ip link add name switch type bridge"]
+    lines += ["ip link set port0 master switch"]
+    lines += ["tc qdisc add dev port0 root tbf rate 1gbit burst 128kb latency 100ms"] * (settings.rate_bit_per_s is not None)
+    netem = "ip netns exec one tc qdisc add dev eth0 root netem delay 1ms || { echo netem: $(uname -r) >&2; exit 1; }"
+    lines += [netem] * (settings.delay_us is not None)
+    return "\n".join(lines)
+
+
+def _namespaces() -> list[str]:
+    """The command that begins a process in namespaces of its own, all of which end with it."""
+    users = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+    return ["unshare", *users, "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+
+
+def _inside(module: str, job: str) -> subprocess.Popen:
+    """A module of this program in namespaces of its own, given a job; killed with this process."""
+    libc = ctypes.CDLL(None)
+
+    def with_parent() -> None:
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    command = [*_namespaces(), sys.executable, "-m", module, job]
+    return subprocess.Popen(command, env=with_program(os.environ), preexec_fn=with_parent, cwd=Path.cwd())
