@@ -1,6 +1,6 @@
 """The hosts of a laboratory, from inside its namespaces: ``python -m inferometer.launch.ranks.hosts JOB`` (a JSON text).
 
-Hosts are network namespaces whose only way to each other is a bridge. torchrun starts the ranks on each of them.
+Hosts are network namespaces that reach each other through a bridge alone. torchrun starts the ranks on each of them.
 """
 
 from __future__ import annotations
