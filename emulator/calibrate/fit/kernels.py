@@ -82,10 +82,10 @@ def _laws(rows: pd.DataFrame) -> Iterator[Document]:
     if law := _law(matmuls, "matmul", None, [laws.MATMUL, laws.MATMUL_WITHOUT_CHAIN], {}):
         yield law | {"rates": _rates(law, matmuls)}
     attention = rows[rows["kind"] == "attention"]
-    for op, formula in (("decode", laws.DECODE), ("prefill", laws.PREFILL)):
+    for op, formulas in (("decode", [laws.DECODE]), ("prefill", [laws.PREFILL, laws.PREFILL_IN_SPLITS])):
         some = attention[attention["op"] == op]
         shared = bool(len(some)) and bool((some["one_tensor"] > 0).all())
-        if law := _law(some, "attention", op, [formula], {"B": rate} if shared and rate else {}):
+        if law := _law(some, "attention", op, formulas, {"B": rate} if shared and rate else {}):
             yield law
     passes = rows[rows["kind"] == "stream"]
     own = [law for op, some in passes.groupby("op", sort=True) if (law := _law(some, "stream", str(op), [laws.STREAM], {}))]

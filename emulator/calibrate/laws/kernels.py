@@ -17,6 +17,7 @@ MATMUL = KernelFormula(chain="inner", memory=("weight_bytes", "activation_bytes"
 MATMUL_WITHOUT_CHAIN = MATMUL.model_copy(update={"chain": None})
 DECODE = KernelFormula(chain="splits", memory=("kv_bytes",))
 PREFILL = KernelFormula(chain="context", memory=("kv_bytes", "activation_bytes"), arithmetic=True)
+PREFILL_IN_SPLITS = PREFILL.model_copy(update={"chain": "splits"})
 STREAM = KernelFormula(memory=("activation_bytes",))
 NULL = KernelFormula()
 

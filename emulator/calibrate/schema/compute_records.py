@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from itertools import product
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, FiniteFloat, model_validator
 
-from inferometer.emulator.calibrate.schema.records import HeldOutError, Pair, Parameter, Record
+from inferometer.emulator.calibrate.schema.records import FromList, HeldOutError, Pair, Parameter, Record
 from inferometer.parallel.dtypes import ExecutedDtype
 
 SURFACE = "t(rows, inner, outer): ln t linear in ln of each between the knots; beyond the last ones t ∝ each"
@@ -34,7 +34,7 @@ class KernelFormula(Record):
     """
 
     chain: Literal["inner", "splits", "context"] | None = None
-    memory: tuple[Literal["weight_bytes", "activation_bytes", "kv_bytes"], ...] = ()
+    memory: Annotated[tuple[Literal["weight_bytes", "activation_bytes", "kv_bytes"], ...], FromList] = ()
     arithmetic: bool = False
     overlap: Literal["smooth", "longer"] = "longer"
 
@@ -129,7 +129,7 @@ class ComputeFit(Record):
     medape: FiniteFloat | None
     held_out: HeldOutError
     whole_steps: HeldOutError | None = None
-    alternatives: tuple[ComputeAlternative, ...] = ()
+    alternatives: Annotated[tuple[ComputeAlternative, ...], FromList] = ()
 
 
 class ComputeLaw(Record):
