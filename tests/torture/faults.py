@@ -1,0 +1,161 @@
+"""Faults around whole commands: streams, folders, two at once, ranks that are killed at any moment."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.places import ROOT
+
+PYTHON = f"{sys.executable} -m inferometer.launch"
+COMMANDS = {
+    "predict": "predict llama-3-8b --accelerator h100-sxm",
+    "predict by a calibration": "predict llama-3-8b --accelerator b200 --calibration b200-nccl --tp 2",
+    "frontier": "frontier llama-3-8b --accelerator h100-sxm --gpus-max 4",
+    "list": "list accelerators",
+    "models": "models show llama-3-8b",
+    "paper": "paper predict llama-3-8b --accelerator h100-sxm --gpus 2",
+    "export": "export b200-nccl --to paper -o {folder}/out.json",
+}
+STREAMS = {
+    "full stdout": (">/dev/full", 2),
+    "closed stdout": (">&-", 2),
+    "closed stderr": ("2>&-", 0),
+    "closed stdin": ("<&-", 0),
+    "a reader that leaves": ("| head -1", 0),
+    "JSON into a full stdout": ("--json - >/dev/full", 2),
+    "JSON into no folder": ("--json {folder}/no/x.json", 2),
+    "JSON into a device": ("--json /dev/full", 2),
+}
+NOBODY = "setpriv --reuid 65534 --regid 65534 --clear-groups"
+LOCKED = (
+    "predict {locked}/config.json --accelerator h100-sxm",
+    "predict llama-3-8b --accelerator {locked}/x.toml",
+    "predict llama-3-8b --calibration {locked}/x.json --accelerator h100-sxm",
+    "predict llama-3-8b --accelerator h100-sxm --json {locked}/x",
+    "frontier llama-3-8b --accelerator h100-sxm --csv {locked}/x",
+    "frontier llama-3-8b --accelerator h100-sxm --figure {locked}/x.png",
+    "fit {locked}/x -o {locked}/y",
+    "measure -o {locked}/x",
+    "measure --sweep {locked}/x.toml -o {locked}/x",
+    "calibrate -o {locked}/x.json",
+    "emulate {locked}/config.json -o {locked}/x",
+    "validate --matrix {locked}/x.toml -o {locked}/x.json",
+    "export {locked}/x --to paper -o {locked}/y",
+    "import nccl-tests {locked}/x -o {locked}/y",
+)
+SMALL = "measure -n 2 --collectives all_reduce,barrier --timings isolated -e 4K --launches 2 --budget none"
+
+
+def shell(line: str, folder: Path, limit_s: float = 60.0, **variables: str) -> tuple[int, str]:
+    """Status and everything said, of a line in which `inferometer` is this program."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **variables}
+    try:
+        done = subprocess.run(
+            ["bash", "-o", "pipefail", "-c", line.replace("inferometer ", PYTHON + " ")], cwd=folder, env=environment,
+            capture_output=True, timeout=limit_s, check=False, text=True, errors="replace",
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return 124, f"no end within {limit_s:g} s"
+    return done.returncode, done.stdout + done.stderr
+
+
+def judged(what: str, line: str, folder: Path, wanted: tuple[int, ...], **variables: str) -> str | None:
+    status, said = shell(line, folder, **variables)
+    if status in wanted and "Traceback" not in said and "Exception ignored" not in said:
+        return None
+    return f"{what}: status {status}, wanted {wanted}: {said.strip()[-300:]!r}"
+
+
+def try_streams(folder: Path, share: float) -> Iterator[tuple[str, str | None]]:
+    for name, command in COMMANDS.items():
+        for what, (stream, status) in STREAMS.items():
+            line = f"inferometer {command} {stream}".replace("{folder}", str(folder))
+            wanted = (0, 1, 141) if "head" in stream else (status,)
+            yield "streams", judged(f"{name}, {what}", line, folder, wanted)
+            if share < 1:
+                return
+        for locale in ("C", "POSIX"):
+            ascii_only = {"LC_ALL": locale, "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"}
+            line = f"inferometer {command}".replace("{folder}", str(folder))
+            yield "streams", judged(f"{name}, locale {locale}", line, folder, (0,), **ascii_only)
+
+
+def try_folders(folder: Path, share: float) -> Iterator[tuple[str, str | None]]:
+    """Folders and files of somebody else, names beyond what a file can have."""
+    locked = folder / "locked"
+    locked.mkdir(exist_ok=True)
+    folder.chmod(0o755)
+    for name in ("x", "x.json", "x.toml", "config.json"):
+        (locked / name).write_text("{}")
+    for mode in (0o700, 0o711):
+        locked.chmod(mode)
+        for name in locked.iterdir():
+            name.chmod(0o600)
+        for command in LOCKED[: max(1, int(len(LOCKED) * share))]:
+            if os.getuid() == 0:
+                line = f"{NOBODY} inferometer {command.replace('{locked}', str(locked))}"
+                yield "folders of others", judged(f"mode {mode:o}: {command}", line, Path("/"), (2,))
+    for name in ("x" * 300, "x/" * 2100, "\\n", "a b", "-"):
+        for command in LOCKED[: max(1, int(len(LOCKED) * share))]:
+            if name in ("a b", "\\n", "-") and not command.startswith("predict {"):
+                continue
+            text = command.replace("{locked}", "$NAME").replace(" $NAME", ' "$NAME"').replace("$NAME/", "$NAME")
+            line = f"inferometer {text.replace('$NAMEx', '$NAME')}" if '"' not in text else f"inferometer {quoted(command)}"
+            yield "names", judged(f"{name[:20]}: {command}", line + " < /dev/null", folder, (2,), NAME=name)
+
+
+def quoted(command: str) -> str:
+    """The command with the variable NAME for each of its paths."""
+    return " ".join('"$NAME"' if "{locked}" in word else word for word in command.split())
+
+
+def try_two_at_once(folder: Path, share: float) -> Iterator[tuple[str, str | None]]:
+    """Two commands that measure into one file: one is refused, and names the other."""
+    for number in range(max(1, int(6 * share))):
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        line = [*PYTHON.split(), *SMALL.split(), "-o", f"two-{number}.samples.jsonl"]
+        both = [
+            subprocess.Popen(line, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            for _ in range(2)
+        ]
+        said = [process.communicate(timeout=120)[1] for process in both]
+        statuses = sorted(process.returncode for process in both)
+        # where one had ended before the other began, both are done, one after the other
+        fine = statuses == [0, 0] or (statuses == [0, 2] and any("in use by process" in text for text in said))
+        yield "two at once", None if fine else f"two at once: {statuses}: {said}"
+
+
+def try_kills(folder: Path, share: float) -> Iterator[tuple[str, str | None]]:
+    """A command or one of its processes gets a signal at any moment: it ends, leaves no process, and resumes."""
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL, signal.SIGINT)
+    for number in range(max(1, int(30 * share))):
+        yield "kills", _killed(folder, number, signals[number % len(signals)], 0.3 + random.Random(number).random() * 6)
+
+
+def _killed(folder: Path, number: int, how: signal.Signals, after_s: float) -> str | None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    name = f"kill-{number}.samples.jsonl"
+    line = [*PYTHON.split(), *SMALL.split(), "-o", name]
+    what = f"kill {number}: {how.name} after {after_s:.1f} s"
+    process = subprocess.Popen(line, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    time.sleep(after_s)
+    process.send_signal(how)
+    try:
+        _, said = process.communicate(timeout=20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        return f"{what}: no end within 20 s"
+    if "Traceback" in said and "inferometer" in said and process.returncode not in (0, -how, 130):
+        return f"{what}: {said[-300:]!r}"
+    if not (folder / name).exists():
+        return None
+    status, said = shell(f"inferometer {SMALL} -o {name} --resume", folder, 120)
+    return None if status == 0 else f"{what}: --resume ends with {status}: {said[-300:]!r}"
