@@ -125,13 +125,14 @@ def coarse_to_fine(sizes: Sequence[int]) -> list[int]:
 def shuffled(cells: Sequence[Cell], seed: int, launch: int, by_tier: bool) -> list[Cell]:
     """The cells in the random order of this launch.
 
-    ``by_tier`` keeps the tiers in their order and shuffles within them: the first launch runs so until its share of the
-    budget is spent, which decides what the later launches (shuffled as a whole) visit.
+    ``by_tier`` keeps the tiers in their order, in each the cells of the most ranks first, and shuffles otherwise: the first
+    launch runs so until its share of the budget is spent, which decides what the later launches (shuffled as a whole) visit.
     """
     order = random.Random(f"{seed}/{launch}")
     mixed = list(cells)
     order.shuffle(mixed)
-    return sorted(mixed, key=lambda cell: cell.tier) if by_tier else mixed
+    widest = max((cell.ranks for cell in cells), default=0)  # as many ranks as were asked for
+    return sorted(mixed, key=lambda cell: (cell.tier, cell.ranks != widest)) if by_tier else mixed
 
 
 def buffer_bytes(record: Collective, size_bytes: int, dtype: str, ranks: int) -> int:

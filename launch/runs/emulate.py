@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from inferometer.launch.ranks.identity import Identity, identity_from
 from inferometer.launch.ranks.job import Job
 from inferometer.launch.ranks.local import run_ranks
 from inferometer.launch.ranks.worker import take_part
+from inferometer.launch.runs.alone import alone_with
 from inferometer.launch.runs.emulate_settings import EmulateSettings
 from inferometer.launch.runs.measure import check_launcher, declining, faults_to, follow, require_mpi
 from inferometer.launch.runs.outputs import keep_apart, output_path
@@ -82,10 +84,11 @@ def emulate(
     if identity is None or identity.rank == 0:
         for text in [*method.small().not_kept, words]:
             print(f"note: {text}", file=sys.stderr, flush=True)
-    if identity is None:
-        emulate_here(Matrix(cells=[method]), path)
-    elif not emulate_as_rank(Matrix(cells=[method]), path, identity):
-        return None
+    with nullcontext() if identity and identity.rank else alone_with(path):
+        if identity is None:
+            emulate_here(Matrix(cells=[method]), path)
+        elif not emulate_as_rank(Matrix(cells=[method]), path, identity):
+            return None
     records = list(read_records(path, schema=SCHEMA))
     steps = {phase: traces(records, phase) for phase in PHASES}
     return Emulated(path, method, {phase: account(phase, found) for phase, found in steps.items() if found}, prices)

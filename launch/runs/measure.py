@@ -16,7 +16,7 @@ from inferometer.emulator.measure.method import Method
 from inferometer.emulator.report.progress import Display, Shown
 from inferometer.emulator.report.table import bandwidths
 from inferometer.emulator.samples.environment import usable_cores
-from inferometer.emulator.samples.samples import cell_table, read_header
+from inferometer.emulator.samples.samples import cell_table, read_header, read_records
 from inferometer.launch.ranks.events import Event, Listener
 from inferometer.launch.ranks.identity import Identity, identity_from
 from inferometer.launch.ranks.job import Job
@@ -112,9 +112,33 @@ def take_samples(
             right: bool | None = _on_local_ranks(method, path, mode, stream, words, shown)
         else:
             right = _as_rank(method, path, mode, identity, stream, words, shown)
+    if right is not None:
+        check_asked_for(path, method)
     if right is False:
         print("inferometer: wrong data: some results differ from what they must be (column #wrong)", file=sys.stderr)
     return right
+
+
+def check_asked_for(path: Path, method: Method) -> None:
+    """Raise RunFailed where the file holds no cell of as many ranks as were asked for."""
+    most = max((int(name.split("/")[3].split("x")[0]) for name in _cells_of(path)), default=0)
+    if most < method.world_size and any(COLLECTIVES[name].pair is False for name in _collectives(method)):
+        held = f"only cells of {most} ranks" if most else "no cell"
+        raise RunFailed(
+            f"{path}: holds {held}, none of the {method.world_size} that were asked for: "
+            "give a larger --budget, or a smaller -n"
+        )
+
+
+def _cells_of(path: Path) -> Iterator[str]:
+    """Ids of the measured cells of collectives."""
+    for record in read_records(path, allow_cut=True):
+        if record["record"] == "cell" and "unmeasured" not in record:
+            yield record["cell"]
+
+
+def _collectives(method: Method) -> set[str]:
+    return {name for tier in method.sweep.tier for name in tier.collectives}
 
 
 @contextmanager

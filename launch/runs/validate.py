@@ -27,6 +27,7 @@ from inferometer.emulator.validate.settings import Configuration, Emulation
 from inferometer.emulator.validate.table import validation_table
 from inferometer.launch.ranks.events import Event
 from inferometer.launch.ranks.identity import identity_from
+from inferometer.launch.runs.alone import alone_with
 from inferometer.launch.runs.emulate import kept_in, launch_here, open_emulation
 from inferometer.launch.runs.fit import CalibrationFiles, fit_into
 from inferometer.launch.runs.measure import Mode, require_mpi, take_samples
@@ -220,8 +221,14 @@ def validate_here(parts: Sequence[Part], paths: Sequence[Path], also: Turn | Non
     """
     if any(part.matrix.backend == "mpi" for part in parts):
         require_mpi()
-    for part, path in zip(parts, paths):
-        open_emulation(path, part.matrix)
+    with alone_with(*paths):
+        for part, path in zip(parts, paths):
+            open_emulation(path, part.matrix)
+        _rounds(parts, paths, also)
+
+
+def _rounds(parts: Sequence[Part], paths: Sequence[Path], also: Turn | None) -> None:
+    """Every part's launches, round after round."""
     began = time.monotonic()
     turns = [also] if also else []
     turns += [partial(_launch, part, path, list(paths), began) for part, path in zip(parts, paths)]

@@ -238,3 +238,15 @@ class Calibration(Record):
                     | {"held_out_sizes": m.fit.cv.sizes.median if m.fit else None}
                 )
         return pd.DataFrame(rows)
+
+    def __repr__(self) -> str:
+        """One line: the laws are `table()`'s."""
+        laws = f"{len(self.network_laws)} network, {len(self.compute_laws)} compute, {len(self.in_step_laws)} in-step laws"
+        return f"Calibration({self.id[:12]}, {self.provenance.kind}, {laws}, {self.quality.verdict})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the line and the first rows of the table."""
+        from html import escape
+
+        columns = ["collective", "backend", "timing", "dtype", "form", "param", "value", "unit", "low", "high", "status"]
+        return f"<p>{escape(repr(self))}</p>{self.table()[columns].to_html(max_rows=20, index=False)}"

@@ -10,11 +10,14 @@ import pytest
 
 from inferometer.emulator.calibrate.evaluate.file import load_calibration
 from inferometer.emulator.documents import json_of, read_text, toml_of
-from inferometer.emulator.errors import InputError
+from inferometer.emulator.errors import InputError, RunFailed
+from inferometer.emulator.measure.plan import GroupMesh, candidate_cells, shuffled
 from inferometer.emulator.names import visible
 from inferometer.launch.cli import main
 from inferometer.launch.ranks.environment import with_program
 from inferometer.launch.runs.alone import alone_with
+from inferometer.launch.runs.measure import check_asked_for
+from inferometer.parallel.placement import Placement
 from tests.places import ROOT
 
 PREDICT = ("predict", "llama-3-8b", "--accelerator", "h100-sxm")
@@ -158,3 +161,20 @@ def test_sizes_are_counted_before_they_are_listed(capsys):
 def test_a_calibration_is_not_called_as_samples_are(capsys, monkeypatch, tmp_path, command):
     monkeypatch.chdir(tmp_path)
     assert "-o x.samples.jsonl" in refused(capsys, *command.split(), "-o", "x.samples.jsonl")
+
+
+@pytest.mark.parametrize(("ranks", "held"), [((2, 4), None), ((2,), "only cells of 2 ranks"), ((), "no cell")])
+def test_a_measurement_without_the_ranks_asked_for_has_failed(cell, method, write_samples, ranks, held):
+    path = write_samples(*(cell(cell=f"all_reduce/float32/64/{count}x1/alone/isolated") for count in ranks))
+    if held is None:
+        check_asked_for(path, method(world_size=4))
+    else:
+        with pytest.raises(RunFailed, match=f"holds {held}, none of the 4 .* --budget"):
+            check_asked_for(path, method(world_size=4))
+
+
+def test_the_ranks_asked_for_are_measured_first(method):
+    meshes = [GroupMesh(mesh, 1) for mesh in Placement((0, 0, 0, 0), True).group_meshes()]
+    cells = candidate_cells(method(), meshes)
+    order = [cell.ranks for cell in shuffled(cells, 0, 0, by_tier=True)]
+    assert len(set(order)) > 1 and order[: order.count(4)] == [4] * order.count(4)
