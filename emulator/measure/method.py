@@ -169,6 +169,8 @@ class Method(Strict):
     seed: int = 0
     scheduler: Scheduler = "other"
     threads: int = Field(1, ge=1)
+    two_level: bool = False
+    """all_reduce by node, as an implementation of its own: parallel.two_level."""
     launches: int = Field(3, ge=1)
     budget_s: float | None = 300.0
     timeout_s: float = Field(60.0, gt=0, allow_inf_nan=False)

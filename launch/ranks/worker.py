@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.measure import scheduler
+from inferometer.emulator.measure.method import Method
 from inferometer.emulator.samples.environment import cgroup_cpu_limit
 from inferometer.emulator.validate.campaign import Matrix
 from inferometer.launch.ranks.environment import keep_memory, rank_environment
@@ -81,7 +82,12 @@ def take_part(job: Job, identity: Identity, listener: Callable[[], Listener], pa
         hosts.extend(HostReport(**report) for report in control.gather_all("hosts", asdict(here)))
         control.agree("method", job.method.model_dump(mode="json"))
         world = _world(job, identity, store)
-        task = _task(job, control, Placement.from_reports(hosts), world, min(cores_of_machines(hosts)))
+        placement = Placement.from_reports(hosts)
+        if isinstance(job.method, Method) and job.method.two_level:
+            from inferometer.parallel.two_level import TwoLevelCommunicator
+
+            world = TwoLevelCommunicator.over(world, placement.node_of)
+        task = _task(job, control, placement, world, min(cores_of_machines(hosts)))
         status = task.carry_out(hosts, listener() if identity.rank == 0 else None, interrupted)
         task.work.doing = "leaving"
         control.barrier("closing")

@@ -42,7 +42,7 @@ class MeasureSettings(RankSettings):
     min_bytes to max_bytes by a factor (None: 4) or by step_bytes. dtypes: float32, bfloat16, float16 or their short names.
     warmup: untimed calls before each cell. check: calls whose result is compared first. iterations: most of a cell, None for
     the sweep's. budget_s: of all launches together, None for no limit; what does not fit is left out, least important first.
-    seed: of the order of the cells.
+    seed: of the order of the cells. two_level: all_reduce by node, an implementation of its own (parallel.two_level).
     """
 
     backend: Literal["auto", "gloo", "nccl", "mpi"] = "auto"
@@ -59,6 +59,7 @@ class MeasureSettings(RankSettings):
     iterations: int | None = None
     budget_s: float | None = 300.0
     seed: int = 0
+    two_level: bool = False
 
     def method(self, identity: Identity | None = None) -> tuple[Method, str]:
         """The settings, fully resolved, and a sentence about the scheduler. identity: this process's, under a launcher.
@@ -90,6 +91,7 @@ class MeasureSettings(RankSettings):
             "seed": self.seed,
             "scheduler": chosen,
             "threads": self.threads,
+            "two_level": self.two_level,
             "launches": self.launches_under(identity),
             "budget_s": self.budget_s,
             "timeout_s": self.timeout_s,

@@ -78,6 +78,11 @@ def add_sweep_flags(parser: argparse.ArgumentParser) -> None:
         help="time budget of all launches together (default 300); what does not fit is left out, least important first",
     )
     sweep.add_argument(
+        "--two-level",
+        action="store_true",
+        help="all_reduce by node: reduce_scatter in the node, all_reduce across, all_gather in the node (its own law)",
+    )
+    sweep.add_argument(
         "--seed", type=seed, default=0, help="random seed of the order of the cells and of resampling (default 0)"
     )
     shown = parser.add_mutually_exclusive_group()
@@ -129,4 +134,5 @@ def settings_from(args: argparse.Namespace) -> MeasureSettings:
         iterations=args.iters,
         budget_s=args.budget,
         seed=args.seed,
+        two_level=args.two_level,
     )

@@ -1,0 +1,128 @@
+"""An all_reduce by node: a reduce_scatter inside each node, an all_reduce across nodes, an all_gather inside each node.
+
+Between nodes each rank sends its part alone, to the ranks with its place on other nodes (its rail). A ring over all ranks
+crosses nodes in each of 2(r − 1) steps, this one in 2(N − 1). (Thakur and others 2005; NCCL's tree does the like.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import chain
+
+import torch
+
+from inferometer.parallel.communicator import Communicator
+
+NAME = "two-level"
+
+
+class TwoLevelCommunicator:
+    """See `communicator.Communicator`: a group whose all_reduce goes by node, everything else as before.
+
+    Made by `over` and `split`, not directly. A group on one node, with one rank on each, or with unequal numbers has but one
+    level: its all_reduce is that of the library, and its implementation that one's.
+    """
+
+    def __init__(
+        self, whole: Communicator, node: Communicator | None, rail: Communicator | None, node_of: Sequence[int]
+    ) -> None:
+        self._whole, self._node, self._rail, self._node_of = whole, node, rail, tuple(node_of)
+        self.backend, self.launch_mode, self.device = whole.backend, whole.launch_mode, whole.device
+        self.ranks, self.rank = whole.ranks, whole.rank
+        self.implementation = whole.implementation if node is None else f"{whole.implementation}, {NAME}"
+
+    @classmethod
+    def over(cls, world: Communicator, node_of: Sequence[int]) -> TwoLevelCommunicator:
+        """The world, with the node of each of its ranks. Collective over it."""
+        levels = _levels([range(world.size)], node_of)
+        node, rail = (world.split(groups) if groups else None for groups in levels)
+        return cls(world, node, rail, node_of)
+
+    @property
+    def size(self) -> int:
+        return len(self.ranks)
+
+    def all_reduce(self, tensor: torch.Tensor) -> None:
+        if self._node is None or self._rail is None:
+            self._whole.all_reduce(tensor)
+            return
+        elements, flat = tensor.numel(), tensor.view(-1)
+        share = -(-elements // self._node.size)
+        padded = flat
+        if share * self._node.size != elements:  # the last rank's part is filled up with zeros
+            padded = flat.new_zeros(share * self._node.size)
+            padded[:elements] = flat
+        part = flat.new_empty(share)
+        self._node.reduce_scatter(part, padded)
+        self._rail.all_reduce(part)
+        self._node.all_gather(padded, part)
+        if padded is not flat:
+            flat.copy_(padded[:elements])
+
+    def split(self, groups: Sequence[Sequence[int]]) -> TwoLevelCommunicator | None:
+        whole = self._whole.split(groups)
+        node, rail = (self._whole.split(part) if part else None for part in _levels(groups, self._node_of))
+        return None if whole is None else TwoLevelCommunicator(whole, node, rail, self._node_of)
+
+    def all_gather(self, output: torch.Tensor, shard: torch.Tensor) -> None:
+        self._whole.all_gather(output, shard)
+
+    def reduce_scatter(self, shard: torch.Tensor, tensor: torch.Tensor) -> None:
+        self._whole.reduce_scatter(shard, tensor)
+
+    def all_to_all(
+        self,
+        output: torch.Tensor,
+        tensor: torch.Tensor,
+        output_splits: Sequence[int] | None = None,
+        input_splits: Sequence[int] | None = None,
+    ) -> None:
+        self._whole.all_to_all(output, tensor, output_splits, input_splits)
+
+    def broadcast(self, tensor: torch.Tensor, root: int) -> None:
+        self._whole.broadcast(tensor, root)
+
+    def reduce(self, tensor: torch.Tensor, root: int) -> None:
+        self._whole.reduce(tensor, root)
+
+    def gather(self, output: torch.Tensor, shard: torch.Tensor, root: int) -> None:
+        self._whole.gather(output, shard, root)
+
+    def scatter(self, shard: torch.Tensor, tensor: torch.Tensor, root: int) -> None:
+        self._whole.scatter(shard, tensor, root)
+
+    def send(self, tensor: torch.Tensor, to: int) -> None:
+        self._whole.send(tensor, to)
+
+    def start_send(self, tensor: torch.Tensor, to: int) -> Callable[[], None]:
+        return self._whole.start_send(tensor, to)
+
+    def recv(self, tensor: torch.Tensor, source: int) -> None:
+        self._whole.recv(tensor, source)
+
+    def exchange(self, tensor: torch.Tensor, to: int, output: torch.Tensor, source: int) -> None:
+        self._whole.exchange(tensor, to, output, source)
+
+    def barrier(self) -> None:
+        self._whole.barrier()
+
+    def synchronize(self) -> None:
+        self._whole.synchronize()
+
+    def close(self) -> None:
+        for part in (self._rail, self._node, self._whole):
+            if part is not None:
+                part.close()
+
+
+def _levels(groups: Sequence[Sequence[int]], node_of: Sequence[int]) -> tuple[list[list[int]], list[list[int]]]:
+    """Of each group that has two levels: its ranks by node, and its rails, one for each place on the nodes."""
+    nodes: list[list[int]] = []
+    rails: list[list[int]] = []
+    for ranks in groups:
+        by_node = [[rank for rank in ranks if node_of[rank] == node] for node in sorted({node_of[rank] for rank in ranks})]
+        if len(by_node) > 1 and len(by_node[0]) > 1 and len({len(one) for one in by_node}) == 1:
+            nodes += by_node
+            rails += [list(rail) for rail in zip(*by_node)]
+    assert sorted(chain(*nodes)) == sorted(chain(*rails))
+    return nodes, rails
