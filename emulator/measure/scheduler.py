@@ -55,7 +55,7 @@ def choose(backend: str, look_s: float = 0.3) -> tuple[Scheduler, str]:
     if backend == "nccl":
         return "other", "the GPU does the work"
     if permitted("rr"):
-        return "rr", "permitted, and the least noisy for gloo"
+        return "rr", "real-time, permitted, and the least noisy for gloo; --scheduler other yields to other work"
     busy = busy_fraction(look_s)
     if permitted("batch") and busy is not None and busy < IDLE_BUSY_FRACTION:
         return "batch", f"SCHED_RR is not permitted; the machine is idle ({busy:.0%} busy)"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from inferometer.emulator.economics.serving.candidates import Row
-from inferometer.emulator.report.columns import aligned
+from inferometer.emulator.report.columns import aligned, wrapped
 
 ROWS_SHOWN = 12
 
@@ -16,7 +16,8 @@ def frontier_lines(rows: Sequence[Row]) -> list[str]:
     """For each curve a few points from the fastest to the cheapest, the named ones among them."""
     lines: list[str] = []
     for label, points in _curves(rows).items():
-        lines += [f"{label}: {len(points)} points, {points[0]['network']}", *_rows(points, _spread(points)), ""]
+        lines += [f"{label}: {len(points)} points, {points[0]['network']}", *_rows(points, _spread(points))]
+        lines += [*_notes(points), ""]
     return lines[:-1]
 
 
@@ -24,7 +25,13 @@ def target_lines(rows: Sequence[Row]) -> list[str]:
     """The layouts within a service target, cheapest first."""
     shown = min(len(rows), 2 * ROWS_SHOWN)
     more = [] if shown == len(rows) else [f"… {len(rows) - shown} more: --csv or --json writes all"]
-    return [*_rows(rows, range(shown)), *more]
+    return [*_rows(rows, range(shown)), *more, *_notes(rows)]
+
+
+def _notes(rows: Sequence[Row]) -> list[str]:
+    """What was left out, and why (the same on all rows of a curve)."""
+    found = rows[0].get("notes", "") if rows else ""
+    return wrapped(f"note: {found}") if found else []
 
 
 def _curves(rows: Sequence[Row]) -> dict[str, list[Row]]:

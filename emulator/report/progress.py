@@ -98,7 +98,7 @@ class Display:
 
 
 class Pace:
-    """How long a command's launches take, as far as they have come."""
+    """How long a command's launches take, as far as is known."""
 
     def __init__(self) -> None:
         self.cells = self.done = 0

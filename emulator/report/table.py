@@ -56,7 +56,7 @@ class Cells:
     """All cells of a measurement, as one table sorted by collective, ranks and size: 80 columns hold it.
 
     time: the median over the launches of each launch's median; ±95%: of one launch the half width of the median's interval,
-    of several half of what lies between the lowest and the highest; algbw, busbw in GB/s from the time.
+    of several half the difference of the highest and the lowest; algbw, busbw in GB/s from the time.
     """
 
     def __init__(self) -> None:

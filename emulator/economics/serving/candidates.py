@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +37,7 @@ def candidates(scenario: Scenario, gpus_max: int, batch_max: int = 4096) -> Colu
 
     Columns: gpus, tp, ep, pp, attention, batch, token_latency_s, ttft_s, tokens_per_s (of one user),
     throughput_tokens_per_s, gpu_s_per_token, pass_s with its terms and pipeline_s (of the pass that checks gamma tokens,
-    where tokens are drafted), memory_bytes, gamma, layout, usd_per_mtok, network.
+    where tokens are drafted), memory_bytes, gamma, layout, usd_per_mtok, network, notes (on all rows the same).
 
     Raises InputError if nothing fits, naming the least memory that would do, or if the network's terms are determined
     for no layout.
@@ -58,12 +58,16 @@ def candidates(scenario: Scenario, gpus_max: int, batch_max: int = 4096) -> Colu
         )
     timings = scenario.times([layout for layout, *_ in fitting], [program for _, program, _ in fitting], batches)
     undetermined: InputError | None = None
+    left_out: list[Layout] = []
     tables: list[Columns] = []
     for (layout, _, memory), timing in zip(fitting, timings):
         if isinstance(timing, InputError):  # the calibration has no law for a collective of this layout
             undetermined = timing
+            left_out.append(layout)
             continue
         known = np.isfinite(timing.token_latency_s) & (memory <= scenario.available_bytes)
+        if not known.any():
+            left_out.append(layout)
         columns = _columns(layout, batches, memory, timing)
         tables.append({name: np.broadcast_to(column, known.shape)[known] for name, column in columns.items()})
     if not tables and undetermined:
@@ -74,7 +78,24 @@ def candidates(scenario: Scenario, gpus_max: int, batch_max: int = 4096) -> Colu
         raise InputError(f"{scenario.prices.network.name} determines the collectives of no layout that fits")
     dollars = usd_per_mtok(1, scenario.accelerator.usd_per_hour, 1.0)
     cost = found["gpu_s_per_token"] * (np.nan if dollars is None else dollars)
-    return found | {"usd_per_mtok": cost, "network": np.full(len(cost), scenario.prices.network.name)}
+    return found | {
+        "usd_per_mtok": cost,
+        "network": np.full(len(cost), scenario.prices.network.name),
+        "notes": np.full(len(cost), "; ".join(_notes(scenario, left_out, len(fitting)))),
+    }
+
+
+def _notes(scenario: Scenario, left_out: Sequence[Layout], fitting: int) -> Iterator[str]:
+    """What the rows do not hold, and why; what their network was measured on."""
+    if left_out:
+        sizes = sorted({layout.gpus for layout in left_out})
+        on = f"{sizes[0]} to {sizes[-1]} GPUs" if len(sizes) > 1 else f"{sizes[0]} GPUs"
+        yield (
+            f"{len(left_out)} of {fitting} layouts that fit are left out (on {on}, such as {left_out[0].describe()}): "
+            f"{scenario.prices.network.name} does not determine their collectives"
+        )
+    if scenario.prices.mismatch:
+        yield scenario.prices.mismatch
 
 
 def _columns(layout: Layout, batches: NDArray[np.float64], memory: NDArray[np.float64], timing: Timing) -> Row:
