@@ -11,6 +11,8 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 
+from inferometer.parallel.nccl_library import loaded_version
+
 # torch 2.13 renames the single-tensor forms and warns about the old names; older versions know only those.
 _all_gather: Callable = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor
 _reduce_scatter: Callable = getattr(dist, "reduce_scatter_single", None) or dist.reduce_scatter_tensor
@@ -146,5 +148,5 @@ class TorchCommunicator:
 
 def _implementation(backend: str) -> str:
     if backend == "nccl":
-        return "nccl " + ".".join(str(part) for part in torch.cuda.nccl.version())
+        return f"nccl {loaded_version() or '.'.join(str(part) for part in torch.cuda.nccl.version())}"
     return f"{backend} (torch {torch.__version__})"
