@@ -16,7 +16,7 @@ from inferometer.launch.ranks.local import processes_with
 from inferometer.launch.runs.lab import LabSettings, missing
 
 REASON = missing(LabSettings(rate_bit_per_s=1e9))
-pytestmark = pytest.mark.skipif(REASON is not None, reason=f"lab: {REASON}")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(REASON is not None, reason=f"lab: {REASON}")]
 RATE_BIT_PER_S = 200e6
 GOODPUT = 1448 / 1514
 """Payload of an Ethernet frame of 1500 bytes over all of it, TCP with time stamps."""
