@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from inferometer.emulator.report.columns import wrapped
 from inferometer.emulator.units import format_us
 from inferometer.emulator.validate.accounting import COMPUTE, Account, Row
 from inferometer.emulator.validate.predicted import WAITED, Priced
 
-HEADER = f"{'operation':<28}{'kind':<15}{'count':>7}{'FLOP or B':>12}{'time µs':>10}{'±95%':>8}{'waiting':>10}{'share':>8}"
+HEADER = f"{'operation':<22}{'kind':<15}{'count':>7}{'FLOP or B':>11}{'time µs':>10}{'±95%':>8}{'waiting':>9}{'share':>7}"
 
 
 def phase_lines(account: Account, priced: Priced | None = None) -> Iterator[str]:
@@ -27,8 +28,8 @@ def phase_lines(account: Account, priced: Priced | None = None) -> Iterator[str]
     for row in account.rows:
         yield _row(row, priced)
     loose = account.unattributed_us
-    yield f"{'unattributed':<62}{format_us(loose):>10}{'':>18}{loose / account.step_mean_us:>8.1%}"
-    yield f"{'step':<62}{format_us(account.step_mean_us):>10}{'':>18}{1:>8.1%}"
+    yield f"{'unattributed':<55}{format_us(loose):>10}{'':>17}{loose / account.step_mean_us:>7.1%}"
+    yield f"{'step':<55}{format_us(account.step_mean_us):>10}{'':>17}{1:>7.1%}"
     yield f"  sum of the parts / step − 1: at most {account.worst_sum:.2%} on any rank"
     yield from _routed(account)
     if priced:
@@ -41,8 +42,8 @@ def _row(row: Row, priced: Priced | None) -> str:
     if row.ci95_us and row.median_us:
         half = f"{(row.ci95_us[1] - row.ci95_us[0]) / 2 / row.median_us:.1%}"
     waiting = "" if row.kind in COMPUTE or row.kind == "send" else format_us(row.waiting_us)
-    line = f"{row.name:<28}{row.kind:<15}{row.count:>7.4g}{size:>12}{format_us(row.mean_us):>10}"
-    line += f"{half:>8}{waiting:>10}{row.share:>8.1%}"
+    line = f"{row.name:<22}{row.kind:<15}{row.count:>7.4g}{size:>11}{format_us(row.mean_us):>10}"
+    line += f"{half:>8}{waiting:>9}{row.share:>7.1%}"
     seconds = priced.by_op.get(row.name) if priced and row.kind != "send" else None
     if priced and priced.processor is None and row.kind in COMPUTE:
         seconds = None
@@ -73,7 +74,7 @@ def split(account: Account) -> dict[str, float | None]:
 
 
 def _beside(account: Account, priced: Priced) -> Iterator[str]:
-    yield f"  prediction: network from {priced.network}; {priced.note or f'compute from {priced.processor}'}"
+    yield from wrapped(f"  prediction: network from {priced.network}; {priced.note or f'compute from {priced.processor}'}")
     kinds = priced.kinds
     computing = [kinds[name] for name in COMPUTE]
     sent = [kinds[name] for name in WAITED]

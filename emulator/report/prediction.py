@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from inferometer.emulator.economics.serving.prediction import Prediction, hidden
+from inferometer.emulator.report.columns import wrapped
 
 GB = 1e9
 TERM_WORDS = {"in_step_s": "in-step overhead"}
@@ -19,7 +20,14 @@ HIDDEN = {
 
 def prediction_lines(p: Prediction) -> list[str]:
     """The text that `inferometer predict` prints."""
-    return [*_configuration(p), "", *_latency(p), "", *_results(p), *(f"note: {note}" for note in p.notes)]
+    return [
+        *_configuration(p),
+        "",
+        *_latency(p),
+        "",
+        *_results(p),
+        *(line for note in p.notes for line in wrapped(f"note: {note}")),
+    ]
 
 
 def layout_words(layout: dict[str, object]) -> str:

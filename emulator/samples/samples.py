@@ -111,6 +111,8 @@ def read_records(path: str | Path, allow_cut: bool = False, schema: str = SCHEMA
 def _parse(path: Path, number: int, line: str, schema: str) -> dict[str, Any]:
     try:
         record = json.loads(line)
+        if "\\u" in line:
+            json.dumps(record, ensure_ascii=False).encode()  # half a surrogate pair, which no text can hold
     except (ValueError, RecursionError):  # no JSON, a number too long, brackets too deep
         raise InputError(f"{path}: line {number} is not JSON") from None
     if not isinstance(record, dict) or "record" not in record:
@@ -147,11 +149,11 @@ def times_us(cell: dict[str, Any]) -> np.ndarray | None:
         return None
     row_of = {rank: row for row, rank in enumerate(cell["participants"])}
     return iteration_times_us(
-        cell["time_definition"],
+        cell.get("time_definition", ""),
         np.array(cell["start_ns"], dtype=np.int64),
         np.array(cell["stop_ns"], dtype=np.int64),
         [[row_of[rank] for rank in ranks] for ranks in cell["groups_ranks"]],
-        cell["operations"],
+        cell.get("operations", 1),
     )
 
 

@@ -20,6 +20,8 @@ COMMANDS = {
     "frontier": "frontier llama-3-8b --accelerator h100-sxm --gpus-max 4",
     "list": "list accelerators",
     "models": "models show llama-3-8b",
+    "list of calibrations": "list calibrations",
+    "reproduce": "reproduce",
     "paper": "paper predict llama-3-8b --accelerator h100-sxm --gpus 2",
     "export": "export b200-nccl --to paper -o {folder}/out.json",
 }
@@ -118,7 +120,7 @@ def quoted(command: str) -> str:
 
 def try_two_at_once(folder: Path, share: float) -> Iterator[tuple[str, str | None]]:
     """Two commands that measure into one file: one is refused, and names the other."""
-    for number in range(max(1, int(6 * share))):
+    for number in range(max(1, int(8 * share))):
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         line = [*PYTHON.split(), *SMALL.split(), "-o", f"two-{number}.samples.jsonl"]
         both = [
@@ -135,7 +137,7 @@ def try_two_at_once(folder: Path, share: float) -> Iterator[tuple[str, str | Non
 def try_kills(folder: Path, share: float) -> Iterator[tuple[str, str | None]]:
     """A command or one of its processes gets a signal at any moment: it ends, leaves no process, and resumes."""
     signals = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL, signal.SIGINT)
-    for number in range(max(1, int(30 * share))):
+    for number in range(max(1, int(36 * share))):
         yield "kills", _killed(folder, number, signals[number % len(signals)], 0.3 + random.Random(number).random() * 6)
 
 
