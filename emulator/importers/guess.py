@@ -16,7 +16,6 @@ SIGNS = {
     "ds_bench": r"---- Performance of \w+ on \d+ devices",
     "param": r"COMMS-RES|nElementsPerRank",
     "perftest": r"#bytes\s+#iterations\s+(?:t_min|BW peak)",
-    "nvbandwidth": r"nvbandwidth Version|\"nvbandwidth\"",
     "torch-trace": r"\"traceEvents\"|\"deviceProperties\"",
     "nccl-inspector": r"\"coll_(?:sn|msg_size_bytes|perf)\"",
     "nccl-tests": r"size\s+count\s+type\s.*algbw|nThread\s+\d+\s+nGpus|\"out_of_place\"",
