@@ -226,7 +226,7 @@ def test_files_that_are_no_configuration(tmp_path, text, said):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("name", ["llama-3", "Llama-3-70B"])
+@pytest.mark.parametrize("name", ["llama-3", "Llama-3-71B"])
 def test_unknown_names_are_told_the_known_ones(name):
     with pytest.raises(InputError, match=r"did you mean llama-3-\w+\?\): `inferometer models` lists"):
         load_shape(name)
