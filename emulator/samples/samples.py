@@ -22,6 +22,7 @@ import numpy as np
 
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.regular import check_regular
+from inferometer.emulator.samples.former_names import as_named_now
 from inferometer.emulator.samples.identity import Launches
 from inferometer.emulator.samples.records import complaint
 from inferometer.emulator.samples.statistics import steady_mean, summary
@@ -122,7 +123,7 @@ def _parse(path: Path, number: int, line: str, schema: str) -> dict[str, Any]:
         raise InputError(f"{path}: line {number} {what}")
     if number == 1 and record.get("schema") != schema:
         raise InputError(f"{path}: schema is {record.get('schema')!r}, this version reads {schema!r}")
-    return record
+    return as_named_now(record)
 
 
 def checked_records(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -105,12 +105,9 @@ def test_ranks_that_shared_a_gpu_are_no_network():
     assert assess(Evidence([cell()], 3, [], {}, [], (8, 8)))["verdict"] == "ok"
 
 
-def test_samples_of_two_ranks_on_one_gpu_are_unsuitable(tmp_path):
+def test_samples_of_two_ranks_on_one_gpu_are_unsuitable():
     path = SHARED_DATA / "gpu" / "h200" / "two_ranks_time_sliced.samples.jsonl"
     if not path.exists():
         pytest.skip(f"no {path}")
-    text = path.read_text().replace('"requested_apart_us"', '"requested_compute_gap_us"')
-    text = text.replace('"apart_us"', '"compute_gap_us"')  # the file was written under older names of these two
-    (tmp_path / "s.samples.jsonl").write_text(text)
-    quality = fit([tmp_path / "s.samples.jsonl"]).quality
+    quality = fit([path]).quality
     assert quality.verdict == BAD and "2 ranks shared 1 GPU" in quality.reasons[0]
