@@ -140,13 +140,13 @@ def test_threads_default_to_the_methods_pages_are_huge_and_the_users_word_counts
 
 
 def test_torch_backends_start_forked(job):
-    assert local._command(job, Path("/j.json")) == [sys.executable, "-m", "inferometer.launch.ranks.forked", "/j.json"]
+    assert local._command(job, Path("/j.json")) == [sys.executable, "-P", "-m", "inferometer.launch.ranks.forked", "/j.json"]
 
 
 def test_mpi_starts_through_mpiexec(job, method, monkeypatch):
     monkeypatch.setattr(local, "mpiexec", lambda: "/x/mpiexec")
     command = local._command(job.model_copy(update={"method": method(backend="mpi", world_size=3)}), Path("/j.json"))
-    assert command == ["/x/mpiexec", "-n", "3", sys.executable, "-m", "inferometer.launch.ranks.worker", "/j.json"]
+    assert command == ["/x/mpiexec", "-n", "3", sys.executable, "-P", "-m", "inferometer.launch.ranks.worker", "/j.json"]
 
 
 def test_the_mpiexec_beside_this_python_comes_first(monkeypatch):

@@ -7,7 +7,7 @@ import pytest
 from inferometer.emulator.calibrate.fit.from_samples import fit
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.measure.header import comparable
-from inferometer.emulator.samples.samples import checked_records
+from inferometer.emulator.samples.samples import checked_records, load_samples
 
 
 @pytest.fixture
@@ -84,3 +84,11 @@ def test_a_header_that_is_no_object_is_named(write_samples, part):
     path = write_samples(header={"environment": {part: "a lot"}})
     with pytest.raises(InputError, match=rf"line 1: environment\.{part}"):
         list(checked_records(path))
+
+
+def test_what_a_cell_leaves_out_has_its_default_and_half_surrogates_are_refused(cell, write_samples):
+    short = {name: value for name, value in cell().items() if name != "operations"}
+    assert len(load_samples(write_samples(short))) == 3
+    path = write_samples(cell(implementation="\ud800"))
+    with pytest.raises(InputError, match="line 2 is not JSON"):
+        load_samples(path)
