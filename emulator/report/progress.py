@@ -5,9 +5,6 @@ from __future__ import annotations
 import time
 from typing import Any, Literal, TextIO
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
-
 from inferometer.emulator.names import visible
 from inferometer.emulator.report import table
 from inferometer.emulator.units import format_seconds
@@ -24,6 +21,9 @@ class Display:
     """
 
     def __init__(self, out: TextIO, err: TextIO, shown: Shown = "table") -> None:
+        from rich.console import Console  # here, so that commands which show no progress do without rich
+        from rich.progress import BarColumn, Progress, TextColumn
+
         self._out, self._err, self._shown = out, err, shown
         self._cells = table.Cells()
         self._live = err.isatty() and shown != "nothing"
