@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -137,4 +138,5 @@ def command(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
     for process in started:
         if process.poll() is None:
             process.kill()
-        process.communicate()
+        with suppress(subprocess.TimeoutExpired):  # what it had started may still hold its pipes
+            process.communicate(timeout=10)

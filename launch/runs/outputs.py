@@ -108,7 +108,8 @@ def write_text(target: str | Path, text: str) -> None:
 
 def write_json(target: str | Path, document: Any) -> None:
     """One JSON document to a file, or to stdout for ``-``. Raises ``InputError`` where the file cannot be written."""
-    write_text(target, json.dumps(plain(document), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    narrow = str(target) == "-" and (sys.stdout.encoding or "ascii").lower().replace("-", "") != "utf8"
+    write_text(target, json.dumps(plain(document), indent=2, ensure_ascii=narrow, allow_nan=False) + "\n")
 
 
 def plain(value: Any) -> Any:

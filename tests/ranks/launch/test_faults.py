@@ -109,6 +109,9 @@ def test_ctrl_c_keeps_the_cells_and_resume_completes_them(command, tmp_path):
 
 PLANTED = """
 import os
+
+#: Hung in a private clone on a loaded machine; run by `make verify` until that is understood.
+pytestmark = pytest.mark.verify
 if "INFEROMETER_EVENTS" in os.environ:
     from inferometer.emulator.measure.work import Work
     calls, plain = [], Work.check_again
