@@ -18,6 +18,7 @@ from inferometer.launch.ranks.local import processes_with
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.verify,  # hung in a private clone: not part of `make test` until that is understood
     pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds the ranks through /proc (Linux)"),
 ]
 
@@ -109,9 +110,6 @@ def test_ctrl_c_keeps_the_cells_and_resume_completes_them(command, tmp_path):
 
 PLANTED = """
 import os
-
-#: Hung in a private clone on a loaded machine; run by `make verify` until that is understood.
-pytestmark = pytest.mark.verify
 if "INFEROMETER_EVENTS" in os.environ:
     from inferometer.emulator.measure.work import Work
     calls, plain = [], Work.check_again
