@@ -18,7 +18,7 @@ from inferometer.launch.ranks.local import processes_with
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.verify,  # hung in a private clone: not part of `make test` until that is understood
+    pytest.mark.verify,  # time out since ranks start with -P: not part of `make test` until that is understood
     pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds the ranks through /proc (Linux)"),
 ]
 
