@@ -18,13 +18,12 @@ from inferometer.launch.ranks.local import processes_with
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.verify,  # time out since ranks start with -P: not part of `make test` until that is understood
     pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds the ranks through /proc (Linux)"),
 ]
 
 SWEEP = (
     "measure -n 3 --collectives all_reduce --timings isolated -b 64 -e 64K -i 64 --budget none --launches 1 --timeout 4 "
-    "-o s.samples.jsonl"
+    "-o s.samples.jsonl -v"
 ).split()
 
 
