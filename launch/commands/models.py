@@ -16,7 +16,7 @@ from inferometer.emulator.errors import InputError
 from inferometer.emulator.report.models import catalogue_lines, model_lines
 from inferometer.emulator.workload.precision import WIDTHS
 from inferometer.emulator.workload.storage.summary import CONTEXT, models
-from inferometer.launch.runs.outputs import show
+from inferometer.launch.runs.outputs import json_target, show
 
 MOST = 10**9
 
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             metavar="BITS",
             help=f"bits {words} (default: the checkpoint's, else 16)",
         )
-    parser.add_argument("--json", metavar="FILE", help="write the record as JSON; - for stdout")
+    parser.add_argument("-J", "--json", type=json_target, metavar="FILE|-", help="write the record as JSON; - for stdout")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,13 +17,20 @@ from inferometer.emulator.errors import InputError
 SAMPLES = (b'"inferometer/samples/', b'"inferometer/emulation/')
 """What the first line of a file of samples holds."""
 FIGURE_SUFFIXES = (".png", ".pdf", ".svg")
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def output_path(text: str) -> Path:
-    """A path that can be written to. Raises ``InputError`` before anything is measured."""
+    """A path that can be written to. Raises ``InputError`` before anything is measured.
+
+    A name that begins with - is more likely a flag without its value, or a number, than a file, and every tool would take
+    it for a flag; one with control characters is no name that anybody has typed.
+    """
     path = Path(text)
-    if text in ("", "-") or "\0" in text:
+    if text in ("", "-") or CONTROL.search(text):
         raise InputError(f"{text!r} is not the name of a file to write")
+    if path.name.startswith("-"):
+        raise InputError(f"{path}: a file to write may not have a name that begins with -, as flags do")
     if path.is_dir():
         raise InputError(f"{path}: is a directory")
     if not path.parent.is_dir():

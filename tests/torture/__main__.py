@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 import tempfile
 import time
@@ -34,7 +35,7 @@ def main() -> int:
         counts: dict[str, int] = {}
         began: dict[str, float] = {}
         ended: dict[str, float] = {}
-        with tempfile.TemporaryDirectory(prefix="torture-") as folder:
+        with tempfile.TemporaryDirectory(prefix="torture-") as folder, contextlib.chdir(folder):
             for area, wrong in trial(Path(folder), args.share):
                 began.setdefault(area, time.monotonic())
                 ended[area] = time.monotonic()

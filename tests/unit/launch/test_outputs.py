@@ -42,6 +42,11 @@ NO_FILES = {
     "stdout": (["import", "csv", "good.csv", "-o", "-"], "'-' is not the name of a file"),
     "no name": (["import", "csv", "good.csv", "-o", ""], "'' is not the name of a file"),
     "no name for JSON": ([*PREDICT, "-J", ""], "'' is not the name of a file"),
+    "a number": (["doctor", "--json", "-1"], "-1: a file to write may not have a name that begins with -"),
+    "a flag's name": (["fit", "s.txt", "-o", "./--seed"], "--seed: a file to write may not have a name that begins with -"),
+    "a number for samples": (["measure", "-o", "-2"], "-2: a file to write may not have a name that begins with -"),
+    "an escape": (["doctor", "--json", "\x1b[31m"], "'\\x1b[31m' is not the name of a file"),
+    "a line end": (["import", "csv", "good.csv", "-o", "a\nb"], "'a\\nb' is not the name of a file"),
     "what is there": (["import", "csv", "good.csv", "-o", "good.csv"], "good.csv: exists"),
 }
 
