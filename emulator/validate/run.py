@@ -46,7 +46,7 @@ class Run:
     placement: Placement
     world: Communicator
     busy_since: float | None = None
-    """Since when (time.monotonic) this rank has been in its present step; None: it waits or reckons."""
+    """Since when (time.monotonic) this rank has been in its present step; None: it waits or computes nothing timed."""
     _engine: Engine | None = None
     _at: str = "starting up"
     _stamps: Stamps = field(default_factory=Stamps)

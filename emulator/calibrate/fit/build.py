@@ -188,7 +188,7 @@ def _launches_of(probes: pd.DataFrame | None) -> int:
 
 
 def launch_floors(measured: list[Document]) -> list[Document]:
-    """LaunchFloor records: the median time of the null operation for each key and layout that has it."""
+    """LaunchFloor records: the median time of the null operation for each key and topology that has it."""
     floors = []
     for cell in measured:
         medians = [us for us in cell["launch_medians"] if us is not None]

@@ -85,7 +85,7 @@ def _named(collective: str, points: Points, form: str) -> Choice:
     counts = rank_counts(collective, p.n, p.r, p.N)
     asked = law_of(formula_named(form, counts), collective)
     if not asked.bears(p.n, p.r, p.N) or (form == BANDWIDTH_PER_RANKS and not counts):
-        raise NotFittedError(f"these cells cannot bear the law '{form}': too few sizes or layouts")
+        raise NotFittedError(f"these cells cannot bear the law '{form}': too few sizes or topologies")
     contest = Contest(points)
     contest.enter([asked])
     return Choice(contest.candidates[0], contest.candidates, "asked for")

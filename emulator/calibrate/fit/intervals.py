@@ -153,7 +153,7 @@ def over_cells(fit: Fit, points: Points, seed: int, refits: int = CELL_REFITS) -
 
 
 def bootstrap(fit: Fit, points: Points, seed: int, refits: int) -> Array:
-    """Estimates [≤ refits, k] from samples: launches drawn with replacement, then cells within their layout.
+    """Estimates [≤ refits, k] from samples: launches drawn with replacement, then cells within their topology.
 
     Samples of no more cells than parameters are left out.
     """
@@ -163,8 +163,8 @@ def bootstrap(fit: Fit, points: Points, seed: int, refits: int) -> Array:
     launch = np.unique(points.launch, return_inverse=True)[1]
     cells, cell = np.unique(points.cell, return_inverse=True)
     first = np.unique(points.cell, return_index=True)[1]
-    layout = np.unique(np.column_stack([points.r, points.N])[first], axis=0, return_inverse=True)[1].ravel()
-    members = [np.flatnonzero(layout == one) for one in range(layout.max() + 1)]
+    topology = np.unique(np.column_stack([points.r, points.N])[first], axis=0, return_inverse=True)[1].ravel()
+    members = [np.flatnonzero(topology == one) for one in range(topology.max() + 1)]
     found = []
     for _ in range(refits):
         launches = np.bincount(rng.integers(0, launch.max() + 1, launch.max() + 1), minlength=launch.max() + 1)

@@ -85,10 +85,10 @@ def weights_of(points: Points) -> Array:
     Otherwise a sweep that is dense where messages are small would fit the small messages only.
     """
     octave = np.floor(np.log2(np.maximum(points.n, 0.5)))
-    layouts, layout = np.unique(np.column_stack([points.r, points.N]), axis=0, return_inverse=True)
-    bins, bin_ = np.unique(np.column_stack([layout.ravel(), octave]), axis=0, return_inverse=True)
-    octaves_of_layout = np.bincount(bins[:, 0].astype(int), minlength=len(layouts))
-    weights = 1.0 / (octaves_of_layout[layout.ravel()] * np.bincount(bin_.ravel())[bin_.ravel()])
+    topologies, topology = np.unique(np.column_stack([points.r, points.N]), axis=0, return_inverse=True)
+    bins, bin_ = np.unique(np.column_stack([topology.ravel(), octave]), axis=0, return_inverse=True)
+    octaves_of_topology = np.bincount(bins[:, 0].astype(int), minlength=len(topologies))
+    weights = 1.0 / (octaves_of_topology[topology.ravel()] * np.bincount(bin_.ravel())[bin_.ravel()])
     weights = weights * points.trust
     return np.asarray(weights * len(points) / weights.sum())
 

@@ -105,11 +105,6 @@ def matmul_us(
     return Surface.of(law).matmul_us(rows, inner, outer, matrices, routed)
 
 
-def several_share(law: ComputeLaw, each: ArrayLike, inner: ArrayLike, outer: ArrayLike, routed: ArrayLike) -> Array:
-    """Surface.several_share of a law."""
-    return Surface.of(law).several_share(each, inner, outer, routed)
-
-
 def chosen_shares(mean: ArrayLike) -> Array:
     """[…, COUNTS]: of the experts that are chosen at all, mean times each, the share that is chosen so many times.
 

@@ -66,12 +66,12 @@ def test_rows_that_fall_to_matrices_at_random_cost_what_their_numbers_do():
 
 def test_what_is_routed_is_part_one_row_part_several():
     law = laws(probes(noise=0.0))[1, "matmul", None]
-    routed = computelaws.several_share(law, [1.0, 1.5, 3.0, 20.0], 512, 512, True)
+    routed = computelaws.Surface.of(law).several_share([1.0, 1.5, 3.0, 20.0], 512, 512, True)
     assert routed[0] < 0.01 and routed[3] == 1.0 and (np.diff(routed) > 0).all()
     shares = computelaws.chosen_shares(1.5)
     one, many = shares[0] * matmul_us(1, 2**18), sum(shares[1:]) * matmul_us(2, 2**18)
     assert routed[1] == pytest.approx(many / (one + many), rel=0.02)
-    assert computelaws.several_share(law, [1.0, 1.5, 2.0, 8.0], 512, 512, False).tolist() == [0.0, 0.5, 1.0, 1.0]
+    assert computelaws.Surface.of(law).several_share([1.0, 1.5, 2.0, 8.0], 512, 512, False).tolist() == [0.0, 0.5, 1.0, 1.0]
 
 
 @pytest.mark.parametrize("op", ["attention", "stream"])
