@@ -12,11 +12,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from places import DATA, ROOT, SHARED_DATA
 
 from inferometer.emulator.calibrate.evaluate.file import load_calibration
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.importers.imports import KNOWN, import_files
+from tests.places import DATA, ROOT, SHARED_DATA
 
 FILES = int(os.environ.get("FUZZ_FILES", "20000"))
 LARGEST_SEED = 60_000

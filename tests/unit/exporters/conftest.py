@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from known_calibrations import CLUSTER, ONE_NODE, TRUTH, cells_of, made_from
 
 from inferometer.emulator.calibrate.evaluate.calibration import Calibration
 from inferometer.emulator.calibrate.evaluate.file import write_calibration
+from tests.unit.exporters.known_calibrations import CLUSTER, ONE_NODE, TRUTH, cells_of, made_from
 
 
 @pytest.fixture(scope="session")

@@ -7,12 +7,12 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from known_calibrations import ONE_NODE, cells_of, made_from
 
 from inferometer.emulator.calibrate.evaluate.file import write_calibration
 from inferometer.emulator.exporters.targets import TARGETS
 from inferometer.launch.cli import main
 from inferometer.launch.commands.export import layouts
+from tests.unit.exporters.known_calibrations import ONE_NODE, cells_of, made_from
 
 
 @pytest.fixture

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from known_calibrations import SIZES, TRUTH, cells_of, made_from
 
 from inferometer.emulator.calibrate.laws.linear import affine
 from inferometer.emulator.exporters.loss import lines_of
 from inferometer.emulator.exporters.query import Query
 from inferometer.emulator.exporters.targets import TARGETS, export_query
+from tests.unit.exporters.known_calibrations import SIZES, TRUTH, cells_of, made_from
 
 
 def statement(target, query):

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from known_calibrations import ONE_NODE, cells_of, made_from
 
 from inferometer.emulator.calibrate.evaluate.calibration import Calibration
 from inferometer.emulator.exporters.query import Query
 from inferometer.emulator.exporters.targets import export_query
 from inferometer.emulator.importers.imports import import_files
+from tests.unit.exporters.known_calibrations import ONE_NODE, cells_of, made_from
 
 parameter = st.floats(0.5, 500)
 bandwidth = st.floats(0.05, 900)

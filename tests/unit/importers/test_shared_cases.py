@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from places import SHARED_DATA
 
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.importers.imports import import_files
 from inferometer.emulator.importers.settings import parse_settings
+from tests.places import SHARED_DATA
 
 CASES = SHARED_DATA / "cases"
 

@@ -7,11 +7,11 @@ import os
 import pickle
 
 import pytest
-from places import DATA
 
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.importers.imports import import_files
 from inferometer.emulator.importers.settings import parse_settings
+from tests.places import DATA
 
 GLOO = [DATA / "traces" / f"gloo_rank{rank}.json" for rank in (0, 1)]
 
