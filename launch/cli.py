@@ -20,6 +20,7 @@ from inferometer import __version__
 from inferometer.emulator.documents import reason_of
 from inferometer.emulator.errors import InputError, RunFailed
 from inferometer.emulator.names import visible
+from inferometer.launch.arguments import add_config_flag, parse
 from inferometer.launch.ranks.identity import identity_from
 from inferometer.launch.streams import guarded_streams
 
@@ -42,6 +43,8 @@ COMMANDS = {
 }
 
 
+COMPLETING = "_ARGCOMPLETE"
+"""A variable that the shell's function sets when it asks for completions."""
 WITH_RANKS = ("measure", "calibrate", "emulate", "validate")
 """Which say themselves what they do under torchrun or mpiexec."""
 
@@ -71,8 +74,16 @@ def build_parser(command: str | None) -> argparse.ArgumentParser:
         )
         if module:
             module.add_arguments(sub)
+            for each in _leaves(sub):
+                add_config_flag(each)
             sub.set_defaults(run=module.run)
     return parser
+
+
+def _leaves(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
+    """The parsers that take flags: of a command's answers where it has several, as `paper` has, else its own."""
+    answers = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    return [sub for action in answers for sub in action.choices.values()] or [parser]
 
 
 def command_module(name: str) -> ModuleType:
@@ -103,6 +114,10 @@ def spelt_out(arguments: Sequence[str]) -> list[str]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse and run. Every error a user can cause ends in one line on stderr."""
     try:
+        if COMPLETING in os.environ:
+            from inferometer.launch.completion import complete
+
+            complete(build_parser, COMMANDS)
         with guarded_streams():
             return _run(sys.argv[1:] if argv is None else argv)
     except InputError as error:
@@ -129,7 +144,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: Sequence[str]) -> int:
     arguments = spelt_out(argv)
     command = command_of(arguments)
-    args = build_parser(command).parse_args(arguments)
+    args = parse(lambda: build_parser(command), arguments, COMMANDS)
     identity = None if command in WITH_RANKS else identity_from(os.environ)
     if identity is not None and identity.rank != 0:
         return 0  # a launcher has started many of a command that needs one: rank 0 does it

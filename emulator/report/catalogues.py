@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from inferometer.emulator.calibrate.evaluate.file import calibration_names, computed, load_calibration
@@ -87,6 +87,17 @@ def catalogue(what: str) -> pandas.DataFrame:
     if what not in CATALOGUES:
         raise InputError(f"{what}: none of {', '.join(CATALOGUES)}")
     return pd.DataFrame(rows_of(what))
+
+
+def names_of(what: str) -> list[str]:
+    """The names that rows_of has, without anything else being read."""
+    found: dict[str, Callable[[], Iterable[str]]] = {
+        "models": model_names,
+        "accelerators": accelerator_names,
+        "calibrations": calibration_names,
+        "collectives": lambda: COLLECTIVES,
+    }
+    return list(found[what]())
 
 
 def rows_of(what: str) -> Rows:

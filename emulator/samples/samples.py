@@ -99,7 +99,8 @@ def read_records(path: str | Path, allow_cut: bool = False, schema: str = SCHEMA
                 if not line.endswith("\n"):
                     if allow_cut:
                         return
-                    raise InputError(f"{path}: line {number} is cut off; measure --resume completes the file")
+                    advice = f"; `inferometer measure --resume -o {path}` completes the file" if schema == SCHEMA else ""
+                    raise InputError(f"{path}: line {number} is cut off{advice}")
                 yield _parse(path, number, line, schema)
             if file.tell() == 0:
                 raise InputError(f"{path}: the file is empty")

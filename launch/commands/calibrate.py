@@ -14,7 +14,7 @@ import argparse
 import sys
 
 from inferometer.launch.commands.fit import add_fit_flags, show_calibration
-from inferometer.launch.commands.flags.sweep import add_sweep_flags, settings_from, shown_by
+from inferometer.launch.commands.flags.sweep import add_sweep_flags, given_settings, settings_from, shown_by
 from inferometer.launch.runs.calibrate import calibrate
 from inferometer.launch.runs.fit import CalibrationFiles
 from inferometer.launch.runs.outputs import json_target, keep_apart
@@ -28,7 +28,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="calibration file to write (default calibration.json)",
     )
-    parser.add_argument("--resume", action="store_true", help="complete an interrupted FILE.samples.jsonl, then fit it")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="complete an interrupted FILE.samples.jsonl with the settings it was begun with, then fit it",
+    )
     parser.add_argument(
         "-J", "--json", type=json_target, metavar="FILE|-", help="also write the calibration there; - for stdout"
     )
@@ -41,7 +45,13 @@ def run(args: argparse.Namespace) -> int:
     keep_apart([args.sweep], [files.calibration, files.samples, files.figure, args.json])
     out = sys.stderr if args.json == "-" else sys.stdout
     done = calibrate(
-        settings, files.calibration, law=args.law, resume=args.resume, out=out, shown=shown_by(args, "progress")
+        settings,
+        files.calibration,
+        law=args.law,
+        resume=args.resume,
+        given=given_settings(args),
+        out=out,
+        shown=shown_by(args, "progress"),
     )
     if done is None:
         return 0

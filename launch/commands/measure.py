@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from inferometer.launch.commands.flags.sweep import add_sweep_flags, settings_from, shown_by
+from inferometer.launch.commands.flags.sweep import add_sweep_flags, given_settings, settings_from, shown_by
 from inferometer.launch.runs.measure import measure
 from inferometer.launch.runs.outputs import json_target, keep_apart, output_path, write_json
 
@@ -29,9 +29,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
-        "--append", action="store_true", help="add launches to the file, made on the same machine by the same method"
+        "--append",
+        action="store_true",
+        help="add launches to the file, on the same machine, with the settings it was begun with",
     )
-    what.add_argument("--resume", action="store_true", help="complete an interrupted file")
+    what.add_argument(
+        "--resume", action="store_true", help="complete an interrupted file, with the settings it was begun with"
+    )
     parser.add_argument("-J", "--json", type=json_target, metavar="FILE|-", help="also write a summary as one JSON document")
     add_sweep_flags(parser)
 
@@ -44,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
         settings,
         path,
         mode="append" if args.append else "resume" if args.resume else "new",
+        given=given_settings(args),
         out=out,
         shown=shown_by(args, "table"),
     )

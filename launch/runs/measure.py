@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ from inferometer.launch.ranks.worker import take_part
 from inferometer.launch.runs.alone import alone_with
 from inferometer.launch.runs.measure_settings import MeasureSettings
 from inferometer.launch.runs.outputs import keep_apart, output_path
+from inferometer.launch.runs.resumed import SETTLED, resumed_method
 from inferometer.launch.runs.samples_file import HeldLaunch, held_in, lacks_cells, logs_of, note_failure, open_samples
 from inferometer.launch.streams import terminal_of
 from inferometer.parallel.collectives import COLLECTIVES
@@ -80,6 +82,7 @@ def measure(
     output: str | Path = "measurement.samples.jsonl",
     *,
     mode: Mode = "new",
+    given: Collection[str] | None = None,
     out: TextIO | None = None,
     shown: Shown = "table",
 ) -> Measured | None:
@@ -87,15 +90,20 @@ def measure(
 
     A plain script starts local ranks, several launches of them; under torchrun or mpiexec every process calls this, takes
     part in one launch as its rank, and gets None on ranks other than 0. output: an older file is kept under another name
-    (mode new), gets further launches (append) or is completed (resume). out: where cells are shown, None for nowhere; shown:
-    in a table at the end, in rows as they are measured, or not at all. Progress goes to stderr.
+    (mode new), gets further launches (append) or is completed (resume), by the method it was begun with; of settings the
+    ``given`` fields must then agree with it (None: all, where there are settings). out: where cells are shown, None for
+    nowhere; shown: in a table at the end, in rows as they are measured, or not at all. Progress goes to stderr.
 
     Raises InputError, before any rank starts, for what cannot be measured; RunFailed where a rank fails, and
     KeyboardInterrupt, both with what the file holds.
     """
     asked, identity, path = settings or MeasureSettings(), identity_from(os.environ), output_path(str(output))
     keep_apart([asked.sweep], [path])
-    method, words = asked.method(identity)
+    if mode == "new":
+        method, words = asked.method(identity)
+    else:
+        named = (SETTLED if settings else ()) if given is None else given
+        method, words = resumed_method(path, mode, asked, named, identity)
     right = take_samples(method, path, mode, identity, out, words, shown)
     return None if right is None else Measured(path, right)
 
@@ -171,7 +179,7 @@ def _on_local_ranks(method: Method, path: Path, mode: Mode, out: TextIO, words: 
         return run_launches(path, method, held, lambda job: run_ranks(job, display), display, first, of)
     except KeyboardInterrupt:
         count = sum(len(launch.done) for launch in held.values())
-        raise KeyboardInterrupt(f"{count} cells kept in {path}, --resume goes on") from None
+        raise KeyboardInterrupt(f"{count} cells kept in {path}, {going_on(path)}") from None
     finally:
         display.close()
 
@@ -207,10 +215,15 @@ def run_launches(
         if outcome.reason == "failed":
             count = sum(len(launch.done) for launch in held.values())
             note_failure(path, number, outcome.text)
-            raise RunFailed(f"{outcome.text}; {count} cells kept in {path}, measure --resume goes on")
+            raise RunFailed(f"{outcome.text}; {count} cells kept in {path}, {going_on(path)}")
         if outcome.reason == "interrupted":
             raise KeyboardInterrupt
     return right
+
+
+def going_on(path: Path) -> str:
+    """What completes the file, which holds its settings."""
+    return f"`inferometer measure --resume -o {shlex.quote(str(path))}` goes on"
 
 
 def _as_rank(

@@ -36,7 +36,7 @@ ROOMS = (
     "emulator/economics/paper",
     "emulator/validate",
     "emulator/importers emulator/exporters emulator/report",
-    "launch/streams",
+    "launch/streams launch/arguments launch/completion",
     "launch/ranks",
     "launch/runs",
     "launch/commands",

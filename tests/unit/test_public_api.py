@@ -14,6 +14,7 @@ from inferometer.emulator.samples.samples import read_records
 from inferometer.launch.cli import COMMANDS, main
 from inferometer.launch.runs import emulate as emulate_run
 from inferometer.launch.runs import measure as measure_run
+from inferometer.launch.runs.samples_file import open_samples
 
 TABLE = "collective,ranks,nodes,bytes,us\n" + "".join(
     f"all_reduce,{ranks},1,{2**k},{5 + ranks + 2**k * ranks / 4e5}\n" for ranks in (2, 4, 8) for k in range(8, 22)
@@ -105,13 +106,16 @@ def test_measure_and_calibrate_settle_the_same_method_as_their_flags(monkeypatch
     flags = "-n 2 --backend gloo --collectives all_reduce -e 4K -f 2 --launches 2 --budget none --seed 7".split()
     assert inferometer.measure(settings, "a.jsonl") is None
     assert main(["measure", *flags, "-o", "a.jsonl"]) == 0
+    open_samples(Path("b.samples.jsonl"), taken[0][0], "new")
     assert inferometer.calibrate(settings, "b.json", resume=True) is None
     assert main(["calibrate", *flags, "-o", "b.json", "--resume"]) == 0
-    assert taken[0] == taken[1] and taken[2] == taken[3]
+    assert main(["calibrate", "-o", "b.json", "--resume"]) == 0  # the file holds all of it
+    assert inferometer.calibrate(output="b.json", resume=True) is None
+    assert taken[0] == taken[1] and taken[2] == taken[3] == taken[4] == taken[5]
     assert taken[0][0] == taken[2][0] and taken[2][1:] == ("b.samples.jsonl", "resume")
     inferometer.measure(inferometer.MeasureSettings(ranks=4, backend="gloo"))
     assert main(["measure", "-n", "4", "--backend", "gloo"]) == 0
-    assert taken[4] == taken[5]
+    assert taken[6] == taken[7]
 
 
 def test_emulate_settles_the_same_emulation_as_its_flags(monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import fields
 from typing import get_args
 
 from inferometer.emulator.errors import InputError
@@ -107,6 +108,19 @@ def refuse_operation(output: str) -> None:
     """Raise InputError for an -o as nccl-tests has it."""
     if output in NCCL_OPERATIONS:
         raise InputError(f"-o {output}: -o names the file to write here; operations that add numbers always sum")
+
+
+SETTING_OF = {
+    "timeout": "timeout_s", "minbytes": "min_bytes", "maxbytes": "max_bytes", "stepfactor": "factor",
+    "stepbytes": "step_bytes", "datatype": "dtypes", "warmup_iters": "warmup", "iters": "iterations", "budget": "budget_s",
+}  # fmt: skip
+"""Flags whose setting has another name."""
+
+
+def given_settings(args: argparse.Namespace) -> set[str]:
+    """The names of the settings that somebody has given, on the command line or in a file of flags."""
+    names = {field.name for field in fields(MeasureSettings)}
+    return {SETTING_OF.get(flag, flag) for flag in args.given} & names
 
 
 def settings_from(args: argparse.Namespace) -> MeasureSettings:

@@ -96,7 +96,9 @@ def test_ctrl_c_keeps_the_cells_and_resume_completes_them(command, tmp_path):
     )
     assert other.returncode == 2 and "method.warmup is 3 in the file and 7 here" in other.stderr
 
-    resumed = command(*sweep, "--resume", "--json", "summary.json")
+    advice = re.search(r"`inferometer (.*)` goes on", err)[1].split()
+    assert advice == ["measure", "--resume", "-o", "s.samples.jsonl"]
+    resumed = command(*advice, "--json", "summary.json")
     out, err = resumed.communicate(timeout=100)
     assert resumed.returncode == 0, err
     cells = cells_in(path)

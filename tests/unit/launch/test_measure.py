@@ -74,7 +74,8 @@ def test_a_failed_launch_ends_the_run_and_is_noted_in_the_file(path, method):
     ranks = Ranks(reach={1: 1}, ends={1: Outcome("failed", "rank 2 died; its log: l")})
     with pytest.raises(RunFailed) as caught:
         go(path, method(), ranks)
-    assert str(caught.value) == f"rank 2 died; its log: l; 5 cells kept in {path}, measure --resume goes on"
+    advice = f"`inferometer measure --resume -o {path}` goes on"
+    assert str(caught.value) == f"rank 2 died; its log: l; 5 cells kept in {path}, {advice}"
     assert len(ranks.jobs) == 2
     last = list(read_records(path))[-1]
     assert (last["record"], last["launch"], last["reason"]) == ("launch_end", 1, "failed")
