@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import textwrap
 from collections.abc import Sequence
+from typing import TextIO
 
 WIDTH = 100
 """Characters of a line of the summaries."""
@@ -19,6 +21,14 @@ def aligned(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[st
 def wrapped(text: str, indent: str = "") -> list[str]:
     """A paragraph: its first line begins with indent, the others with as many spaces and two more."""
     return textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=" " * len(indent) + "  ")
+
+
+def folded(text: str, stream: TextIO) -> str:
+    """The text as the stream shows it best: on a terminal folded at blanks to its width, elsewhere as it is."""
+    if not stream.isatty():
+        return text
+    width = shutil.get_terminal_size().columns
+    return textwrap.fill(text, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 def with_interval(value: float, ci95: tuple[float, float] | None, scale: float = 1.0) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from inferometer.emulator.report.columns import wrapped
+from inferometer.emulator.report.columns import aligned, wrapped
 from inferometer.emulator.units import format_us
 from inferometer.emulator.validate.accounting import COMPUTE, Account, Row
 from inferometer.emulator.validate.predicted import WAITED, Priced
 
-HEADER = f"{'operation':<22}{'kind':<15}{'count':>7}{'FLOP or B':>11}{'time µs':>10}{'±95%':>8}{'waiting':>9}{'share':>7}"
+HEADER = ["operation", "kind", "count", "FLOP or B", "time µs", "±95%", "waiting", "share"]
 
 
 def phase_lines(account: Account, priced: Priced | None = None) -> Iterator[str]:
@@ -24,30 +24,34 @@ def phase_lines(account: Account, priced: Priced | None = None) -> Iterator[str]
         words = f" (95 % {ci[0]:.3f} to {ci[1]:.3f})" if ci else ""
         plain = format_us(account.plain_median_us)
         yield f"  instrumented / plain step: {account.overhead:.3f}{words}; median plain step {plain} µs"
-    yield HEADER + (f"{'predicted':>11}" if priced else "")
-    for row in account.rows:
-        yield _row(row, priced)
     loose = account.unattributed_us
-    yield f"{'unattributed':<55}{format_us(loose):>10}{'':>17}{loose / account.step_mean_us:>7.1%}"
-    yield f"{'step':<55}{format_us(account.step_mean_us):>10}{'':>17}{1:>7.1%}"
+    rows = [HEADER, *(_row(row) for row in account.rows)]
+    rows.append(["unattributed", "", "", "", format_us(loose), "", "", f"{loose / account.step_mean_us:.1%}"])
+    rows.append(["step", "", "", "", format_us(account.step_mean_us), "", "", f"{1:.1%}"])
+    if priced:
+        beside = ["predicted", *(_predicted(row, priced) for row in account.rows), "", ""]
+        rows = [[*row, us] for row, us in zip(rows, beside)]
+    yield from aligned(rows, range(2, len(rows[0])))
     yield f"  sum of the parts / step − 1: at most {account.worst_sum:.2%} on any rank"
     yield from _routed(account)
     if priced:
         yield from _beside(account, priced)
 
 
-def _row(row: Row, priced: Priced | None) -> str:
-    size = "" if row.size is None else f"{row.size:.6g}"
+def _row(row: Row) -> list[str]:
     half = "–"
     if row.ci95_us and row.median_us:
         half = f"{(row.ci95_us[1] - row.ci95_us[0]) / 2 / row.median_us:.1%}"
     waiting = "" if row.kind in COMPUTE or row.kind == "send" else format_us(row.waiting_us)
-    line = f"{row.name:<22}{row.kind:<15}{row.count:>7.4g}{size:>11}{format_us(row.mean_us):>10}"
-    line += f"{half:>8}{waiting:>9}{row.share:>7.1%}"
-    seconds = priced.by_op.get(row.name) if priced and row.kind != "send" else None
-    if priced and priced.processor is None and row.kind in COMPUTE:
-        seconds = None
-    return line if seconds is None else f"{line}{format_us(seconds * 1e6):>11}"
+    count, size = f"{row.count:.4g}", "" if row.size is None else f"{row.size:.4g}"
+    return [row.name, row.kind, count, size, format_us(row.mean_us), half, waiting, f"{row.share:.1%}"]
+
+
+def _predicted(row: Row, priced: Priced) -> str:
+    """µs of an operation; blank where it has no price."""
+    unknown = row.kind == "send" or (priced.processor is None and row.kind in COMPUTE)
+    seconds = None if unknown else priced.by_op.get(row.name)
+    return "" if seconds is None else format_us(seconds * 1e6)
 
 
 def _routed(account: Account) -> Iterator[str]:

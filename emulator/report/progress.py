@@ -7,6 +7,7 @@ from typing import Any, Literal, TextIO
 
 from inferometer.emulator.names import visible
 from inferometer.emulator.report import table
+from inferometer.emulator.report.columns import folded
 from inferometer.emulator.units import format_seconds
 
 Shown = Literal["rows", "table", "progress", "nothing"]
@@ -53,7 +54,7 @@ class Display:
     def __call__(self, event: dict[str, Any]) -> None:
         if event["event"] == "started":
             self._pace.cells = event["cells"]
-            self._bar.update(self._task, total=event["cells"], completed=0)
+            self._show(None, None)
         elif event["event"] == "doing":
             self._show(None, event["text"].removeprefix("in "))
         elif event["event"] == "cell":
@@ -61,7 +62,6 @@ class Display:
             self._cells.add(event["row"])
             if self._shown == "rows":
                 self._print(table.row(event["row"]))
-            self._bar.update(self._task, completed=self._pace.done)
             self._show(None, None)
         elif event["event"] == "ended" and event.get("dropped"):
             self.say(f"{event['dropped']} cells not reached ({event['reason']})")
@@ -69,17 +69,22 @@ class Display:
     def _show(self, launch: str | None, doing: str | None) -> None:
         """Bring the live line up to date; None keeps what it says."""
         left = self._pace.left_s()
-        words = {"left": "" if left is None else f"{format_seconds(left)} left"}
+        words: dict[str, Any] = {"left": "" if left is None else f"{format_seconds(left)} left"}
+        if launch is not None:
+            words["description"] = launch
+        if left is not None:
+            words |= {"completed": (passed := self._pace.passed_s()), "total": passed + left}
         if doing is not None:
             words["doing"] = shortened(visible(doing), self._bar.console.width - BAR_COLUMNS - 34)
-        self._bar.update(self._task, **({"description": launch} if launch else {}), **words)  # type: ignore[arg-type]
+        self._bar.update(self._task, **words)
         if self._live:
             self._bar.refresh()
 
     def say(self, text: str) -> None:
         """A line for people, on the error stream."""
         if self._live:
-            self._bar.console.print(visible(text), highlight=False, markup=False, soft_wrap=True)
+            words = folded(visible(text), self._err)
+            self._bar.console.print(words, highlight=False, markup=False, soft_wrap=True)
         elif self._shown != "nothing":
             print(visible(text), file=self._err, flush=True)
 
@@ -104,6 +109,7 @@ class Pace:
         self.cells = self.done = 0
         self._number, self._of = 0, 1
         self._began: float | None = None
+        self._first: float | None = None
         self._deadline: float | None = None
         self._took: list[float] = []
 
@@ -113,7 +119,12 @@ class Pace:
         if self._began is not None and self.done:
             self._took.append(now - self._began)
         self._number, self._of, self._began, self._deadline = number, of, now, deadline
+        self._first = now if self._first is None else self._first
         self.cells = self.done = 0
+
+    def passed_s(self) -> float:
+        """Since the first launch began."""
+        return 0.0 if self._first is None else time.monotonic() - self._first
 
     def left_s(self) -> float | None:
         """Until the last launch ends; None where nothing is known yet.

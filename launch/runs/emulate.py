@@ -30,7 +30,7 @@ from inferometer.launch.ranks.worker import take_part
 from inferometer.launch.runs.alone import alone_with
 from inferometer.launch.runs.emulate_settings import EmulateSettings
 from inferometer.launch.runs.measure import check_launcher, declining, faults_to, follow, require_mpi
-from inferometer.launch.runs.outputs import keep_apart, output_path
+from inferometer.launch.runs.outputs import keep_apart, note, output_path
 from inferometer.launch.runs.samples_file import keep_aside, logs_of
 
 
@@ -83,7 +83,7 @@ def emulate(
     prices = price_phases(method, calibration, accelerator, key or {})
     if identity is None or identity.rank == 0:
         for text in [*method.small().not_kept, words]:
-            print(f"note: {text}", file=sys.stderr, flush=True)
+            note(text)
     with nullcontext() if identity and identity.rank else alone_with(path):
         if identity is None:
             emulate_here(Matrix(cells=[method]), path)
@@ -103,8 +103,8 @@ def price_phases(
     prices = _prices(method.precision, calibration, accelerator, key)
     here = min(method.world_size, int(os.environ.get("LOCAL_WORLD_SIZE", method.world_size)))
     steps = {phase: priced_step(method, phase, prices, here) for phase in PHASES}
-    for text in dict.fromkeys(note for step in steps.values() for note in [prices.no_compute, *step.notes] if note):
-        print(f"note: {text}", file=sys.stderr)
+    for text in dict.fromkeys(one for step in steps.values() for one in [prices.no_compute, *step.notes] if one):
+        note(text)
     return {phase: mean_over_ranks(step) for phase, step in steps.items()}
 
 

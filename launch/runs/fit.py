@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from inferometer.emulator.calibrate.evaluate.file import write_calibration
 from inferometer.emulator.calibrate.fit.from_samples import fit
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.report.figure import draw
-from inferometer.launch.runs.outputs import output_path, replaced_path, writing
+from inferometer.launch.runs.outputs import note, output_path, replaced_path, writing
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ def fit_files(samples: Sequence[str | Path], path: Path, seed: int, law: str) ->
     calibration = fit(samples, seed=seed, law=law)
     left_out: Any = calibration.method["left_out"]
     for what, count in left_out.items():
-        print(f"note: left out: {count} {what}", file=sys.stderr)
+        note(f"left out: {count} {what}")
     write_calibration(calibration, path)
     return calibration
 

@@ -1,4 +1,4 @@
-"""The files that a run or a command writes: checked before anything is done, none of them a file that it reads."""
+"""What a run or a command writes: notes, and files, each checked before anything is done, none of them one that it reads."""
 
 from __future__ import annotations
 
@@ -13,11 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from inferometer.emulator.errors import InputError
+from inferometer.emulator.report.columns import folded
 
 SAMPLES = (b'"inferometer/samples/', b'"inferometer/emulation/')
 """What the first line of a file of samples holds."""
 FIGURE_SUFFIXES = (".png", ".pdf", ".svg")
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+def note(text: str) -> None:
+    """Something that a reader of the result must know, on the error stream."""
+    print(folded(f"note: {text}", sys.stderr), file=sys.stderr, flush=True)
 
 
 def output_path(text: str) -> Path:

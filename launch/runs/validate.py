@@ -32,7 +32,7 @@ from inferometer.launch.runs.emulate import kept_in, launch_here, open_emulation
 from inferometer.launch.runs.fit import CalibrationFiles, fit_into
 from inferometer.launch.runs.measure import Mode, require_mpi, take_samples
 from inferometer.launch.runs.measure_settings import MeasureSettings
-from inferometer.launch.runs.outputs import keep_apart, output_path, replaced_path, write_json
+from inferometer.launch.runs.outputs import keep_apart, note, output_path, replaced_path, write_json
 from inferometer.launch.runs.rank_settings import RANK_BYTES, RankSettings, scheduler_class
 from inferometer.parallel.dtypes import EXECUTED
 
@@ -137,7 +137,7 @@ def validate(
         validation = Validation(plan, str(asked.matrix), parts, left_out, found, source)
         if not found.compute_laws:
             why = found.not_measured.get("compute", "none")
-            print(f"note: {source}: compute: {why}: only the collectives are compared with it", file=sys.stderr)
+            note(f"{source}: compute: {why}: only the collectives are compared with it")
         validation.forecasts()  # a collective that the calibration lacks is an error before anything runs
         say(left_out)
         validate_here(parts, paths)
@@ -148,7 +148,7 @@ def validate(
 
 def say(left_out: dict[int, str]) -> None:
     for why in left_out.values():
-        print(f"note: left out: {why}", file=sys.stderr)
+        note(f"left out: {why}")
 
 
 def planned(settings: ValidateSettings, plan: Plan) -> tuple[list[Part], dict[int, str]]:
