@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -24,16 +24,24 @@ def latency_interval(step: StepTime, latency_s: float) -> tuple[tuple[float, flo
     return (max(0.0, latency_s - found[0] * stretch), latency_s + found[1] * stretch), notes
 
 
-def deviations(step: StepTime) -> tuple[tuple[float, float] | None, list[str]]:
-    """How far below and above the sum of a step's terms the truth may lie at 95 %, in seconds, with a note.
+@dataclass(frozen=True)
+class Share:
+    """What one law adds to a step, in seconds, and how far below and above that the truth may lie at 95 %; these broadcast."""
+
+    seconds: Size
+    below_s: Size
+    above_s: Size
+
+
+def shares(step: StepTime) -> tuple[dict[str, Share], str]:
+    """What each law adds to the sum of a step's terms, by collective and "compute"; whose error is not known, in words.
 
     All uses of one law err together, since they share its parameters, so their deviations add; different laws err
-    independently, so theirs add in squares. Computing is one more law, which errs by a fraction of kernel_s and compute_s;
-    an accelerator's figures are taken as given, and so are in-step overheads. None, with a note, where a law has no
-    interval; None where there is neither network nor measured computing.
+    independently. Computing is one more law, which errs by a fraction of kernel_s and compute_s; an accelerator's figures
+    are taken as given, and so are in-step overheads. A network of constants has no share. The words are empty where every
+    share is known.
     """
-    below: dict[str, float] = defaultdict(float)
-    above: dict[str, float] = defaultdict(float)
+    found: dict[str, Share] = {}
     unknown = ""
     network, processor = step.prices.network, step.prices.processor
     sent: dict[str, list[tuple[Size, Size, Size, Size]]] = {}
@@ -42,26 +50,38 @@ def deviations(step: StepTime) -> tuple[tuple[float, float] | None, list[str]]:
             isolated_s = priced.terms["network_latency_s"] + priced.terms["network_bandwidth_s"]
             sent.setdefault(op.collective, []).append((op.bytes, op.ranks, op.nodes, priced.repeats * isolated_s))
     for collective, rows in sent.items():
-        bytes, ranks, nodes, seconds = Stack(rows).columns
+        stack = Stack(rows)
+        bytes, ranks, nodes, seconds = stack.columns
         wide = network.half_width(collective, bytes, ranks, nodes)
         if wide is None:
-            return None, []
+            return {}, ""
         if np.isnan(wide).any():
             unknown = unknown or f"the law of {collective}"
             continue
-        below[collective] = float((seconds * (1 - np.exp(-wide))).sum())
-        above[collective] = float((seconds * (np.exp(wide) - 1)).sum())
+        sides = (seconds, seconds * (1 - np.exp(-wide)), seconds * (np.exp(wide) - 1))
+        found[collective] = Share(*(sum(stack.split(side)) for side in sides))
     share = (
         None if processor is None else processor.relative_error(step.program.precision, step.bill.calls[0].concurrent_ranks)
     )
     if share is None:
         unknown = unknown or "the laws of computing"
     elif share > 0:
-        computing_s = float(step.terms["kernel_s"] + step.terms.get("compute_s", 0.0))
-        below["compute"] = above["compute"] = computing_s * share
+        computing_s = step.terms["kernel_s"] + step.terms.get("compute_s", 0.0)
+        found["compute"] = Share(computing_s, computing_s * share, computing_s * share)
+    return found, unknown
+
+
+def deviations(step: StepTime) -> tuple[tuple[float, float] | None, list[str]]:
+    """How far below and above the sum of a step's terms the truth may lie at 95 %, in seconds, with a note.
+
+    The deviations of different laws (`shares`) add in squares. None, with a note, where a law has no interval; None where
+    there is neither a measured network nor measured computing.
+    """
+    found, unknown = shares(step)
     if unknown:
         return None, [f"no interval: nothing says how far {unknown} may be off"]
-    if not below:
+    if not found:
         return None, []
-    down, up = (float(np.sqrt(sum(v * v for v in side.values()))) for side in (below, above))
+    sides = ([one.below_s for one in found.values()], [one.above_s for one in found.values()])
+    down, up = (float(np.sqrt(sum(float(v) ** 2 for v in side))) for side in sides)
     return (down, up), []
