@@ -20,8 +20,6 @@ class Communicator(Protocol):
     """gloo, nccl or mpi."""
     implementation: str
     """The library and its version, such as ``gloo (torch 2.13.0)`` or ``MPICH 5.0.2``."""
-    launch_mode: str
-    """``host`` where the call returns with the result, ``stream`` where it is queued on a GPU stream."""
     device: torch.device
     ranks: tuple[int, ...]
     """World ranks of the members, in group order."""

@@ -23,7 +23,6 @@ class MpiCommunicator:
     """See `communicator.Communicator`. Made by `world` and `split`, not directly."""
 
     backend = "mpi"
-    launch_mode = "host"
     device = torch.device("cpu")
 
     def __init__(self, comm: Any, ranks: Sequence[int]) -> None:

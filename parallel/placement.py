@@ -28,6 +28,8 @@ class HostReport:
     """Those that this rank may run on. A launcher may have bound it to one of many."""
     core_limit: float | None = None
     """CPUs that a quota allows the node's ranks together, if there is one."""
+    gpu: str = ""
+    """UUID of the GPU (or MIG slice) that it computes on; empty on a processor."""
 
     @property
     def node(self) -> tuple[str, str, str]:
@@ -76,6 +78,8 @@ class Placement:
     """All ranks share a kernel, so their time stamps can be compared."""
     machine_of: tuple[int, ...] = ()
     """``machine_of[rank]``: index of the machine (kernel), which several nodes may share; empty where each node is one."""
+    gpu_of: tuple[str, ...] = ()
+    """``gpu_of[rank]``: UUID of its GPU or MIG slice; empty on processors."""
 
     @classmethod
     def from_reports(cls, reports: Sequence[HostReport]) -> Placement:
@@ -83,7 +87,8 @@ class Placement:
         node_of = tuple(numbers.setdefault(report.node, len(numbers)) for report in reports)
         kernels: dict[str, int] = {}
         machine_of = tuple(kernels.setdefault(report.boot_id, len(kernels)) for report in reports)
-        return cls(node_of, one_clock=len(kernels) == 1, machine_of=machine_of)
+        gpu_of = tuple(report.gpu for report in reports) if any(report.gpu for report in reports) else ()
+        return cls(node_of, one_clock=len(kernels) == 1, machine_of=machine_of, gpu_of=gpu_of)
 
     @property
     def world_size(self) -> int:
@@ -106,6 +111,11 @@ class Placement:
         """How many of ``ranks`` share the cores of one machine, where most do."""
         machines = [(self.machine_of or self.node_of)[rank] for rank in ranks]
         return max(machines.count(machine) for machine in machines)
+
+    def most_on_a_gpu(self, ranks: Sequence[int]) -> int:
+        """How many of ``ranks`` share a GPU, where most do; 1 where none does."""
+        gpus = [self.gpu_of[rank] for rank in ranks if self.gpu_of and self.gpu_of[rank]]
+        return max((gpus.count(gpu) for gpu in gpus), default=1)
 
     def group_meshes(self) -> list[RankMesh]:
         """Meshes that cut the world into equal groups of k nodes × ρ ranks per node, k and ρ powers of two (and the world).

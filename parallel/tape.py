@@ -15,6 +15,7 @@ from typing import Protocol
 import torch
 
 from inferometer.parallel.axes import Axes, Axis
+from inferometer.parallel.device.readback import Readback
 from inferometer.parallel.line import Line
 
 
@@ -37,6 +38,7 @@ class Tape:
         self.observer = observer
         self.varied: list[tuple[Line, int]] = []
         """Lines whose size depends on data, each with the size executed, since the last load."""
+        self.readback = Readback()
         self._unwatched = _Unwatched()
         self._lines: Sequence[Line] = ()
         self._at = 0
@@ -48,6 +50,7 @@ class Tape:
         self._lines = lines
         self._at = 0
         self.varied = []
+        self.readback.begin()
 
     def rewind(self) -> None:
         """Expect the list from its start. Raises ``OffTape`` if the last run left lines over."""

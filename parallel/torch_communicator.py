@@ -5,13 +5,15 @@ Plain c10d calls only: functional collectives and DTensor cost two to five times
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 import torch
 import torch.distributed as dist
 
-from inferometer.parallel.nccl_library import loaded_version
+from inferometer.parallel.device.here import device_of
+from inferometer.parallel.nccl_library import implementation, loaded_version
 
 # torch 2.13 renames the single-tensor forms and warns about the old names; older versions know only those.
 _all_gather: Callable = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor
@@ -31,9 +33,8 @@ class TorchCommunicator:
         self.device = device
         self.backend = dist.get_backend(group)
         self.implementation = _implementation(self.backend)
-        self.launch_mode = "stream" if device.type == "cuda" else "host"
         self._timeout_s = timeout_s
-        self._token = torch.zeros(1, device=device) if device.type == "cuda" else None
+        self._token = torch.zeros(1, device=device) if self.backend == "nccl" else None
 
     @classmethod
     def world(
@@ -41,7 +42,7 @@ class TorchCommunicator:
     ) -> TorchCommunicator:
         """Join the world of ``world_size`` ranks that meet in ``store``. Raises ``DistStoreError`` for missing ranks."""
         # device_id connects NCCL at once, so that the first timed collective does not pay for it.
-        bound = {"device_id": device} if device.type == "cuda" else {}
+        bound = {"device_id": device} if backend == "nccl" else {}
         dist.init_process_group(
             backend, store=store, rank=rank, world_size=world_size, timeout=timedelta(seconds=timeout_s), **bound
         )
@@ -112,8 +113,7 @@ class TorchCommunicator:
             dist.all_reduce(self._token, group=self.group)
 
     def synchronize(self) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
+        device_of(self.device).synchronize()
 
     def split(self, groups: Sequence[Sequence[int]]) -> TorchCommunicator | None:
         # new_group is collective over the *world*, so a communicator can only be split from there.
@@ -147,6 +147,6 @@ class TorchCommunicator:
 
 
 def _implementation(backend: str) -> str:
-    if backend == "nccl":
-        return f"nccl {loaded_version() or '.'.join(str(part) for part in torch.cuda.nccl.version())}"
+    if backend == "nccl":  # the loaded library's version: the one that torch was built with may be another
+        return implementation(loaded_version(), os.environ)
     return f"{backend} (torch {torch.__version__})"

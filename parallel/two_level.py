@@ -27,7 +27,7 @@ class TwoLevelCommunicator:
         self, whole: Communicator, node: Communicator | None, rail: Communicator | None, node_of: Sequence[int]
     ) -> None:
         self._whole, self._node, self._rail, self._node_of = whole, node, rail, tuple(node_of)
-        self.backend, self.launch_mode, self.device = whole.backend, whole.launch_mode, whole.device
+        self.backend, self.device = whole.backend, whole.device
         self.ranks, self.rank = whole.ranks, whole.rank
         self.implementation = whole.implementation if node is None else f"{whole.implementation}, {NAME}"
 

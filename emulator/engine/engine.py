@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import get_args
 
@@ -20,6 +21,8 @@ from inferometer.emulator.workload.stages import stage_layers
 from inferometer.emulator.workload.step import Step
 from inferometer.parallel.axes import join, leave
 from inferometer.parallel.communicator import Communicator
+from inferometer.parallel.device.device import Device
+from inferometer.parallel.device.here import device_of
 from inferometer.parallel.dtypes import EXECUTED
 from inferometer.parallel.layers.decoder import Stage
 from inferometer.parallel.layers.site import Site
@@ -68,8 +71,10 @@ class Engine:
         node_size: int = 8,
         seed: int = 0,
         observer: Observer | None = None,
+        device: Device | None = None,
     ) -> None:
         self.shape, self.layout, self.world = shape, layout, world
+        self.device = device or device_of(world.device)
         self.node_size = node_size
         self.precision = precision or Precision(32, 32, 32)
         self.dtype = _dtype(self.precision, world.backend)
@@ -103,13 +108,16 @@ class Engine:
         self._tokens: list[torch.Tensor] = [torch.empty(0) for _ in self.parts]
         self._sent: list[Callable[[], object]] = [_nothing for _ in self.parts]
         """Wait until what was last sent of each micro-batch has been taken."""
+        self._closed = False
+        """A step waits for what it has sent before it ends."""
         self._lines: dict[tuple[int, int, bool], list[Line]] = {}
         self.context = 0
         """Tokens of every sequence in the cache."""
         self.tokens_awaited = False
         """The first stage has yet to receive the tokens that the last one chose."""
-        self.bad_logits = ""
-        """The first step whose logits were not finite numbers, in words."""
+        self._bad_logits = ""
+        self._unread: list[tuple[torch.Tensor, int]] = []
+        """Largest logits of steps, with the context after them, that wait on a device until somebody asks."""
 
     # -- steps -------------------------------------------------------------------------------------------------------
 
@@ -142,18 +150,60 @@ class Engine:
                 self._tokens[part] = self._receive_tokens(part)
         self.tokens_awaited = False
         self.tape.finish()
-        for wait in self._sent:
-            wait()
-        self._sent = [_nothing for _ in self.parts]  # a wait for what is over would not end
+        self._wait_for_sends()
 
     def reset(self) -> None:
         """Forget all sequences, keep the model: the next step is a prefill."""
         self.finish()
         self.context = 0
 
+    @contextmanager
+    def captured(self) -> Iterator[None]:
+        """A decode step made inside can be captured in a graph and replayed: it reads nothing back, and leaves nothing open.
+
+        It routes as the step before it did, which must have been a decode step, and takes its tokens where it leaves them.
+        """
+        self._wait_for_sends()
+        self._tokens = [tokens.clone() for tokens in self._tokens]
+        self.tape.readback.hold()
+        self._closed = True
+        try:
+            yield
+        finally:
+            self._closed = False
+            self.tape.readback.release()
+            self._sent = [_nothing for _ in self.parts]  # what was captured is waited for by the graph itself
+
+    @property
+    def bad_logits(self) -> str:
+        """The first step whose logits were not finite numbers, in words; empty where there was none."""
+        for best, context in self._unread:
+            if not self._bad_logits and not bool(best.isfinite().all()):
+                self._bad_logits = f"logits are not finite after {context} tokens of context"
+        self._unread.clear()
+        return self._bad_logits
+
+    def take_unread(self) -> list[tuple[torch.Tensor, int]]:
+        """The largest logits that nobody has looked at: of a step that was captured, numbers only after a replay."""
+        found, self._unread = self._unread, []
+        return found
+
+    def give_unread(self, largest: list[tuple[torch.Tensor, int]]) -> None:
+        """Have these looked at with the next question for bad_logits."""
+        self._unread += largest
+
+    def _wait_for_sends(self) -> None:
+        for wait in self._sent:
+            wait()
+        self._sent = [_nothing for _ in self.parts]  # a wait for what is over would not end
+
     def close(self) -> None:
         """Give the groups back. Collective over the world."""
         leave(self.axes)
+
+    def attention_of(self, phase: str, context: int) -> list[str]:
+        """Names of the attention kernels that the device takes for this stage's layers in a step at context, each once."""
+        return self.stage.attention_kernels(self.device, decoding=phase == "decode", context=context)
 
     # -- the program ---------------------------------------------------------------------------------------------------
 
@@ -204,6 +254,8 @@ class Engine:
             self._output(part, y)
             logits.append(y)
         self.tape.finish()
+        if self._closed:
+            self._wait_for_sends()
         self.context = end
         self.tokens_awaited = self.layout.pp > 1
         if self.stage.head is None:
@@ -224,11 +276,16 @@ class Engine:
             self._send("pipeline.activations", part, y, self.stage_index + 1)
             return
         best = y.max(dim=-1)
+        if self.device.queued:
+            self._unread.append((best.values, self.context))
         # One that is not a number makes the largest none, so that looking at the largest is enough.
-        if not self.bad_logits and not bool(best.values.isfinite().all()):
+        elif not self._bad_logits and not bool(best.values.isfinite().all()):
             bad = int((~y.isfinite()).sum())
-            self.bad_logits = f"{bad} of {y.numel()} logits are not finite after {self.context} tokens of context"
-        self._tokens[part] = best.indices
+            self._bad_logits = f"{bad} of {y.numel()} logits are not finite after {self.context} tokens of context"
+        if self.tape.readback.held and self.layout.pp == 1:
+            self._tokens[part].copy_(best.indices)  # where the next step of the same graph looks for them
+        else:
+            self._tokens[part] = best.indices
         if self.layout.pp > 1:
             self._send("pipeline.tokens", part, self._tokens[part], 0)
 

@@ -1,4 +1,9 @@
-"""Computing between two collectives, as a model's step does it: skinny matmuls whose weights come from memory."""
+"""Computing between two collectives, as a model's step does it: skinny matmuls whose weights come from memory.
+
+A matmul is x [1, width] by w [width, width] in float32: one token's row, as in a decode step. Its matrices are used in
+turn and take more than a cache, so weights are streamed: 64 MiB on a processor (more than a rank's share), 1 GiB on a
+GPU, whose matmuls are larger too, because the host launches none in less than some microseconds.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +11,25 @@ import time
 
 import torch
 
-WIDTH = 1024
-"""A matmul is x [1, WIDTH] by w [WIDTH, WIDTH] in float32: one token's row, as in a decode step."""
+from inferometer.parallel.device.device import Device
+
+WIDTH = {"cpu": 1024, "cuda": 4096}
 MATRICES = 16
-"""They take 64 MiB together and are used in turn: more than a rank's share of a cache, so weights are streamed."""
 LOOKS = 12
-"""Matmuls that are timed to learn what one takes; the median counts, the first third warms up."""
+"""Times that are taken to learn what a matmul takes; the median counts, the first third warms up."""
+QUEUED = {"cpu": 1, "cuda": 32}
+"""Matmuls of one of these times: a queue is not to run dry."""
 
 
 class Filler:
     """The matmuls of one rank. Makes its matrices at once."""
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: Device) -> None:
         self._device = device
-        self._x = torch.full((1, WIDTH), 0.5, device=device)
-        # filled, because untouched memory is one shared page of zeros; 1/WIDTH keeps the products small
-        self._weights = torch.full((MATRICES, WIDTH, WIDTH), 1 / WIDTH, device=device).unbind()
+        width = WIDTH[device.kind]
+        self._x = torch.full((1, width), 0.5, device=device.torch_device)
+        # filled, because untouched memory is one shared page of zeros; 1/width keeps the products small
+        self._weights = torch.full((MATRICES, width, width), 1 / width, device=device.torch_device).unbind()
         self._next = 0
 
     def compute(self, matmuls: int) -> None:
@@ -32,16 +40,12 @@ class Filler:
 
     def matmul_us(self) -> float:
         """What one matmul takes now, us: to be called by all ranks that will compute at the same time."""
-        times = []
+        times, queued = [], QUEUED[self._device.kind]
         for _ in range(LOOKS):
-            self._synchronize()
+            self._device.synchronize()
             began = time.perf_counter_ns()
-            self.compute(1)
-            self._synchronize()
-            times.append((time.perf_counter_ns() - began) / 1e3)
+            self.compute(queued)
+            self._device.synchronize()
+            times.append((time.perf_counter_ns() - began) / queued / 1e3)
         warm = sorted(times[LOOKS // 3 :])
         return max(warm[len(warm) // 2], 1e-3)
-
-    def _synchronize(self) -> None:
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)

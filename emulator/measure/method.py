@@ -17,6 +17,7 @@ from inferometer.emulator.workload.scaled import scaled
 from inferometer.emulator.workload.shape import Shape
 from inferometer.emulator.workload.stages import check_layout
 from inferometer.parallel.collectives import COLLECTIVES
+from inferometer.parallel.device.device import LaunchMode
 from inferometer.parallel.dtypes import MeasuredDtype
 
 Timing = Literal["isolated", "pipelined", "in_step"]
@@ -171,9 +172,16 @@ class Method(Strict):
     threads: int = Field(1, ge=1)
     two_level: bool = False
     """all_reduce by node, as an implementation of its own: parallel.two_level."""
+    launch_modes: list[LaunchMode] = Field(["host"], min_length=1)
+    """How operations reach the device; host on CPUs, of graph, stream, eager on GPUs: see timing.py."""
     launches: int = Field(3, ge=1)
     budget_s: float | None = 300.0
     timeout_s: float = Field(60.0, gt=0, allow_inf_nan=False)
+
+    @property
+    def device(self) -> Literal["cpu", "cuda"]:
+        """What the ranks compute on, and where the collectives' buffers lie."""
+        return "cuda" if self.backend == "nccl" else "cpu"
 
     def comparable(self) -> dict[str, Any]:
         """The fields that two sets of samples must share to be one measurement."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from inferometer.emulator.measure.method import Method, Tier
 from inferometer.parallel.collective_record import Call, Collective
 from inferometer.parallel.collectives import COLLECTIVES
+from inferometer.parallel.device.device import LaunchMode
 from inferometer.parallel.dtypes import DTYPES
 from inferometer.parallel.mesh import RankMesh
 
@@ -28,6 +29,12 @@ class Cell:
     tier: int
     compute_gap_us: float = 0.0
     """Of ``in_step``: about how long the ranks compute between two calls."""
+    launch_mode: LaunchMode = "host"
+    """How the operation reaches the device: see timing.py."""
+
+    @property
+    def graph(self) -> bool:
+        return self.launch_mode == "graph"
 
     @property
     def record(self) -> Collective:
@@ -48,7 +55,8 @@ class Cell:
         """The same cell in every launch on the same ranks."""
         where = f"{self.ranks}x{self.nodes}/{self.groups}"
         gap = f"/{self.compute_gap_us:g}" if self.compute_gap_us else ""
-        return f"{self.collective}/{self.dtype}/{self.requested_bytes}/{where}/{self.timing}{gap}"
+        mode = "" if self.launch_mode == "host" else f"/{self.launch_mode}"
+        return f"{self.collective}/{self.dtype}/{self.requested_bytes}/{where}/{self.timing}{gap}{mode}"
 
 
 @dataclass(frozen=True)
@@ -98,8 +106,20 @@ def _cells_of(method: Method, index: int, size: int, dtype: str, meshes: Sequenc
                 for timing, compute_gap_us in timings:
                     bytes_ = size if record.sized else 0
                     place = (groups, number, ranks, group_mesh.nodes, index)
-                    cells.append(Cell(name, dtype, bytes_, timing, *place, compute_gap_us))
+                    for mode in _modes(method, timing, record):
+                        cells.append(Cell(name, dtype, bytes_, timing, *place, compute_gap_us, mode))
     return cells
+
+
+def _modes(method: Method, timing: str, record: Collective) -> list[LaunchMode]:
+    """The launch modes in which a timing means something of its own.
+
+    Back to back is what a graph's operations are anyway, and what an idle device has none of; in a step the device is never
+    idle. The null operation leaves a graph empty.
+    """
+    without: dict[str, set[LaunchMode]] = {"pipelined": {"graph", "eager"}, "in_step": {"eager"}}
+    barred = without.get(timing, set()) | ({"graph"} if record.solo else set())
+    return [mode for mode in method.launch_modes if mode not in barred]
 
 
 def _compute_gaps_us(method: Method, timing: str) -> list[float]:

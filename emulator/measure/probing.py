@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from inferometer.emulator.engine.engine import Engine
-from inferometer.emulator.engine.stamps import Clock, Stamps, clock_of
+from inferometer.emulator.engine.stamps import Stamps
 from inferometer.emulator.measure.method import ProbeModel, Probes
 from inferometer.emulator.measure.probes import (
     MatmulProbe,
@@ -36,6 +36,8 @@ from inferometer.emulator.measure.timing import collector_off
 from inferometer.emulator.workload.features import input_sizes, operation_sizes
 from inferometer.emulator.workload.precision import Precision
 from inferometer.emulator.workload.program import logits_bytes
+from inferometer.parallel.device.device import Clock, Device
+from inferometer.parallel.device.here import device_of
 from inferometer.parallel.dtypes import DTYPES
 
 if TYPE_CHECKING:
@@ -128,9 +130,13 @@ class Prober:
         """Of the weights that the last probe ran through, again and again."""
 
     @cached_property
+    def device(self) -> Device:
+        """That the world's tensors are on, as everything that is probed is."""
+        return device_of(self.world.device)
+
+    @property
     def clock(self) -> Clock:
-        """Of the device that the world's tensors are on, as everything that is probed is."""
-        return clock_of(self.world.device)
+        return self.device.clock
 
     def prepare(self, probe: Probe) -> tuple[Take, float]:
         """Make the probe's weights. Returns what takes the times, and how many seconds a step of a model lasts (else 0).
@@ -281,7 +287,7 @@ def _record(launch: Launch, probe: Probe, ranks: list[int], of_rank: list[list[R
         "cell": probe.id,
         "backend": launch.world.backend,
         "device": str(launch.world.device.type),
-        "launch_mode": prober.clock.launch_mode,
+        "launch_mode": prober.device.launch_modes[0],
         "dtype": probe.dtype,
         "scheduler": launch.method.scheduler,
         "threads": launch.method.threads,

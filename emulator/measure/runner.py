@@ -18,20 +18,24 @@ from inferometer.emulator.measure.filler import Filler
 from inferometer.emulator.measure.method import Method
 from inferometer.emulator.measure.plan import Cell, GroupMesh
 from inferometer.emulator.measure.rests import Rests
-from inferometer.emulator.measure.timing import CudaTimer, HostTimer, Timer
+from inferometer.emulator.measure.timing import GraphTimer, HostTimer, QueueTimer, Timer
 from inferometer.emulator.measure.visit import Visit
 from inferometer.emulator.measure.work import Work
-from inferometer.emulator.samples.samples import OVERSUBSCRIBED
+from inferometer.emulator.samples.samples import OVERSUBSCRIBED, SHARED_GPU
 from inferometer.emulator.samples.statistics import effective_count, relative_half_width, summary
 from inferometer.emulator.samples.times import time_definition
 from inferometer.parallel.communicator import Communicator, UnsupportedDtype
 from inferometer.parallel.control import Control
+from inferometer.parallel.device.device import Device
+from inferometer.parallel.device.here import device_of
 from inferometer.parallel.placement import Placement
 
 PIPELINE_S = 0.02
 """A pipelined iteration lasts about this long, or PIPELINE_OPERATIONS operations (nccl-tests' 20) if that is shorter."""
 PIPELINE_OPERATIONS = 20
 PIPELINE_MIN_ITERATIONS = 8
+GRAPH_OPERATIONS = 20
+"""Of one graph: a decode engine launches a step's worth of them at once."""
 BATCH_S = 0.25
 """Iterations between two decisions last at most about this long …"""
 BATCH_MAX = 50
@@ -67,14 +71,21 @@ class Launch:
     busy_since: float | None = None
     """Since when (time.monotonic) this rank has been in its present batch of collectives; None: it waits or reckons."""
 
-    @property
-    def timer(self) -> Timer:
-        return CudaTimer() if self.world.launch_mode == "stream" else HostTimer()
+    @cached_property
+    def device(self) -> Device:
+        """That the collectives' buffers are on."""
+        return device_of(self.world.device)
+
+    def timer(self, cell: Cell) -> Timer:
+        """A new one for a cell: a graph holds the cell's buffers."""
+        if cell.launch_mode == "host":
+            return HostTimer()
+        return GraphTimer(self.device, GRAPH_OPERATIONS) if cell.graph else QueueTimer(self.device, cell.launch_mode)
 
     @cached_property
     def filler(self) -> Filler:
         """What this rank computes between the collectives of a step; made when a cell first needs it."""
-        return Filler(self.world.device)
+        return Filler(self.device)
 
     @cached_property
     def rests(self) -> Rests:
@@ -129,7 +140,14 @@ class Launch:
 
     def _signature(self, cell: Cell) -> list[Any]:
         """What must be the same on all ranks before the first call: gloo aborts or returns nonsense when it differs."""
-        return [cell.collective, cell.dtype, cell.elements, cell.timing, cell.groups, cell.mesh, cell.compute_gap_us]
+        place = [cell.groups, cell.mesh, cell.launch_mode]
+        return [cell.collective, cell.dtype, cell.elements, cell.timing, *place, cell.compute_gap_us]
+
+    def _checked(self, cell: Cell, work: Work) -> int:
+        """Wrong elements of one more operation on fresh data, launched as the timed ones are."""
+        if not self.method.check:
+            return 0
+        return work.check_again(self.device.capture(work.run).replay if cell.graph else None)
 
     def _measure(self, index: int, cell: Cell, stop_asked: Callable[[], bool]) -> dict[str, Any] | None:
         """The cell's record on rank 0; None on the others."""
@@ -154,12 +172,12 @@ class Launch:
         first = [*self._first_batch(cell, estimate_s), max(1, round(cell.compute_gap_us / matmul_us))]
         loops, count, matmuls = self.control.share(f"batch {index}", first, among=ranks)
         before = partial(self.filler.compute, matmuls) if cell.timing == "in_step" else everyone.barrier
-        one_clock = self.placement.one_clock and self.timer.clock != "cuda_event"
+        one_clock = self.placement.one_clock and self.device.one_timeline
         definition = time_definition(cell.timing, work.record.operations > 1, one_clock)
-        visit = Visit(index, cell, work, groups, before, loops, definition)
+        visit = Visit(index, cell, work, groups, before, loops, definition, self.timer(cell))
         reason = self._iterate(visit, count, stop_asked)
         self.busy_since = time.monotonic()
-        wrong += work.check_again() if self.method.check else 0
+        wrong += self._checked(cell, work)
         self.busy_since = None
         wrongs = self.control.gather(f"wrong {index}", wrong, among=ranks)
         return None if wrongs is None else self._record(visit, reason, sum(wrongs))
@@ -172,10 +190,7 @@ class Launch:
             if visit.cell.timing == "in_step":  # computing all the time, but for the collectives
                 self.rests.rest()
             self.busy_since = time.monotonic()
-            if visit.cell.timing == "pipelined":
-                mine = self.timer.pipelined(visit.before, visit.work.run, count, visit.loops)
-            else:
-                mine = self.timer.isolated(visit.before, visit.work.run, count + visit.uncounted)
+            mine = visit.take(count)
             name = f"batch {visit.index}.{batch}"
             readings = self.control.gather(name, mine, among=visit.ranks)
             verdict: list[Any] = []
@@ -200,8 +215,8 @@ class Launch:
 
     def _first_batch(self, cell: Cell, estimate_s: float) -> tuple[int, int]:
         """Operations in one iteration, and iterations before the first decision."""
-        loops = 1
-        if cell.timing == "pipelined":
+        loops = GRAPH_OPERATIONS if cell.graph and cell.timing != "in_step" else 1
+        if cell.timing == "pipelined" and not cell.graph:
             loops = max(2, min(PIPELINE_OPERATIONS, round(PIPELINE_S / max(estimate_s, 1e-9))))
         iteration_s = estimate_s * loops + cell.compute_gap_us / 1e6
         within_limit = round(self.method.timeout_s / 4 / max(iteration_s, 1e-9))
@@ -225,7 +240,7 @@ class Launch:
         return {
             **self._identity(visit.cell, visit.ranks),
             "ranks_per_node": per_node[0] if len(set(per_node)) == 1 else per_node,
-            "clock": self.timer.clock,
+            "clock": visit.timer.clock,
             "warmup": self.method.warmup,
             "checked": self.method.check,
             "wrong": wrong if self.method.check else None,
@@ -245,7 +260,7 @@ class Launch:
             "collective": cell.collective,
             "implementation": self.world.implementation,
             "backend": self.world.backend,
-            "launch_mode": self.world.launch_mode,
+            "launch_mode": cell.launch_mode,
             "timing": cell.timing,
             "dtype": cell.dtype,
             "concurrent_groups": 1 if cell.groups == "alone" else "all",
@@ -260,8 +275,10 @@ class Launch:
     def _flags(self, cell: Cell, work: Work, ranks: list[int], numbers: dict[str, Any]) -> list[str]:
         flags = []
         busiest = self.placement.most_on_a_machine(ranks)
-        if self.world.launch_mode == "host" and busiest * self.method.threads > self.cores:
+        if cell.launch_mode == "host" and busiest * self.method.threads > self.cores:
             flags.append(OVERSUBSCRIBED)
+        if self.placement.most_on_a_gpu(ranks) > 1:
+            flags += [OVERSUBSCRIBED, SHARED_GPU]
         if self.world.backend == "gloo" and work.record.sized and work.call.elements < 2 * cell.ranks:
             flags.append("degenerate_size")
         if not self.method.check:

@@ -9,7 +9,7 @@ import numpy as np
 
 from inferometer.emulator.aliases import Array
 from inferometer.emulator.measure.plan import Cell
-from inferometer.emulator.measure.timing import Readings, Run
+from inferometer.emulator.measure.timing import Readings, Run, Timer
 from inferometer.emulator.measure.work import Work
 from inferometer.emulator.samples.times import iteration_times_us
 
@@ -30,6 +30,7 @@ class Visit:
     """Runs between two readings."""
     definition: str
     """How an iteration's time follows from the readings: see `samples.times`."""
+    timer: Timer
     starts: np.ndarray = field(init=False)
     stops: np.ndarray = field(init=False)
     gaps: np.ndarray = field(init=False)
@@ -41,6 +42,13 @@ class Visit:
     @property
     def ranks(self) -> list[int]:
         return [rank for group in self.groups for rank in group]
+
+    def take(self, count: int) -> Readings:
+        """This rank's readings of so many iterations, and of those that do not count."""
+        if self.cell.timing == "pipelined":
+            return self.timer.pipelined(self.before, self.work.run, count, self.loops)
+        take = self.timer.in_step if self.cell.timing == "in_step" else self.timer.isolated
+        return take(self.before, self.work.run, count + self.uncounted)
 
     @property
     def operations(self) -> int:

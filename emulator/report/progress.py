@@ -63,6 +63,8 @@ class Display:
             if self._shown == "rows":
                 self._print(table.row(event["row"]))
             self._show(None, None)
+        elif event["event"] == "note":
+            self.say(f"note: {event['text']}")
         elif event["event"] == "ended" and event.get("dropped"):
             self.say(f"{event['dropped']} cells not reached ({event['reason']})")
 

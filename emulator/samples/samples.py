@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 
 SCHEMA = "inferometer/samples/1"
 OVERSUBSCRIBED = "oversubscribed"
-"""The flag of a cell that was measured with more ranks × threads of a node than usable cores."""
+"""The flag of a cell that was measured with more ranks × threads of a node than usable cores, or with ranks on one GPU."""
+SHARED_GPU = "shared_gpu"
+"""The flag of one whose ranks shared a GPU."""
 CELL_COLUMNS = (
     "collective implementation backend launch_mode timing dtype concurrent_groups scheduler bytes requested_bytes count "
     "ranks nodes ranks_per_node groups launch operations time_definition warmup wrong stop_reason requested_compute_gap_us "

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
+from typing import Literal
 
 from pydantic import Field, model_validator
 
 from inferometer.emulator.measure.method import Backend, Scheduler, Strict
 from inferometer.emulator.validate.settings import Emulation
 
-SHARED = ("backend", "world_size", "scheduler", "threads", "launches", "timeout_s")
+SHARED = ("backend", "device", "world_size", "scheduler", "threads", "launches", "timeout_s")
 """What belongs to the ranks, not to what they emulate."""
 
 
@@ -29,6 +30,10 @@ class Matrix(Strict):
     @property
     def backend(self) -> Backend:
         return self.cells[0].backend
+
+    @property
+    def device(self) -> Literal["cpu", "cuda"]:
+        return self.cells[0].device
 
     @property
     def world_size(self) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from time import perf_counter_ns
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -18,13 +18,15 @@ import torch
 
 from inferometer.emulator.engine.agreement import check
 from inferometer.emulator.engine.engine import Engine
-from inferometer.emulator.engine.stamps import Stamps
+from inferometer.emulator.engine.steps import Called, Reading, Replayed, Steps
 from inferometer.emulator.measure.rests import Rests
 from inferometer.emulator.measure.timing import collector_off
 from inferometer.emulator.samples.statistics import effective_count, relative_half_width
 from inferometer.emulator.validate.settings import PHASES, Emulation, Phase
 from inferometer.parallel.communicator import Communicator
 from inferometer.parallel.control import Control
+from inferometer.parallel.device.device import Device, check_room
+from inferometer.parallel.device.here import device_of
 from inferometer.parallel.placement import Placement
 
 BLOCK_STEPS = 10
@@ -49,32 +51,42 @@ class Run:
     """Since when (time.monotonic) this rank has been in its present step; None: it waits or computes nothing timed."""
     _engine: Engine | None = None
     _at: str = "starting up"
-    _stamps: Stamps = field(default_factory=Stamps)
+    _graphs: dict[bool, Replayed] = field(default_factory=dict)
+    """Captured decode steps, by whether they are instrumented."""
 
     @property
     def doing(self) -> str:
         """What this rank is at, for whoever has to explain a failure."""
         if self._engine is None or self.busy_since is None:
             return self._at
-        return f"{self._at}, at {self._engine.tape.doing}"
+        how = "queued up to" if self.device.queued else "at"  # the device may be at an earlier one
+        return f"{self._at}, {how} {self._engine.tape.doing}"
 
     @doing.setter
     def doing(self, text: str) -> None:
         self._at = text
 
+    @cached_property
+    def device(self) -> Device:
+        """That the model is on."""
+        return device_of(self.world.device)
+
     def prepare(self) -> Record:
         """Make the model; the rank's place in it and the operations of its steps, by phase."""
         self._at = "making the weights"
         m = self.method
+        check_room(self.device, float(m.resident().total_bytes), f"{m.small().shape.name}: weights and cache")
         self._engine = engine = Engine(
             m.small().shape, m.layout, self.world, batch=m.replica_batch, cache_tokens=m.cache_tokens,
             micro_batches=m.micro_batches, precision=m.precision, node_size=self.node_size, seed=m.seed,
+            device=self.device,
         )  # fmt: skip
         lines = {"prefill": engine.lines(0, m.context), "decode": engine.lines(m.context)}
         groups = {name: list(axis.group.ranks) for name, axis in engine.axes.items() if axis.group}
         return {
             "stage": engine.stage_index,
             "groups": groups,
+            "attention": {phase: engine.attention_of(phase, m.context) for phase in PHASES},
             "lines": {phase: [list(line) for line in of_phase] for phase, of_phase in lines.items()},
         }
 
@@ -97,6 +109,7 @@ class Run:
                 reason = "interrupted"
                 break
         self._at = "leaving"
+        self._graphs.clear()  # they hold the groups' buffers
         self._engine.finish()
         self._engine.close()
         self._engine = None
@@ -113,7 +126,8 @@ class Run:
         while True:
             instrumented = block % 2 == 0
             rests.rest()
-            mine = self._block(phase, steps, instrumented)
+            graph = block >= 0 and phase == "decode" and self.method.launch_mode == "graph"
+            mine = self._block(phase, steps, instrumented, graph)
             of_rank = self.control.gather(f"{phase} {block}", mine)
             verdict: list[Any] = []
             if rank0 and of_rank is not None:
@@ -139,29 +153,36 @@ class Run:
         assert self._engine is not None
         return self._engine
 
-    def _block(self, phase: Phase, steps: int, instrumented: bool) -> list[tuple[int, int, list[int], list[int]]]:
-        """Of each step: begin and end, the operations' stamps since begin, the executed sizes that depend on routing."""
-        engine, stamps, readings = self._engine_made, self._stamps, []
-        prompts = _prompts(self.method, engine.shape.vocab)
-        engine.tape.observer = stamps if instrumented else None
+    def _block(self, phase: Phase, steps: int, instrumented: bool, graph: bool) -> list[Reading]:
+        """The readings of so many steps. graph: replay them."""
+        engine = self._engine_made
         self._at = f"in a {phase} step"
         self.busy_since = time.monotonic()
         if phase == "prefill":
             engine.reset()
+        engine.context = self.method.context if phase == "decode" else 0
+        made = self._steps(phase, instrumented, graph)
         self.world.barrier()
         with collector_off():
             for _ in range(steps):
                 engine.context = self.method.context if phase == "decode" else 0  # every step at the same context
-                stamps.marks = []
                 self.busy_since = time.monotonic()
-                begin = perf_counter_ns()
-                if phase == "prefill":
-                    engine.prefill(prompts)
-                else:
-                    engine.decode()
-                readings.append((begin, perf_counter_ns(), stamps.marks, engine.tape.varied))
+                made.step()
+            readings = made.read()
         self.busy_since = None
-        return [(begin, end, [at - begin for at in ns], [size for _, size in varied]) for begin, end, ns, varied in readings]
+        return readings
+
+    def _steps(self, phase: Phase, instrumented: bool, graph: bool) -> Steps:
+        engine = self._engine_made
+        if graph:
+            if instrumented not in self._graphs:
+                self._at = "capturing a decode step"
+                self._graphs[instrumented] = Replayed(engine, instrumented=instrumented)
+                self._at = "in a decode step"
+            return self._graphs[instrumented]
+        prompts = _prompts(self.method, engine.shape.vocab).to(engine.world.device)
+        run = partial(engine.prefill, prompts) if phase == "prefill" else engine.decode
+        return Called(engine, run, instrumented=instrumented)
 
     def _record(self, phase: Phase, block: int, instrumented: bool, of_rank: list, done: Callable[[Record], None]) -> None:
         for rank, readings in enumerate(of_rank):

@@ -20,6 +20,7 @@ from inferometer.emulator.workload.precision import Precision
 from inferometer.emulator.workload.program import Program
 from inferometer.emulator.workload.scaled import Scaled, scaled
 from inferometer.emulator.workload.step import Step
+from inferometer.parallel.device.device import LaunchMode
 from inferometer.parallel.dtypes import EXECUTED
 
 Phase = Literal["prefill", "decode"]
@@ -118,6 +119,10 @@ class Emulation(Configuration):
     """Fully resolved settings: what is emulated, on which ranks, how it is timed."""
 
     backend: Backend = "gloo"
+    device: Literal["cpu", "cuda"] = "cpu"
+    """What the ranks compute on. NCCL is for GPUs; gloo carries what is on a GPU through the host."""
+    launch_mode: LaunchMode = "host"
+    """Of decode steps. On a GPU: graph (captured once, replayed) or eager; a prompt's operations are called one by one."""
     world_size: PositiveInt
     scheduler: Scheduler = "other"
     threads: PositiveInt = 1
@@ -133,12 +138,29 @@ class Emulation(Configuration):
         """Raise InputError, with the arithmetic, for what could not start."""
         if self.batch % self.dp:
             raise InputError(f"batch = {self.batch} does not divide by dp = {self.dp}")
+        self._check_device()
         dtype = EXECUTED[self.bits]
         if self.backend not in dtype.summed_by:
             raise InputError(f"{self.backend.upper()} cannot sum {dtype.name}: use --bits 32, or --backend gloo")
         check_start(
             self.small().shape, self.layout, self.world_size, self.replica_batch, self.micro_batches, self.cache_tokens
         )
+
+    def mode_of(self, phase: Phase) -> LaunchMode:
+        """How a phase's operations reach the device."""
+        return "eager" if phase == "prefill" and self.launch_mode == "graph" else self.launch_mode
+
+    def _check_device(self) -> None:
+        """Raise InputError for a backend, device and launch mode that do not go together."""
+        if self.backend == "nccl" and self.device == "cpu":
+            raise InputError("--device cpu: NCCL is for GPUs; use --backend gloo")
+        if self.backend == "mpi" and self.device == "cuda":
+            raise InputError("--device cuda: ranks under MPI run on processors; use --backend nccl or gloo")
+        known = ("host",) if self.device == "cpu" else ("graph", "eager")
+        if self.launch_mode not in known:
+            raise InputError(f"--launch-mode {self.launch_mode}: on {self.device} known are {', '.join(known)}")
+        if self.launch_mode == "graph" and self.backend == "gloo" and self.world_size > 1:
+            raise InputError("--launch-mode graph: gloo carries messages through the host, which a graph cannot hold")
 
     def check_memory(self, local_ranks: int, free_bytes: int | None, process_bytes: int) -> None:
         """Raise InputError where the local ranks need more than is free. process_bytes: of a rank, beside the model."""

@@ -18,6 +18,7 @@ from inferometer.emulator.measure import scheduler
 from inferometer.emulator.measure.method import Method
 from inferometer.emulator.samples.environment import cgroup_cpu_limit
 from inferometer.emulator.validate.campaign import Matrix
+from inferometer.launch.ranks.devices import QUIET_WATCHDOG
 from inferometer.launch.ranks.environment import keep_memory, rank_environment
 from inferometer.launch.ranks.events import Listener, pipe_writer
 from inferometer.launch.ranks.identity import Identity, identity_from
@@ -25,6 +26,8 @@ from inferometer.launch.ranks.job import Job
 from inferometer.launch.ranks.logs import redirect_output, remove_log
 
 if TYPE_CHECKING:
+    import torch
+
     from inferometer.parallel.communicator import Communicator
     from inferometer.parallel.control import Control
     from inferometer.parallel.placement import HostReport, Placement
@@ -42,14 +45,16 @@ def take_part(job: Job, identity: Identity, listener: Callable[[], Listener], pa
     """
     # Before torch starts any thread: threads inherit the class of the one that makes them.
     scheduler.set_class(job.method.scheduler)
-    _quiet_libraries(job.method.threads)
+    _quiet_libraries(job.method.threads, job.method.backend)
     keep_memory()
 
     import torch
 
     from inferometer.launch.ranks import failure
+    from inferometer.launch.ranks.devices import check_sharing, rank_device, sharing, sharing_words
     from inferometer.launch.ranks.rendezvous import meet
     from inferometer.launch.ranks.watch import Watch
+    from inferometer.parallel.device.here import device_of
     from inferometer.parallel.placement import HostReport, Placement, cores_of_machines, this_host
 
     torch.set_num_threads(job.method.threads)
@@ -78,17 +83,24 @@ def take_part(job: Job, identity: Identity, listener: Callable[[], Listener], pa
     watch = Watch(lambda: task.work.busy_since if task else None, job.method.timeout_s, expired, parent)
     watch.start()
     try:
-        here = replace(this_host(), core_limit=cgroup_cpu_limit())
+        device = rank_device(job.method.device, identity.local_rank)
+        gpu = device_of(device).identity().get("uuid") or ""
+        here = replace(this_host(), core_limit=cgroup_cpu_limit(), gpu=gpu)
         hosts.extend(HostReport(**report) for report in control.gather_all("hosts", asdict(here)))
         control.agree("method", job.method.model_dump(mode="json"))
-        world = _world(job, identity, store)
+        sink = listener() if identity.rank == 0 else None
+        shared = sharing(hosts)
+        check_sharing(job.method.backend, shared)
+        if sink and shared:
+            sink({"event": "note", "text": sharing_words(shared)})
+        world = _world(job, identity, store, device)
         placement = Placement.from_reports(hosts)
         if isinstance(job.method, Method) and job.method.two_level:
             from inferometer.parallel.two_level import TwoLevelCommunicator
 
             world = TwoLevelCommunicator.over(world, placement.node_of)
         task = _task(job, control, placement, world, min(cores_of_machines(hosts)))
-        status = task.carry_out(hosts, listener() if identity.rank == 0 else None, interrupted)
+        status = task.carry_out(hosts, sink, interrupted)
         task.work.doing = "leaving"
         control.barrier("closing")
         watch.stop()
@@ -104,19 +116,13 @@ def take_part(job: Job, identity: Identity, listener: Callable[[], Listener], pa
     return status
 
 
-def _world(job: Job, identity: Identity, store: Any) -> Communicator:
-    import torch
-
+def _world(job: Job, identity: Identity, store: Any, device: torch.device) -> Communicator:
     if job.method.backend == "mpi":
         from inferometer.parallel.mpi_communicator import MpiCommunicator
 
         return MpiCommunicator.world()
     from inferometer.parallel.torch_communicator import TorchCommunicator
 
-    device = torch.device("cpu")
-    if job.method.backend == "nccl":
-        device = torch.device("cuda", identity.local_rank)
-        torch.cuda.set_device(device)
     return TorchCommunicator.world(
         job.method.backend, store, identity.rank, identity.world_size, device, job.method.timeout_s
     )
@@ -154,10 +160,12 @@ def _task(job: Job, control: Control, placement: Placement, world: Communicator,
     return MeasurementRank(job, job.method, launch)
 
 
-def _quiet_libraries(threads: int) -> None:
+def _quiet_libraries(threads: int, backend: str) -> None:
     os.environ.update(rank_environment(os.environ, threads))
     # c10d warns about host names that do not resolve; what matters of its messages comes as exceptions.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    if backend == "nccl":
+        os.environ.update(QUIET_WATCHDOG)
 
 
 def _catch_signals(rank: int) -> Callable[[], bool]:

@@ -133,7 +133,7 @@ def emulate_here(matrix: Matrix, path: Path) -> None:
     open_emulation(path, matrix)
     for number in range(matrix.launches):
         print(f"launch {number + 1} of {matrix.launches}", file=sys.stderr, flush=True)
-        launch_here(matrix, path, number, [path], _silent)
+        launch_here(matrix, path, number, [path], notes_of)
 
 
 def launch_here(matrix: Matrix, path: Path, number: int, paths: list[Path], listener: Listener) -> None:
@@ -178,4 +178,7 @@ def kept_in(*paths: Path) -> str:
     return " and ".join(f"{count} steps of ranks kept in {path}" for count, path in zip(steps, paths))
 
 
-def _silent(event: Event) -> None: ...
+def notes_of(event: Event) -> None:
+    """Of a launch's events, shows what the ranks found out before the run."""
+    if event["event"] == "note":
+        print(f"note: {event['text']}", file=sys.stderr, flush=True)

@@ -70,6 +70,13 @@ class Attention:
     def caches(self, sequences: int, limit: int) -> tuple[Cache, ...]:
         return tuple(Cache(sequences, self.kv_heads, limit, self.head_dim, self.qkv) for _ in ("keys", "values"))
 
+    def attended(self, context: int, *, decoding: bool) -> tuple[torch.Tensor, torch.Tensor]:
+        """Queries, and keys (or values), of one sequence's call to attend: shapes and types alone matter."""
+        length = context if self.window is None else min(context, self.window)
+        group = self.query_heads // self.kv_heads
+        shape = (1, self.kv_heads, group, self.head_dim) if decoding else (1, self.query_heads, length, self.head_dim)
+        return self.qkv.new_empty(shape), self.qkv.new_empty(1, self.kv_heads, length, self.head_dim)
+
     def __call__(self, x: torch.Tensor, span: Span, caches: tuple[Cache, ...]) -> torch.Tensor:
         """[sequences·new, d/√tp] → partial sums of the same shape."""
         qkv = self.tape.matmul("attention.qkv", x, self.qkv, self.qkv_bias)

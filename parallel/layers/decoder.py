@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import torch
 
+from inferometer.parallel.device.device import Device
 from inferometer.parallel.layers.architecture import Architecture
 from inferometer.parallel.layers.attention import Attention
 from inferometer.parallel.layers.delta import DeltaAttention
@@ -106,6 +107,16 @@ class Stage:
     def caches(self, sequences: int, limit: int) -> list[tuple[Any, ...]]:
         """Room for limit tokens of each of sequences in every layer."""
         return [layer.attention.caches(sequences, limit) for layer in self.layers]
+
+    def attention_kernels(self, device: Device, *, decoding: bool, context: int) -> list[str]:
+        """Names of the kernels that the layers' attention runs in on device, each once; none of layers without."""
+        found: dict[str, None] = {}
+        for layer in self.layers:
+            like = getattr(layer.attention, "attended", None)
+            if like is not None:
+                q, keys = like(context, decoding=decoding)
+                found[device.attention(q, keys, keys, causal=not decoding)] = None
+        return list(found)
 
     def __call__(
         self,

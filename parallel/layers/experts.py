@@ -80,16 +80,19 @@ class Mixture:
     def _through_experts(self, x: torch.Tensor, copies: torch.Tensor) -> torch.Tensor:
         """Partial sums over tp of each copy's expert: x [copies, d], sorted by expert; copies: the expert of each."""
         ep = self.tape.axes["ep"].size
-        counts = copies.bincount(minlength=self.count).view(ep, -1)
+        numbers = self.tape.readback.numbers
+        # as bincount, which a device's queue would have to run dry for
+        counts = copies.new_zeros(self.count).scatter_add_(0, copies, torch.ones_like(copies)).view(ep, -1)
         if ep == 1:
-            return self._experts(x, counts[0].tolist())
+            return self._experts(x, numbers(counts[0]))
         arriving = self.tape.all_to_all("moe.counts", "ep", counts, [1] * ep, [1] * ep)  # [from rank, expert here]
-        send, receive = counts.sum(1).tolist(), arriving.sum(1).tolist()
+        send, receive = numbers(counts.sum(1)), numbers(arriving.sum(1))
         x = self.tape.all_to_all("moe.dispatch", "ep", x, send, receive)
-        by_expert = torch.arange(self.count // ep, device=x.device).repeat(ep).repeat_interleave(arriving.flatten())
+        here = torch.arange(self.count // ep, device=x.device).repeat(ep)
+        by_expert = here.repeat_interleave(arriving.flatten(), output_size=len(x))
         order = by_expert.argsort(stable=True)
         y = torch.empty_like(x)
-        y[order] = self._experts(x[order], arriving.sum(0).tolist())
+        y[order] = self._experts(x[order], numbers(arriving.sum(0)))
         return self.tape.all_to_all("moe.combine", "ep", y, receive, send)
 
     def _experts(self, x: torch.Tensor, counts: list[int]) -> torch.Tensor:

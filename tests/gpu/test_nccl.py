@@ -18,10 +18,12 @@ pytestmark = [
 
 def test_cuda_events_measure_a_kernel_of_known_length():
     """Reference: torch.cuda._sleep, a kernel that spins for a number of clock cycles; twice the cycles, twice the time."""
-    from inferometer.emulator.measure.timing import CudaTimer
+    from inferometer.emulator.measure.timing import QueueTimer
+    from inferometer.parallel.device.cuda import CudaDevice
 
     def median_ns(cycles: int) -> float:
-        starts, stops = CudaTimer().pipelined(lambda: None, lambda: torch.cuda._sleep(cycles), 20, 2)
+        timer = QueueTimer(CudaDevice(torch.device("cuda", 0)), "stream")
+        starts, stops = timer.pipelined(lambda: None, lambda: torch.cuda._sleep(cycles), 20, 2)
         return sorted(stop - start for start, stop in zip(starts, stops))[10]
 
     assert 1.8 < median_ns(2_000_000) / median_ns(1_000_000) < 2.2

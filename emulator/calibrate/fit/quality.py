@@ -51,7 +51,7 @@ def wrong_data(e: Evidence) -> Iterator[Finding]:
 
 def oversubscribed(e: Evidence) -> Iterator[Finding]:
     """Ranks that wait for a core measure the scheduler."""
-    flagged = [c for c in e.cells if "oversubscribed" in c["flags"]]
+    flagged = [c for c in e.cells if "oversubscribed" in c["flags"] and "shared_gpu" not in c["flags"]]
     alone = sorted({c["ranks"] for c in flagged if c["target"]["concurrent_groups"] != "all"})
     concurrent_ranks = sorted({c["ranks"] for c in flagged} - set(alone))
     if flagged:
@@ -66,7 +66,15 @@ def oversubscribed(e: Evidence) -> Iterator[Finding]:
 
 
 def shared_gpus(e: Evidence) -> Iterator[Finding]:
-    """Ranks that share a GPU measure its switching between their processes, about every 2 ms."""
+    """Ranks that share a GPU measure its switching between their processes, about every 2 ms.
+
+    Cells say so by the GPUs' UUIDs; of files without that the ranks of a node are held against its GPUs.
+    """
+    flagged = sorted({c["ranks"] for c in e.cells if "shared_gpu" in c["flags"]})
+    if flagged:
+        which = ", ".join(map(str, flagged))
+        yield UNSUITABLE, f"ranks of the cells of {which} ranks shared a GPU: its switching between them was measured"
+        return
     if e.ranks_per_gpu is None:
         return
     ranks, gpus = e.ranks_per_gpu

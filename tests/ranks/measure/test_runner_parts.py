@@ -47,8 +47,7 @@ def launch(method):
     def make(backend="gloo", cores=8, node_of=(0, 0, 0, 0), **changes):
         stop = Stop(relative_interval=0.05, min_iterations=20, max_iterations=100, cell_seconds=1.0)
         sweep = Sweep.model_validate({"name": "s", "tier": [{"collectives": ["all_reduce"]}], "stop": stop})
-        mode = "stream" if backend == "nccl" else "host"
-        world = types.SimpleNamespace(rank=0, backend=backend, launch_mode=mode)
+        world = types.SimpleNamespace(rank=0, backend=backend)
         control = Control(dist.HashStore(), 0, 1, 5.0)
         return Launch(method(sweep=sweep, **changes), control, Placement(node_of, True), world, cores)
 
@@ -77,8 +76,8 @@ def test_when_a_cell_has_enough(launch, times, elapsed, asked, reason):
     assert launch()._enough(times, 20, elapsed, asked) == reason
 
 
-def flags(launch, ranks, elements=1000, name="all_reduce", drift=0.0):
-    cell = Cell(name, "float32", 64, "isolated", "alone", 0, len(ranks), 1, 0)
+def flags(launch, ranks, elements=1000, name="all_reduce", drift=0.0, mode="host"):
+    cell = Cell(name, "float32", 64, "isolated", "alone", 0, len(ranks), 1, 0, launch_mode=mode)
     work = types.SimpleNamespace(record=COLLECTIVES[name], call=Call(elements, len(ranks), 0))
     return launch._flags(cell, work, ranks, {"drift": drift})
 
@@ -90,7 +89,21 @@ def test_more_threads_than_cores_on_a_node_are_flagged(launch):
     assert flags(launch(cores=3), [0, 1]) == []
     assert flags(launch(cores=4, threads=2), four) == ["oversubscribed"]
     assert flags(launch(cores=2, node_of=(0, 0, 1, 1)), four) == []
-    assert flags(launch(backend="nccl", cores=1), four) == []
+    assert flags(launch(backend="nccl", cores=1), four, mode="graph") == []
+
+
+def test_ranks_of_one_gpu_are_oversubscribed_by_its_uuid(launch):
+    """MIG slices of one GPU have UUIDs of their own: what counts is what the driver hands out."""
+
+    def of(*gpus):
+        here = launch(backend="nccl", cores=1)
+        here.placement = Placement((0, 0, 1, 1), False, (0, 0, 1, 1), gpus)
+        return here
+
+    apart = ("GPU-a", "MIG-b", "GPU-c", "MIG-d")
+    assert flags(of(*apart), [0, 1, 2, 3], mode="graph") == []
+    assert flags(of("GPU-a", "GPU-a", "GPU-c", "GPU-d"), [0, 1], mode="graph") == ["oversubscribed", "shared_gpu"]
+    assert flags(of("GPU-a", "GPU-a", "GPU-c", "GPU-d"), [1, 2], mode="graph") == []
 
 
 @pytest.mark.parametrize(("elements", "found"), [(7, ["degenerate_size"]), (8, [])])
