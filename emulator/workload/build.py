@@ -23,6 +23,8 @@ from inferometer.emulator.workload.step import Step
 from inferometer.emulator.workload.storage.formats import PLAIN
 from inferometer.emulator.workload.storage.stored import Formats, layer_formats
 
+BESIDE_NORMS = ("moe.norm", "moe.post_norm", "moe.beside_norm")
+"""Of experts beside a plain feed-forward: of what they read, of what each of the two puts out (Gemma 4)."""
 TOKEN_BYTES = 8  # token ids travel as int64
 HAND_OFF = "send_recv"
 """The collective by which a pipeline's stages hand on activations and chosen tokens: every layout with pp > 1 needs it."""
@@ -105,7 +107,7 @@ def _stored(shape: Shape, layer: Layer, formats: Formats) -> dict[str, Stored]:
 
 def _layer(work: RankWork, layer: Layer) -> list[Op]:
     """One layer. With parallel attention a dense layer needs one norm, one reduction; with four norms two are of outputs."""
-    behind = layer.norms == 4
+    behind = layer.norms >= 4
     reduced = work.residual(work.tokens)
     attention, feed_forward = layer.attention, layer.feed_forward
     ops: list[Op] = []
@@ -122,7 +124,21 @@ def _layer(work: RankWork, layer: Layer) -> list[Op]:
         if not isinstance(feed_forward, Experts):  # experts reduce on their own axes
             ops += work.collective("ffn.reduce", "all_reduce", "tensor", reduced)
         ops += work.norm("ffn.post_norm", work.tokens) if behind else []
+        for name in BESIDE_NORMS[: max(0, layer.norms - 4)]:
+            ops += work.norm(name, work.tokens)
+    if layer.inputs is not None:
+        ops += layer.inputs.block(work)
+    if layer.scalar:
+        ops.append(_scalar(work))
     return [*ops, *work.extras("layer.extra", layer.extra)]
+
+
+def _scalar(work: RankWork) -> Compute:
+    """A number times the residual stream."""
+    p = work.precision
+    moved = 2 * work.residual(work.tokens)
+    number = p.weight_bytes
+    return Compute("layer.scalar", "stream", weight_bytes=number, activation_bytes=moved, resident_bytes=number)
 
 
 def _embedding(shape: Shape, work: RankWork) -> list[Op]:
@@ -134,7 +150,9 @@ def _embedding(shape: Shape, work: RankWork) -> list[Op]:
     kept = (0 if shared_with_head else vocabulary_share(shape, work.layout)) + shape.learned_positions
     resident = kept * d * p.weight_bytes
     lookup = Compute("embedding.lookup", "stream", activation_bytes=moved, resident_bytes=resident, function="embedding")
-    return [lookup, *work.collective("embedding.reduce", "all_reduce", "tensor", work.residual(rows))]
+    ops: list[Op] = [lookup, *work.collective("embedding.reduce", "all_reduce", "tensor", work.residual(rows))]
+    ops += work.extras("embedding.extra", shape.extra)
+    return ops if shape.inputs is None else [*ops, *shape.inputs.lookup(work, shape.layers)]
 
 
 def _head(shape: Shape, work: RankWork, stage: int) -> list[Op]:

@@ -62,6 +62,8 @@ def outside_layers(shape: Shape) -> tuple[Weight, ...]:
         found.append(Weight("lm_head", "head", d, shape.vocab))
     if shape.head_bias:
         found.append(vector("lm_head_bias", "head", shape.vocab))
+    if shape.inputs is not None:
+        found += shape.inputs.outside(d, shape.layers)
     return (*found, *shape.extra)
 
 
@@ -71,6 +73,10 @@ def layer_weights(shape: Shape, layer: Layer) -> tuple[Weight, ...]:
     for part in (layer.attention, layer.feed_forward):
         if part is not None:
             found += part.weights(shape.d_model)
+    if layer.inputs is not None:
+        found += layer.inputs.weights(shape.d_model)
+    if layer.scalar:
+        found.append(vector("layer_scalar", "other", 1))
     return (*found, *layer.extra)
 
 

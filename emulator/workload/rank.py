@@ -109,11 +109,13 @@ class RankWork:
         ops: list[Op] = [
             self.matmul(
                 f"{name}.{weight.name.rpartition('.')[2]}",
-                self.tokens,
+                self.tokens * weight.copies,
                 weight.inner,
                 weight.outer,
                 of=(weight.name,),
                 bias=weight.bias,
+                matrices_read=weight.copies,
+                matrices_kept=weight.copies,
             )
             for weight in weights
             if weight.linear

@@ -50,6 +50,7 @@ def _smaller(layer: Layer, by: Smaller) -> Layer:
         layer,
         attention=None if layer.attention is None else layer.attention.scaled(by),
         feed_forward=None if layer.feed_forward is None else layer.feed_forward.scaled(by),
+        inputs=None if layer.inputs is None else layer.inputs.scaled(by),
     )
 
 

@@ -11,10 +11,12 @@ from inferometer.emulator.errors import InputError
 from inferometer.emulator.workload.kinds.dense import Dense
 from inferometer.emulator.workload.kinds.experts import Experts as Experts
 from inferometer.emulator.workload.kinds.heads import Heads as Heads
+from inferometer.emulator.workload.kinds.inputs import LayerInputs
 from inferometer.emulator.workload.kinds.kind import Attention, FeedForward, at_least
 from inferometer.emulator.workload.kinds.latent import Latent as Latent
 from inferometer.emulator.workload.storage.quantization import Quantization
 from inferometer.emulator.workload.weights import Weight
+from inferometer.parallel.layers.sharing import shares, source_of
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,12 @@ class Layer:
     """Norms of the model's width."""
     parallel: bool = False
     """Attention and feed-forward read the same input and their outputs are summed: one reduction instead of two."""
+    inputs: LayerInputs | None = None
+    """An input of the layer's own, beside the residual stream."""
+    scalar: bool = False
+    """Whether a number scales what the layer puts out (Gemma 4)."""
     extra: tuple[Weight, ...] = ()
-    """Weights of neither: what scales or mixes the residual stream."""
+    """Weights of neither: what mixes the residual stream."""
 
     def describe(self) -> str:
         parts = [part.describe() for part in (self.attention, self.feed_forward) if part is not None]
@@ -73,6 +79,12 @@ class Shape:
             at_least(1, self, "max_context")
         if not self.stack:
             raise InputError("layers = 0 must be a whole number, at least 1")
+        if any(shares(layer.attention) for layer in self.kinds):
+            try:
+                for number in range(self.layers):
+                    source_of(self.stack, number)
+            except ValueError as error:
+                raise InputError(str(error)) from None
 
     @property
     def layers(self) -> int:
@@ -108,6 +120,11 @@ class Shape:
     def dense(self) -> Dense | None:
         """The feed-forward of the first layer that has a plain one."""
         return next((part for part in self._feed_forwards if isinstance(part, Dense)), None)
+
+    @property
+    def inputs(self) -> LayerInputs | None:
+        """Of the first layer that has an input of its own."""
+        return next((layer.inputs for layer in self.kinds if layer.inputs is not None), None)
 
     @property
     def _feed_forwards(self) -> list[FeedForward]:

@@ -9,6 +9,7 @@ from inferometer.emulator.workload.kinds.dense import Dense
 from inferometer.emulator.workload.kinds.experts import Experts
 from inferometer.emulator.workload.layout import Layout
 from inferometer.emulator.workload.shape import Layer, Shape
+from inferometer.parallel.layers.sharing import shares, source_of
 
 
 def stage_layers(layers: int, stages: int) -> tuple[range, ...]:
@@ -44,6 +45,10 @@ def check_layout(shape: Shape, layout: Layout) -> None:
     bound = next((kind for kind in kinds if kind not in ("heads", "latent")), None)
     if layout.width > 1 and bound is not None:
         raise InputError(f"{shape.name}: tensor = '2d' cuts heads and latents, the model has {bound} layers")
+    if layout.width > 1 and shape.inputs is not None:
+        raise InputError(f"{shape.name}: tensor = '2d' does not cut the inputs that every layer of the model has")
+    if layout.width > 1 and shape.experts is not None and shape.experts.latent is not None:
+        raise InputError(f"{shape.name}: tensor = '2d' does not cut experts that work on a latent")
     demands: dict[tuple[int, str, str, int], None] = {}
     for layer in shape.kinds:
         demands.update(dict.fromkeys(_demands(layer, layout)))
@@ -54,9 +59,28 @@ def check_layout(shape: Shape, layout: Layout) -> None:
             raise InputError(f"{shape.name}: {what} = {amount} does not divide by {axis} = {ranks}")
     over, cut = _attention_axis(layout), layout.attention_ranks
     for layer in shape.kinds:
-        kv_heads = getattr(layer.attention, "kv_heads", None)
-        if kv_heads is not None and kv_heads % cut and cut % kv_heads:
-            raise InputError(f"{shape.name}: kv heads = {kv_heads} neither divides by {over} = {cut} nor divides it")
+        for field, what in (("kv_heads", "kv heads"), ("groups", "state groups")):
+            shared = getattr(layer.attention, field, None)
+            if shared is not None and shared % cut and cut % shared:
+                raise InputError(f"{shape.name}: {what} = {shared} neither divides by {over} = {cut} nor divides it")
+    _check_sharing(shape, layout)
+
+
+def _check_sharing(shape: Shape, layout: Layout) -> None:
+    """Raise InputError for a cut between a layer and an earlier one that it reads."""
+    if layout.pp == 1:
+        return
+    if shape.inputs is not None:
+        raise InputError(f"{shape.name}: pp = {layout.pp}, but every layer has inputs that the first stage looks up")
+    if not any(shares(layer.attention) for layer in shape.kinds):
+        return
+    for layers in stage_layers(shape.layers, layout.pp):
+        for number in layers:
+            source = source_of(shape.stack, number)
+            if source is not None and source not in layers:
+                raise InputError(
+                    f"{shape.name}: pp = {layout.pp} cuts between layer {number} and layer {source}, whose cache it reads"
+                )
 
 
 def _demands(layer: Layer, layout: Layout) -> list[tuple[int, str, str, int]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch.nn import functional
 
@@ -15,8 +17,10 @@ from inferometer.parallel.layers.span import Span
 
 def parts_of(heads: Heads) -> list[tuple[str, int]]:
     """What one matmul makes: (name, heads) of queries, keys, values, and of the gate that multiplies the outputs."""
-    gate = [("g", heads.query_heads)] if heads.gate == "query" else []
-    return [("q", heads.query_heads), ("k", heads.kv_heads), ("v", heads.kv_heads), *gate]
+    found = [("q", heads.query_heads)]
+    if heads.cache == "own":
+        found += [("k", heads.kv_heads), ("v", heads.kv_heads)] if heads.values else [("k", heads.kv_heads)]
+    return found + ([("g", heads.query_heads)] if heads.gate == "query" else [])
 
 
 class Attention:
@@ -25,14 +29,15 @@ class Attention:
     Each rank has its query heads and their key-value heads (the same head on several ranks, if there are fewer heads than
     ranks), and the rows of W_o that belong to them: what it returns are partial sums over the tensor axis. On a grid the
     ranks of one column hold the same columns of q, k, v for different rows of x: their sums are scattered so that each
-    one attends with its own heads, whose outputs are gathered for W_o.
+    one attends with its own heads, whose outputs are gathered for W_o. A layer may read an earlier one's cache, and make
+    queries only; a layer's keys, before norm and rotation, may be its values.
     """
 
     def __init__(self, site: Site, d_model: int, heads: Heads, *, rotary: bool) -> None:
         self.tape = site.tape
         self.window, self.chunked, self.rotary = heads.window, heads.chunked, rotary and heads.rotary
         self.head_dim = heads.head_dim
-        self.gated = heads.gate == "query"
+        self.gated, self.own, self.values = heads.gate == "query", heads.cache == "own", heads.values
         tensor, width = site.axes["tensor"], site.axes["width"]
         whole = together(tensor, width)
         self.query_heads = heads.query_heads // whole.size
@@ -59,7 +64,8 @@ class Attention:
             self.sinks = site.bias("sinks", heads.query_heads, range(first, first + self.query_heads), 1)
         self.norms = None
         if heads.qk_norm:
-            self.norms = site.scale("q_norm", heads.head_dim), site.scale("k_norm", heads.head_dim)
+            names = ("q_norm", "k_norm") if self.own else ("q_norm",)
+            self.norms = [site.scale(name, heads.head_dim) for name in names]
 
     @staticmethod
     def _features(heads: Heads, count: int, member: int, ranks: int) -> range:
@@ -67,7 +73,11 @@ class Attention:
         first = member * count // ranks
         return range(first * heads.head_dim, (first + max(1, count // ranks)) * heads.head_dim)
 
-    def caches(self, sequences: int, limit: int) -> tuple[Cache, ...]:
+    def caches(self, sequences: int, limit: int, source: Any = None) -> tuple[Cache, ...]:
+        """source: what the layer keeps that this one reads from."""
+        if not self.own:
+            shared: tuple[Cache, ...] = source
+            return shared
         return tuple(Cache(sequences, self.kv_heads, limit, self.head_dim, self.qkv) for _ in ("keys", "values"))
 
     def attended(self, context: int, *, decoding: bool) -> tuple[torch.Tensor, torch.Tensor]:
@@ -84,13 +94,18 @@ class Attention:
         features = self.query_heads * self.head_dim
         with self.tape.attention("attention.core", 4 * features * span.pairs(self.window, chunked=self.chunked)):
             heads = qkv.view(span.sequences, span.new, -1, self.head_dim).transpose(1, 2)
-            counts = [self.query_heads, self.kv_heads]
-            qk, v, gate = heads.split([sum(counts), self.kv_heads, self.query_heads if self.gated else 0], dim=1)
+            counts = [self.query_heads, self.kv_heads if self.own else 0]
+            made = [sum(counts), counts[1] if self.values else 0, self.query_heads if self.gated else 0]
+            qk, v, gate = heads.split(made, dim=1)
+            v = v if self.values else qk[:, self.query_heads :]
             if self.norms is not None:
-                each = zip(qk.split(counts, dim=1), self.norms)
+                each = zip(qk.split(counts[: len(self.norms)], dim=1), self.norms)
                 qk = torch.cat([functional.rms_norm(h, (self.head_dim,), scale, EPSILON) for h, scale in each], dim=1)
             q, k = (span.rotate(qk) if self.rotary else qk).split(counts, dim=1)
-            keys, values = caches[0].extend(k, span.context), caches[1].extend(v, span.context)
+            if self.own:
+                keys, values = caches[0].extend(k, span.context), caches[1].extend(v, span.context)
+            else:  # the earlier layer has put this step's tokens there
+                keys, values = (cache.kept[:, :, : span.context + span.new] for cache in caches)
             scale = self.head_dim**-0.5
             y = attend(q, keys, values, span, self.window, scale, chunked=self.chunked, sinks=self.sinks)
         if self.gated:
@@ -109,11 +124,13 @@ def attend(
     *,
     chunked: bool = False,
     sinks: torch.Tensor | None = None,
+    allowed: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """softmax(scale · q keysᵀ) values: q [sequences, heads, new, dim], keys and values [sequences, kv heads, tokens, …].
 
     Returns [sequences·new, heads·value dim]. One new token's heads of a group read the group's keys together. chunked: the
-    window begins anew every window tokens. sinks: a logit for each head that takes weight from the tokens.
+    window begins anew every window tokens. sinks: a logit for each head that takes weight from the tokens. allowed
+    [sequences, 1, new, tokens]: which tokens are attended to, in place of all those up to the new one.
     """
     sequences, heads, new, _ = q.shape
     if window is not None and new == 1:
@@ -127,8 +144,8 @@ def attend(
             sequences, heads * values.shape[-1]
         )
         return y
-    mask = span.mask(window, chunked=chunked)
-    causal = span.context == 0 and (window is None or window >= new)
+    mask = span.mask(window, chunked=chunked) if allowed is None else allowed
+    causal = allowed is None and span.context == 0 and (window is None or window >= new)
     y = functional.scaled_dot_product_attention(
         q, keys, values, None if causal else mask, is_causal=causal, scale=scale, enable_gqa=heads != keys.shape[1]
     )

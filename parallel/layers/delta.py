@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch.nn import functional
 
 from inferometer.parallel.layers.architecture import GatedDelta
 from inferometer.parallel.layers.norm import EPSILON
+from inferometer.parallel.layers.recurrent import Convolution, RecurrentState
 from inferometer.parallel.layers.site import Site
 from inferometer.parallel.layers.span import Span
-
-
-class DeltaState:
-    """What one layer keeps of sequences on one rank: the state of every head, the last inputs of the convolution."""
-
-    def __init__(self, sequences: int, heads: int, key_dim: int, value_dim: int, recent: torch.Tensor) -> None:
-        self.state = torch.zeros(sequences, heads, key_dim, value_dim, device=recent.device)
-        self.recent = recent
-
-    def begin(self) -> None:
-        """Forget: new sequences."""
-        self.state.zero_()
-        self.recent.zero_()
 
 
 class DeltaAttention:
@@ -40,10 +30,7 @@ class DeltaAttention:
         rows = site.axes["width"].share(d_model)
         matrices = [site.matrix(name, (d_model, width), rows, tensor.share(width)) for name, width in parts]
         self.qkv = torch.cat(matrices, 1)
-        convolutions = [
-            site.matrix(f"conv_{name}", (delta.kernel, width), None, tensor.share(width)) for name, width in parts
-        ]
-        self.convolution = torch.cat(convolutions, 1)
+        self.convolution = Convolution(site, delta.kernel, [(name, width, tensor.share(width)) for name, width in parts])
         self.z = site.matrix("z", (d_model, values), rows, tensor.share(values))
         self.b = site.matrix("b", (d_model, delta.heads), rows, tensor.share(delta.heads))
         self.a = site.matrix("a", (d_model, delta.heads), rows, tensor.share(delta.heads))
@@ -53,13 +40,13 @@ class DeltaAttention:
         self.out = site.matrix("out", (values, d_model), tensor.share(values), rows)
         self.heads, self.key_heads = delta.heads // self.ranks, delta.key_heads // self.ranks
 
-    def caches(self, sequences: int, limit: int) -> tuple[DeltaState, ...]:
+    def caches(self, sequences: int, limit: int, source: Any = None) -> tuple[RecurrentState, ...]:
         """limit: of no account, the state is of one size."""
         a = self.dims
         recent = self.qkv.new_zeros(sequences, a.kernel - 1, self.qkv.shape[1])
-        return (DeltaState(sequences, self.heads, a.key_dim, a.value_dim, recent),)
+        return (RecurrentState((sequences, self.heads, a.key_dim, a.value_dim), recent),)
 
-    def __call__(self, x: torch.Tensor, span: Span, caches: tuple[DeltaState, ...]) -> torch.Tensor:
+    def __call__(self, x: torch.Tensor, span: Span, caches: tuple[RecurrentState, ...]) -> torch.Tensor:
         """[sequences·new, d] → partial sums of the same shape."""
         a, (kept,) = self.dims, caches
         if span.context == 0:
@@ -80,16 +67,10 @@ class DeltaAttention:
             y = y * functional.silu(z)
         return self.tape.matmul("attention.out", y, self.out)
 
-    def _convolved(self, qkv: torch.Tensor, kept: DeltaState) -> tuple[torch.Tensor, ...]:
+    def _convolved(self, qkv: torch.Tensor, kept: RecurrentState) -> tuple[torch.Tensor, ...]:
         """[sequences, new, channels] → queries and keys of length 1, values: [sequences, new, heads, dim] each."""
-        a, new = self.dims, qkv.shape[1]
-        window = torch.cat((kept.recent, qkv), 1)
-        kept.recent = window[:, window.shape[1] - (a.kernel - 1) :].clone()
-        y = torch.zeros_like(qkv)
-        for tap in range(a.kernel):
-            y = y + window[:, tap : tap + new] * self.convolution[tap]
-        keys = self.key_heads * a.key_dim
-        q, k, v = functional.silu(y).split([keys, keys, self.heads * a.value_dim], -1)
+        a, keys = self.dims, self.key_heads * self.dims.key_dim
+        q, k, v = self.convolution(qkv, kept).split([keys, keys, self.heads * a.value_dim], -1)
         group = self.heads // self.key_heads
         pair = (functional.normalize(part.unflatten(-1, (-1, a.key_dim)).float(), dim=-1) for part in (q, k))
         q, k = (part.repeat_interleave(group, 2) for part in pair)

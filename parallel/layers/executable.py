@@ -7,22 +7,17 @@ from typing import Any
 from inferometer.parallel.layers.architecture import Architecture, LayerOf
 
 PLAIN: dict[str, dict[str, Any]] = {
-    "heads": {"cache": "own", "values": True, "value_dim": None, "index": None, "extra": ()},
-    "latent": {"bias": False, "index": None, "extra": ()},
+    "heads": {"value_dim": None, "index": None, "extra": ()},
+    "latent": {"bias": False, "extra": ()},
     "gated delta": {},
+    "mamba-2": {},
     "dense": {"extra": ()},
-    "experts": {
-        "latent": None, "zero": 0, "beside": None, "shared_bias": None,
-        "extra": (),
-    },
-}  # fmt: skip
+    "experts": {"zero": 0, "beside": None, "extra": ()},
+}
 """The kinds that there are layers for, and what a record of such a kind must say in the fields that these do not read."""
 NAMES = {
-    "cache": "a cache shared with an earlier layer",
-    "values": "keys in place of values",
     "value_dim": "values of another width than keys",
     "index": "an index of tokens",
-    "latent": "experts on a latent",
     "zero": "experts that do nothing",
     "beside": "a feed-forward beside the experts",
     "extra": "inner norms of their own",
@@ -44,7 +39,7 @@ def not_executed(model: Architecture) -> str | None:
 def _of_layer(layer: LayerOf) -> str | None:
     for part in (layer.attention, layer.feed_forward):
         if part is None:
-            return "layers of one part"
+            continue
         if part.kind not in PLAIN:
             return f"{part.kind} layers"
         for field, plain in PLAIN[part.kind].items():
@@ -54,8 +49,12 @@ def _of_layer(layer: LayerOf) -> str | None:
         return "gates with a matrix of their own"
     if getattr(layer.attention, "gate", "none") == "query" and getattr(layer.attention, "bias", False):
         return "gated attention with biases"
+    feed = layer.feed_forward
+    if getattr(feed, "shared_bias", None) not in (None, getattr(feed, "bias", None)):
+        return "shared experts with other biases than the experts"
     if layer.extra:
         return f"{layer.extra[0].name} in its layers"
-    if layer.norms not in (1, 2, 4) or (layer.norms == 1 and not layer.parallel) or (layer.norms == 4 and layer.parallel):
+    parts = (layer.attention is not None) + (feed is not None)
+    if layer.norms not in {0: (0,), 1: (1,), 2: (1, 2) if layer.parallel else (2, 4)}[parts]:
         return f"{layer.norms} norms in a layer"
     return None

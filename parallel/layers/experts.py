@@ -16,6 +16,7 @@ class Mixture:
 
     Expert e lives on rank e // (count/ep) of the expert axis, cut over that rank's tp ranks. Every token is sent to each
     of its experts, however many choose the same one: none is dropped, so the splits are as uneven as the routing.
+    The experts may work on a narrower width, into which a matrix brings the tokens and another one back.
     Where every rank of the expert axis holds all tokens (``divide``), each takes an equal share, padded to whole tokens,
     and the results are gathered.
     """
@@ -25,8 +26,15 @@ class Mixture:
         self.tape, self.gated, self.divide = site.tape, gated, divide
         self.count = experts.count
         self.router = Router(site, d_model, experts.count, experts.active, bias=experts.router_bias)
+        self.latent: tuple[torch.Tensor, torch.Tensor] | None = None
+        """Into the width on which the experts work, and back."""
+        inner = experts.latent or d_model
+        if experts.latent is not None:
+            shapes = {"latent_down": (d_model, inner), "latent_up": (inner, d_model)}
+            down, up = (site.matrix(name, shape, None, None) for name, shape in shapes.items())
+            self.latent = down, up
         own = [
-            FeedForward(site.inside(f"expert{e}"), "", d_model, experts.d_ff, "tp", gated=gated, bias=bias)
+            FeedForward(site.inside(f"expert{e}"), "", inner, experts.d_ff, "tp", gated=gated, bias=bias)
             for e in site.axes["ep"].share(experts.count)
         ]
         self.up, self.down = torch.stack([ff.up for ff in own]), torch.stack([ff.down for ff in own])
@@ -48,11 +56,14 @@ class Mixture:
         weights, chosen = self.router(own, real, None if fixed is None else fixed[first : first + real])
         copies = chosen.flatten()
         order = copies.argsort(stable=True)
-        y = torch.empty(len(copies), x.shape[1], dtype=x.dtype, device=x.device)
-        y[order] = self._through_experts(own[order // chosen.shape[1]], copies)
-        y = (weights.unsqueeze(-1) * y.view(*chosen.shape, x.shape[1])).sum(1)
+        routed = own if self.latent is None else self.tape.matmul("moe.latent_down", own, self.latent[0])
+        y = torch.empty(len(copies), routed.shape[1], dtype=x.dtype, device=x.device)
+        y[order] = self._through_experts(routed[order // chosen.shape[1]], copies)
+        y = (weights.unsqueeze(-1) * y.view(*chosen.shape, routed.shape[1])).sum(1)
         if real < len(own):
             y = functional.pad(y, (0, 0, 0, len(own) - real))
+        if self.latent is not None:
+            y = self.tape.matmul("moe.latent_up", y, self.latent[1])
         if self.shared is not None:
             y = y + self._shared(own)
         y = self.tape.all_reduce("moe.reduce", "tp", y)

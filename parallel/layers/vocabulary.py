@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
+from inferometer.parallel.axes import Axis
 from inferometer.parallel.layers.attention import side_by_side
 from inferometer.parallel.layers.norm import Norm
 from inferometer.parallel.layers.site import Site
@@ -17,13 +18,21 @@ def token_matrix(site: Site, name: str, vocab: int, d_model: int) -> torch.Tenso
     return site.matrix(name, (d_model, vocab), site.axes["width"].share(d_model), entries)
 
 
+def looked_up(table: torch.Tensor, tokens: torch.Tensor, axis: Axis) -> torch.Tensor:
+    """The rows of this rank's tokens, zero for the others'. table: of the rank's part of the vocabulary."""
+    if axis.size == 1:
+        return functional.embedding(tokens, table)
+    local = tokens - axis.index * len(table)
+    here = (local >= 0) & (local < len(table))
+    return table[local * here] * here[:, None]
+
+
 class Embedding:
     """Each rank looks up the tokens of its part of the vocabulary, zero for the others', then all are summed."""
 
-    def __init__(self, site: Site, table: torch.Tensor, vocab: int, d_model: int, *, positions: int) -> None:
+    def __init__(self, site: Site, table: torch.Tensor, d_model: int, *, positions: int) -> None:
         self.tape = site.tape
         self.table = table
-        self.share = site.axes["tensor"].padded_share(vocab)
         self.positions = None
         if positions:
             self.positions = site.matrix("positions", (positions, d_model), None, site.axes["width"].share(d_model))
@@ -31,19 +40,11 @@ class Embedding:
     def __call__(self, tokens: torch.Tensor, span: Span) -> torch.Tensor:
         """[sequences, new] → [sequences·new, d/√tp]."""
         with self.tape.stream("embedding.lookup"):
-            x = self._own(tokens.flatten())
+            x = looked_up(self.table, tokens.flatten(), self.tape.axes["tensor"])
         x = self.tape.all_reduce("embedding.reduce", "tensor", x)
         if self.positions is not None:
             x = x + self.positions[span.positions].repeat(span.sequences, 1)
         return x
-
-    def _own(self, tokens: torch.Tensor) -> torch.Tensor:
-        """The rows of this rank's tokens, zero for the others'."""
-        if self.tape.axes["tensor"].size == 1:
-            return functional.embedding(tokens, self.table)
-        local = tokens - self.share.start
-        here = (local >= 0) & (local < len(self.share))
-        return self.table[local * here] * here[:, None]
 
 
 class Head:

@@ -9,14 +9,19 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from inferometer.emulator.engine.engine import Engine
+from inferometer.emulator.errors import InputError
 from inferometer.emulator.workload.kinds.delta import GatedDelta
 from inferometer.emulator.workload.kinds.dense import Dense
+from inferometer.emulator.workload.kinds.index import Index
+from inferometer.emulator.workload.kinds.inputs import LayerInputs
+from inferometer.emulator.workload.kinds.mamba import Mamba2
 from inferometer.emulator.workload.layout import Layout
 from inferometer.emulator.workload.precision import Precision
 from inferometer.emulator.workload.program import Collective, Compute
 from inferometer.emulator.workload.shape import Experts, Heads, Latent, Layer, Shape, uniform
+from inferometer.emulator.workload.stages import check_layout
 from inferometer.emulator.workload.step import Step
-from inferometer.parallel.layers.reference import Reference
+from inferometer.parallel.reference.model import Reference
 from inferometer.parallel.weights import Weights
 
 BATCH, PROMPT, STEPS, SEED = 8, 5, 16, 3
@@ -58,11 +63,34 @@ DELTA = with_layers(  # Qwen3-Next: three of four layers with a state, experts
     [(mixer, Experts(4, 2, 16, shared=1, shared_d_ff=24, shared_gate=True))
      for mixer in (*[GatedDelta(8, 4, 4, 6, 4)] * 3, Heads(8, 4, 8, qk_norm=True, gate="query"))]
 )  # fmt: skip
-SHAPES = (DENSE, MIXED, LATENT, BIASED, JOINT, WINDOW, SINKS, CHUNKS, NORMS, DELTA)
+STATE = Shape(  # Nemotron-H: one part to a layer, Mamba-2, experts on a latent; fewer groups than 4 ranks
+    "state", 32, 50,
+    (Layer(Mamba2(8, 4, 2, 6, 4), None, 1), Layer(None, Experts(4, 2, 16, shared=1, gated=False, latent=16), 1),
+     Layer(Mamba2(8, 4, 4, 6, 3, conv_bias=False, proj_bias=True), None, 1), Layer(Heads(8, 4, 8, rotary=False), None, 1),
+     Layer(None, Dense(64, gated=False), 1)),
+)  # fmt: skip
+INDEXED = with_layers(  # DeepSeek V3.2: an index that leaves 4 tokens
+    "indexed", [(Latent(8, 24, 16, 8, 4, 8, index=Index(8, 8, 4, 24)), Experts(8, 3, 16, router_bias=True))] * 4
+)
+SHARED_INDEX = with_layers(  # GLM 5.2: layers that read what an earlier one's index has chosen
+    "shared_index",
+    [(Latent(8, 24, 16, 8, 4, 8, index=Index(8, 8, 4, 24, own=own)), Dense(64)) for own in (True, False, True, False)],
+)
+SHARED_KV = Shape(  # Gemma 4: layers on an earlier one's keys and values, inputs of their own, keys in place of values
+    "shared_kv", 32, 50,
+    tuple(
+        Layer(Heads(8, kv_heads, dim, qk_norm=True, window=window, cache=cache, values=window is not None or shared),
+              Dense(64), 4, inputs=LayerInputs(8, 40), scalar=True)
+        for cache, shared in (("own", False), ("shared", True))
+        for kv_heads, dim, window in ((4, 8, 4), (2, 16, None))
+    ),
+    tied_embeddings=True,
+)  # fmt: skip
+SHAPES = (DENSE, MIXED, LATENT, BIASED, JOINT, WINDOW, SINKS, CHUNKS, NORMS, DELTA, STATE, INDEXED, SHARED_INDEX, SHARED_KV)
 
 
 def layouts(shape: Shape, ranks: int) -> list[Layout]:
-    """Every layout of so many ranks that divides one of the shapes."""
+    """Every layout of so many ranks that divides the shape."""
     found = [Layout(tp=2, dp=2)] if ranks == 4 else []
     for pp in (1, 2, 4):
         for ep in (1, 2, 4) if shape.experts else (1,):
@@ -72,9 +100,17 @@ def layouts(shape: Shape, ranks: int) -> list[Layout]:
             found.append(Layout(tp=tp, ep=ep, pp=pp))
             if ep > 1:
                 found.append(Layout(tp=tp, ep=ep, pp=pp, attention="data"))
-            if tp == 4 and shape is not DELTA:  # states are not cut over a grid
+            if tp == 4:
                 found.append(Layout(tp=tp, ep=ep, pp=pp, tensor="2d"))
-    return found
+    return [layout for layout in found if _divides(shape, layout)]
+
+
+def _divides(shape: Shape, layout: Layout) -> bool:
+    try:
+        check_layout(shape, layout)
+    except InputError:
+        return False
+    return True
 
 
 @dataclass

@@ -19,6 +19,7 @@ from inferometer.emulator.workload.hugging_face.parts import (
 from inferometer.emulator.workload.kinds.dense import Dense
 from inferometer.emulator.workload.kinds.experts import Experts
 from inferometer.emulator.workload.kinds.heads import Heads
+from inferometer.emulator.workload.kinds.inputs import LayerInputs
 from inferometer.emulator.workload.kinds.kind import FeedForward
 from inferometer.emulator.workload.shape import Layer, Shape
 from inferometer.emulator.workload.weights import Weight, vector
@@ -69,39 +70,20 @@ def gemma3n(f: Fields) -> Shape:
         Weight("laurel.linear_left", "other", d, rank),
         Weight("laurel.linear_right", "other", rank, d),
         vector("laurel.post_laurel_norm", "norms", d),
-        *_per_layer_input(d, inputs),
     )
+    own = LayerInputs(inputs, f.count("vocab_size_per_layer_input"))
     stack = []
     for number, (kind, width) in enumerate(zip(kinds, widths)):
         one = heads_of_kind(f, heads, kind)
         one = replace(one, cache="own" if number < first else "shared")
-        stack.append(Layer(one, Dense(width), 4, extra=extra))
-    outside = (
-        *_input_tables(d, f.count("vocab_size_per_layer_input"), layers, inputs),
-        Weight("altup_projections", "other", d, d, copies=2 * (streams - 1)),
-    )
+        stack.append(Layer(one, Dense(width), 4, inputs=own, extra=extra))
+    outside = (Weight("altup_projections", "other", d, d, copies=2 * (streams - 1)),)
     return replace(shape_of(f, stack), extra=outside)
-
-
-def _per_layer_input(d: int, inputs: int) -> tuple[Weight, ...]:
-    return (
-        Weight("per_layer_input_gate", "other", d, inputs),
-        Weight("per_layer_projection", "other", inputs, d),
-        vector("post_per_layer_input_norm", "norms", d),
-    )
-
-
-def _input_tables(d: int, vocab: int, layers: int, inputs: int) -> tuple[Weight, ...]:
-    return (
-        vector("embed_tokens_per_layer", "embedding", vocab * layers * inputs),
-        Weight("per_layer_model_projection", "other", d, layers * inputs),
-        vector("per_layer_projection_norm", "norms", inputs),
-    )
 
 
 def gemma4(f: Fields) -> Shape:
     """Wider heads where attention is full, whose values may be the keys; experts beside the feed-forward."""
-    layers, d = f.count("num_hidden_layers"), f.count("hidden_size")
+    layers = f.count("num_hidden_layers")
     kinds = _kinds(f, layers, 6)
     kinds[-1] = FULL
     first = _shared(f, kinds)
@@ -112,17 +94,16 @@ def gemma4(f: Fields) -> Shape:
     kv_heads = (f.maybe("num_global_key_value_heads") if same else None) or heads.kv_heads
     wide = f.maybe("global_head_dim") or 512
     full = Heads(heads.query_heads, kv_heads, wide, heads.bias, heads.out_bias, True, values=not same)
-    inputs = f.amount("hidden_size_per_layer_input")
-    scalar = (vector("layer_scalar", "other", 1),)
-    extra = (*(_per_layer_input(d, inputs) if inputs else ()), *scalar)
+    width, vocab = f.amount("hidden_size_per_layer_input"), f.maybe("vocab_size_per_layer_input")
+    inputs = LayerInputs(width, vocab or f.count("vocab_size")) if width else None
     stack = []
     for number, kind in enumerate(kinds):
         one = full if kind == FULL else heads_of_kind(f, heads, kind)
         one = replace(one, cache="own" if number < first else "shared")
         double = f.flag("use_double_wide_mlp") and number >= first
-        stack.append(Layer(one, _feed(f, double=double), 7 if f.flag("enable_moe_block") else 4, extra=extra))
-    outside = _input_tables(d, f.count("vocab_size_per_layer_input"), layers, inputs) if inputs else ()
-    return replace(shape_of(f, stack), extra=outside)
+        norms = 7 if f.flag("enable_moe_block") else 4
+        stack.append(Layer(one, _feed(f, double=double), norms, inputs=inputs, scalar=True))
+    return shape_of(f, stack)
 
 
 def _feed(f: Fields, *, double: bool) -> FeedForward:

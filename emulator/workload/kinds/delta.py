@@ -58,8 +58,8 @@ class GatedDelta(Recurrence):
         """Three products with the state (Sᵀk, the update, Sᵀq), and the convolution."""
         return 6.0 * self.heads * self.key_dim * self.value_dim + 2.0 * self.channels * self.kernel
 
-    def whole_vectors(self) -> int:
-        return self.value_dim
+    def share(self, ranks: int) -> GatedDelta:
+        return replace(self, heads=self.heads // ranks, key_heads=self.key_heads // ranks)
 
     def demands(self, ranks: int) -> list[Demand]:
         return [(self.heads, "linear value heads"), (self.key_heads, "linear key heads")]

@@ -160,7 +160,8 @@ class Heads:
         wide = self.query_heads * self.head_dim / by.before * by.after / query_heads
         dim = max(2, 2 * round(wide / 2))
         value = None if self.value_dim is None else max(2, 2 * round(self.value_dim / self.head_dim * dim / 2))
-        return replace(self, query_heads=query_heads, kv_heads=kv_heads, head_dim=dim, value_dim=value)
+        index = None if self.index is None else self.index.scaled(by)
+        return replace(self, query_heads=query_heads, kv_heads=kv_heads, head_dim=dim, value_dim=value, index=index)
 
     def proportions(self, d: int) -> list[Proportion]:
         return [

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from inferometer.emulator.workload.kinds.kind import Store, at_least
+from inferometer.emulator.workload.kinds.kind import Smaller, Store, at_least
 from inferometer.emulator.workload.operations import Compute, Op
 from inferometer.emulator.workload.rank import RankWork, attended_tokens
 from inferometer.emulator.workload.weights import Weight, vector
@@ -51,6 +51,11 @@ class Index:
         """Every rank keeps all keys."""
         return (Store(self.dim),) if self.own else ()
 
+    def scaled(self, by: Smaller) -> Index:
+        """The tokens read stay: contexts are not scaled either."""
+        rank = None if self.query_rank is None else by.width(self.query_rank)
+        return replace(self, heads=by.count(self.heads), query_rank=rank)
+
     def block(self, work: RankWork) -> list[Op]:
         """Every rank makes and scores all of it: it must know what all heads attend to."""
         if not self.own:
@@ -59,13 +64,16 @@ class Index:
         rows = work.tokens
         pairs = step.sequences * attended_tokens(step.context, step.new_tokens, None)
         pairs = pairs + step.prefill_tokens * (step.prefill_context + 1)
-        inner, name = self.query_rank or work.width, "self_attn.indexer"
-        queries = work.matmul("attention.index_query", rows, inner, self.heads * self.dim, of=(f"{name}.wq_b",))
-        ops: list[Op] = [queries, work.matmul("attention.index_key", rows, work.width, self.dim, of=(f"{name}.wk",))]
+        name, width = "self_attn.indexer", self.heads * self.dim
+        ops: list[Op] = []
+        if self.query_rank is None:
+            ops += work.into("attention.index_query", rows, width, of=(f"{name}.wq_b",))
+        else:
+            ops.append(work.matmul("attention.index_query", rows, self.query_rank, width, of=(f"{name}.wq_b",)))
+        ops += work.into("attention.index_key", rows, self.dim, of=(f"{name}.wk",))
         if self.weighted:
-            weights = f"{name}.weights_proj"
-            ops.append(work.matmul("attention.index_weights", rows, work.width, self.heads, of=(weights,)))
-        norms = (2 if self.weighted else 1) * self.dim * p.weight_bytes
+            ops += work.into("attention.index_weights", rows, self.heads, of=(f"{name}.weights_proj",))
+        norms = (1 + self.weighted + self.query_norm) * self.dim * p.weight_bytes
         scores = Compute(
             "attention.index",
             "attention",

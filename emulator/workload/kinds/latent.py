@@ -140,6 +140,7 @@ class Latent:
             query_heads=by.count(self.query_heads),
             query_rank=None if self.query_rank is None else by.width(self.query_rank),
             kv_rank=by.width(self.kv_rank),
+            index=None if self.index is None else self.index.scaled(by),
         )
 
     def proportions(self, d: int) -> list[Proportion]:

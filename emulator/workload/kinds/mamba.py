@@ -7,6 +7,8 @@ from typing import ClassVar
 
 from inferometer.emulator.workload.kinds.kind import Demand, Smaller, State, at_least
 from inferometer.emulator.workload.kinds.recurrence import Recurrence
+from inferometer.emulator.workload.operations import Op
+from inferometer.emulator.workload.rank import STATISTIC_BYTES, RankWork
 from inferometer.emulator.workload.weights import Weight, vector
 
 PART = "linear_attn"
@@ -25,7 +27,7 @@ class Mamba2(Recurrence):
     conv_bias: bool = True
     proj_bias: bool = False
     norm: bool = True
-    """Whether a norm of the inner width stands before the output projection."""
+    """Whether a norm stands before the output projection, of each group's part of the inner width."""
     name: str = "mixer"
     """Of the module in a checkpoint."""
 
@@ -61,6 +63,16 @@ class Mamba2(Recurrence):
     def flop_per_token(self) -> float:
         """The update and the output, a product with the state each, and the convolution."""
         return 4.0 * self.inner * self.state_size + 2.0 * self.channels * self.kernel
+
+    def share(self, ranks: int) -> Mamba2:
+        """With more ranks than groups, several ranks have the same group."""
+        return replace(self, heads=self.heads // ranks, groups=max(1, self.groups // ranks))
+
+    def between(self, work: RankWork) -> list[Op]:
+        """A group that several ranks have parts of: its squares are summed for the norm."""
+        if not self.norm or self.groups % work.layout.attention_ranks == 0:
+            return []
+        return [*work.collective("attention.norm_sums", "all_reduce", "tensor", work.tokens * self.groups * STATISTIC_BYTES)]
 
     def demands(self, ranks: int) -> list[Demand]:
         return [(self.heads, "state heads")]
@@ -108,6 +120,10 @@ class Mamba1(Recurrence):
 
     def flop_per_token(self) -> float:
         return 4.0 * self.heads * self.state_size + 2.0 * self.heads * self.kernel
+
+    def summed(self) -> tuple[str, ...]:
+        """Every channel has its part in dt, B and C."""
+        return (f"{self.name}.x_proj",)
 
     def scaled(self, by: Smaller) -> Mamba1:
         return replace(self, heads=by.beside(self.heads), dt_rank=by.width(self.dt_rank))

@@ -36,9 +36,17 @@ class Recurrence:
         """Of the recurrence and its convolution, without projections."""
         raise NotImplementedError
 
-    def whole_vectors(self) -> int:
-        """Elements of the small weights that every rank keeps whole."""
-        return 0
+    def share(self, ranks: int) -> Self:
+        """What one of ranks has of it."""
+        return replace(self, heads=self.heads // ranks)
+
+    def summed(self) -> tuple[str, ...]:
+        """Names of matrices whose products every rank has a part of only."""
+        return ()
+
+    def between(self, work: RankWork) -> list[Op]:
+        """What stands between the state's step and the projection of the output."""
+        return []
 
     def stores(self, ranks: int) -> tuple[Store, ...]:
         return ()
@@ -47,47 +55,42 @@ class Recurrence:
         return 0
 
     def state(self, ranks: int) -> State:
-        """What one of ranks keeps; a state that has fewer heads than ranks is kept by several."""
-        whole, ranks = self.whole_state(), min(ranks, self.heads)
-        return State(-(-whole.recurrent // ranks), -(-whole.recent // ranks))
+        """What one of ranks keeps."""
+        return self.share(ranks).whole_state()
 
     def flop_per_pair(self) -> int:
         return 0
 
     def block(self, work: RankWork) -> list[Op]:
         """Projections in, the state's step, the projection out; partial sums, not yet reduced."""
-        d, ranks = work.d_model, work.layout.attention_ranks
-        linear = [weight for weight in self.weights(d) if weight.linear]
+        own = self.share(work.layout.attention_ranks)
+        weights = own.weights(work.d_model)
+        linear = [weight for weight in weights if weight.linear]
         into, out = linear[:-1], linear[-1]
+        step, p, state, rows = work.step, work.precision, own.whole_state(), work.tokens
         ops: list[Op] = []
         for weight in into:
             name = f"attention.{weight.name.rpartition('.')[2]}"
-            if weight.inner == d:
-                ops += work.into(name, work.tokens, -(-weight.outer // ranks), of=(weight.name,), bias=weight.bias)
-            else:
-                ops.append(
-                    work.matmul(
-                        name, work.tokens, weight.inner, -(-weight.outer // ranks), of=(weight.name,), bias=weight.bias
-                    )
-                )
-        step, p, state = work.step, work.precision, self.state(ranks)
-        vectors = elements(weight for weight in self.weights(d) if not weight.linear)
-        small = ((vectors - self.whole_vectors()) / ranks + self.whole_vectors()) * p.weight_bytes
+            ops.append(work.matmul(name, rows, weight.inner, weight.outer, of=(weight.name,), bias=weight.bias))
+            if weight.name in self.summed():
+                part = rows * weight.outer * p.residual_bytes
+                ops += work.collective(f"{name}_reduce", "all_reduce", "tensor", part)
+        small = elements(weight for weight in weights if not weight.linear) * p.weight_bytes
         sequences = step.sequences * (step.new_tokens > 0)
         kept = state.recurrent * p.state_bytes + state.recent * p.residual_bytes
-        moved = sum(weight.outer for weight in into) // ranks + out.inner // ranks
+        moved = sum(weight.outer for weight in into) + out.inner
         ops.append(
             Compute(
                 "attention.core",
                 "attention",
-                flop=self.flop_per_token() / ranks * step.tokens,
+                flop=own.flop_per_token() * step.tokens,
                 activation_bytes=step.tokens * moved * p.residual_bytes,
                 kv_bytes=2 * sequences * kept,  # every step reads the state and writes it again
                 weight_bytes=small,
                 resident_bytes=small,
             )
         )
-        return [*ops, *output(work, out.inner // ranks, of=out.name, bias=out.bias)]
+        return [*ops, *self.between(work), *output(work, out.inner, of=out.name, bias=out.bias)]
 
     def demands(self, ranks: int) -> list[Demand]:
         return [(self.heads, "state heads")]

@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 from inferometer.emulator.workload.catalogue import load_shape  # noqa: E402
 from inferometer.emulator.workload.feedforward import ALIKE, load_imbalance  # noqa: E402
 from inferometer.emulator.workload.scaled import scaled  # noqa: E402
-from inferometer.parallel.layers.reference import Reference  # noqa: E402
+from inferometer.parallel.reference.model import Reference  # noqa: E402
 from inferometer.parallel.weights import Weights  # noqa: E402
 
 MODELS = [("mixtral-8x7b", 1 / 16, 4), ("deepseek-v3", 1 / 16, 6)]
