@@ -30,10 +30,17 @@ class HostReport:
     """CPUs that a quota allows the node's ranks together, if there is one."""
     gpu: str = ""
     """UUID of the GPU (or MIG slice) that it computes on; empty on a processor."""
+    own_cores: bool = False
+    """Whether this node is to count as a machine of its own, though it may share one with others (an emulated host)."""
 
     @property
     def node(self) -> tuple[str, str, str]:
         return (self.hostname, self.boot_id, self.network)
+
+    @property
+    def machine(self) -> tuple[str, ...]:
+        """Whose cores its ranks share."""
+        return self.node if self.own_cores else (self.boot_id,)
 
 
 def this_host() -> HostReport:
@@ -51,9 +58,9 @@ def cores_of_machines(reports: Sequence[HostReport]) -> list[int]:
 
     A machine is a kernel: emulated hosts share its cores, and so do containers, each within a quota of its own.
     """
-    machines: dict[str, dict[tuple[str, str, str], list[HostReport]]] = {}
+    machines: dict[tuple[str, ...], dict[tuple[str, str, str], list[HostReport]]] = {}
     for report in reports:
-        machines.setdefault(report.boot_id, {}).setdefault(report.node, []).append(report)
+        machines.setdefault(report.machine, {}).setdefault(report.node, []).append(report)
     found = []
     for nodes in machines.values():
         of_nodes = []
@@ -77,7 +84,7 @@ class Placement:
     one_clock: bool
     """All ranks share a kernel, so their time stamps can be compared."""
     machine_of: tuple[int, ...] = ()
-    """``machine_of[rank]``: index of the machine (kernel), which several nodes may share; empty where each node is one."""
+    """``machine_of[rank]``: index of the machine, which several nodes may share; empty where each node is one."""
     gpu_of: tuple[str, ...] = ()
     """``gpu_of[rank]``: UUID of its GPU or MIG slice; empty on processors."""
 
@@ -85,10 +92,11 @@ class Placement:
     def from_reports(cls, reports: Sequence[HostReport]) -> Placement:
         numbers: dict[tuple[str, str, str], int] = {}
         node_of = tuple(numbers.setdefault(report.node, len(numbers)) for report in reports)
-        kernels: dict[str, int] = {}
-        machine_of = tuple(kernels.setdefault(report.boot_id, len(kernels)) for report in reports)
+        machines: dict[tuple[str, ...], int] = {}
+        machine_of = tuple(machines.setdefault(report.machine, len(machines)) for report in reports)
         gpu_of = tuple(report.gpu for report in reports) if any(report.gpu for report in reports) else ()
-        return cls(node_of, one_clock=len(kernels) == 1, machine_of=machine_of, gpu_of=gpu_of)
+        one_clock = len({report.boot_id for report in reports}) == 1
+        return cls(node_of, one_clock=one_clock, machine_of=machine_of, gpu_of=gpu_of)
 
     @property
     def world_size(self) -> int:

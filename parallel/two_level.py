@@ -1,7 +1,12 @@
-"""An all_reduce by node: a reduce_scatter inside each node, an all_reduce across nodes, an all_gather inside each node.
+"""Collectives by node: an all_reduce and an all_to_all that send between nodes only what must go there.
 
+all_reduce of a large message: a reduce_scatter inside each node, an all_reduce across nodes, an all_gather inside each node.
 Between nodes each rank sends its part alone, to the ranks with its place on other nodes (its rail). A ring over all ranks
-crosses nodes in each of 2(r − 1) steps, this one in 2(N − 1). (Thakur and others 2005; NCCL's tree does the like.)
+crosses nodes in each of 2(r − 1) steps, this one in 2(N − 1). (Thakur and others 2005; NCCL's tree does the like.) For a
+small message see `chain_and_doubling`.
+
+all_to_all: an exchange inside each node, after which each rank holds what goes to its place on any node, then along rails.
+Each rank sends N − 1 messages of L blocks to other nodes, in the plain one (N − 1)·L of a block each. (DeepSeek's DeepEP.)
 """
 
 from __future__ import annotations
@@ -14,13 +19,15 @@ import torch
 from inferometer.parallel.communicator import Communicator
 
 NAME = "two-level"
+SMALL_BYTES = 16 * 2**10
+"""Up to here an all_reduce goes by chain and doubling: fewer rounds, each with the whole message."""
 
 
 class TwoLevelCommunicator:
-    """See `communicator.Communicator`: a group whose all_reduce goes by node, everything else as before.
+    """See `communicator.Communicator`: a group whose all_reduce and all_to_all go by node, everything else as before.
 
     Made by `over` and `split`, not directly. A group on one node, with one rank on each, or with unequal numbers has but one
-    level: its all_reduce is that of the library, and its implementation that one's.
+    level: its all_to_all and the all_reduce of a large message are those of the library.
     """
 
     def __init__(
@@ -29,7 +36,9 @@ class TwoLevelCommunicator:
         self._whole, self._node, self._rail, self._node_of = whole, node, rail, tuple(node_of)
         self.backend, self.device = whole.backend, whole.device
         self.ranks, self.rank = whole.ranks, whole.rank
-        self.implementation = whole.implementation if node is None else f"{whole.implementation}, {NAME}"
+        self.implementation = f"{whole.implementation}, {NAME}"
+        nodes = sorted({node_of[rank] for rank in whole.ranks})
+        self._by_node = [[i for i, rank in enumerate(whole.ranks) if node_of[rank] == number] for number in nodes]
 
     @classmethod
     def over(cls, world: Communicator, node_of: Sequence[int]) -> TwoLevelCommunicator:
@@ -43,6 +52,9 @@ class TwoLevelCommunicator:
         return len(self.ranks)
 
     def all_reduce(self, tensor: torch.Tensor) -> None:
+        if self.size > 1 and tensor.numel() * tensor.element_size() <= SMALL_BYTES:
+            chain_and_doubling(self._whole, tensor, self._by_node)
+            return
         if self._node is None or self._rail is None:
             self._whole.all_reduce(tensor)
             return
@@ -77,7 +89,19 @@ class TwoLevelCommunicator:
         output_splits: Sequence[int] | None = None,
         input_splits: Sequence[int] | None = None,
     ) -> None:
-        self._whole.all_to_all(output, tensor, output_splits, input_splits)
+        if self._node is None or self._rail is None or output_splits is not None or input_splits is not None:
+            self._whole.all_to_all(output, tensor, output_splits, input_splits)
+            return
+        order = torch.tensor(self._by_node)  # [nodes, places]
+        blocks = tensor.view(self.size, -1)
+        by_place = blocks[order.T.reshape(-1)]  # [places · nodes, elements]
+        here = torch.empty_like(by_place)
+        self._node.all_to_all(here, by_place)
+        places, nodes = self._node.size, self._rail.size
+        by_node = here.view(places, nodes, -1).transpose(0, 1).contiguous()  # of every place here, to each node
+        there = torch.empty_like(by_node)
+        self._rail.all_to_all(there.view(-1), by_node.view(-1))
+        output.view(self.size, -1)[order.reshape(-1)] = there.view(self.size, -1)
 
     def broadcast(self, tensor: torch.Tensor, root: int) -> None:
         self._whole.broadcast(tensor, root)
@@ -126,3 +150,45 @@ def _levels(groups: Sequence[Sequence[int]], node_of: Sequence[int]) -> tuple[li
             rails += [list(rail) for rail in zip(*by_node)]
     assert sorted(chain(*nodes)) == sorted(chain(*rails))
     return nodes, rails
+
+
+def chain_and_doubling(group: Communicator, tensor: torch.Tensor, nodes: Sequence[Sequence[int]]) -> None:
+    """Sum in place. nodes: the group's ranks, as it numbers them, by node.
+
+    The sum goes from rank to rank to the node's first, whose partner lies 1, 2, 4 … nodes away in turn, and back up: a
+    time of a + b·(ranks per node − 1) + c·log2 nodes, the form of the paper's t_reduce. (Thakur and others 2005, §4.1.)
+    """
+    node = next(number for number, ranks in enumerate(nodes) if group.rank in ranks)
+    chain, place = nodes[node], nodes[node].index(group.rank)
+    received = torch.empty_like(tensor)
+    if place + 1 < len(chain):
+        group.recv(received, chain[place + 1])
+        tensor += received
+    if place:
+        group.send(tensor, chain[place - 1])
+        group.recv(tensor, chain[place - 1])
+    else:
+        _double(group, tensor, received, [ranks[0] for ranks in nodes], node)
+    if place + 1 < len(chain):
+        group.send(tensor, chain[place + 1])
+
+
+def _double(group: Communicator, tensor: torch.Tensor, received: torch.Tensor, leaders: Sequence[int], me: int) -> None:
+    """Recursive doubling among the leaders. Those beyond a power of two hand their sum to one of the others, and wait."""
+    whole = 1 << (len(leaders).bit_length() - 1)
+    if me >= whole:
+        group.send(tensor, leaders[me - whole])
+        group.recv(tensor, leaders[me - whole])
+        return
+    beyond = me + whole if me + whole < len(leaders) else None
+    if beyond is not None:
+        group.recv(received, leaders[beyond])
+        tensor += received
+    distance = 1
+    while distance < whole:
+        partner = leaders[me ^ distance]
+        group.exchange(tensor, partner, received, partner)
+        tensor += received
+        distance *= 2
+    if beyond is not None:
+        group.send(tensor, leaders[beyond])

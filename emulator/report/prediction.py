@@ -26,6 +26,7 @@ def prediction_lines(p: Prediction) -> list[str]:
         *_latency(p),
         "",
         *_results(p),
+        *(wrapped(f"to narrow the interval: {p.narrowed_by}") if p.narrowed_by else []),
         *(line for note in p.notes for line in wrapped(f"note: {note}")),
     ]
 

@@ -12,6 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from inferometer.emulator.samples.lab import lab_link
+
 VARIABLE_PREFIXES = (
     "GLOO_",
     "NCCL_",
@@ -69,6 +71,7 @@ def environment(variables: Mapping[str, str], cores: int | None = None) -> dict[
             "kernel": platform.release(),
             "virtualised": _has_cpu_flag("hypervisor"),
             "gpus": _gpus(),
+            **({} if (link := lab_link(variables)) is None else {"lab": link}),
         },
         "software": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
         "variables": {
@@ -98,10 +101,21 @@ def steal_fraction(before: dict[str, Any], after: dict[str, Any]) -> float | Non
     return (last["steal"] - first["steal"]) / (last["total"] - first["total"])
 
 
-def rank_usage() -> dict[str, int]:
-    """Context switches of this process so far; involuntary ones mean that it was pushed off its core."""
+def others_fraction(before: dict[str, Any], after: dict[str, Any], own_s: float) -> float | None:
+    """The share of CPU time that others used between two `conditions`; own_s: what the ranks here used of it."""
+    first, last = before["cpu_times"], after["cpu_times"]
+    if first is None or last is None or last["total"] <= first["total"]:
+        return None
+    spent = {name: last[name] - first[name] for name in first}
+    busy = spent["total"] - spent["idle"] - spent["steal"] - own_s * os.sysconf("SC_CLK_TCK")
+    return max(0.0, busy / spent["total"])
+
+
+def rank_usage() -> dict[str, float]:
+    """Of this process so far: CPU seconds, context switches; involuntary ones mean that it was pushed off its core."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
-    return {"voluntary_switches": usage.ru_nvcsw, "involuntary_switches": usage.ru_nivcsw}
+    switches = {"voluntary_switches": usage.ru_nvcsw, "involuntary_switches": usage.ru_nivcsw}
+    return {"cpu_s": round(usage.ru_utime + usage.ru_stime, 3), **switches}
 
 
 def affinity(pid: int = 0) -> list[int]:

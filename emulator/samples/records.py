@@ -51,6 +51,7 @@ class LaunchEnd(Record):
     reason: str
     dropped: list[str] = []
     steal_fraction: FiniteFloat | None = None
+    others_fraction: FiniteFloat | None = None
     ranks: list[Rank] | None = None
 
 

@@ -3,9 +3,11 @@
   inferometer lab --nodes 4 --per-node 2 --rate 1gbit -- calibrate -o fabric.json
   inferometer lab --nodes 2 --rate 200mbit --delay 500us -- measure --collectives all_reduce -o wire.samples.jsonl
 
-Hosts are network namespaces; torchrun starts the ranks on each, and one run is one launch (`measure --append` adds another).
+Hosts are network namespaces, their ranks find each other as under torchrun, and one run is one launch (`measure --append`
+adds another).
 All hosts share this machine's cores: with more ranks than cores, cells are marked as oversubscribed. Needs Linux, iproute2,
-and root or a system on which users may have namespaces; a delay needs the kernel's netem. Nothing is left behind.
+and root or a system on which users may have namespaces. A delay is the kernel's (netem) or, where it has none, that of a
+process that holds frames back; it is measured by UDP messages and written into the samples. Nothing is left behind.
 """
 
 from __future__ import annotations
@@ -27,6 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--rate", metavar="BITS", help="of every host's link, per second: 200mbit, 1gbit (default: unlimited)"
     )
     parser.add_argument("--delay", metavar="TIME", help="of every host's link, one way: 500us, 2ms (default: none)")
+    parser.add_argument(
+        "--own-cores",
+        action="store_true",
+        help="hold the ranks of each host against the cores by themselves: where the delay is far longer than ranks compute",
+    )
     parser.add_argument("--port", type=int, default=29400, help="of the first host, for the rendezvous (default 29400)")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="-- COMMAND …", help="what the ranks run")
 
@@ -37,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("lab: say after -- which command the hosts run: lab --nodes 2 -- measure")
     rate = None if args.rate is None else bits_per_second(args.rate)
     delay = None if args.delay is None else microseconds(args.delay)
-    return lab(LabSettings(args.nodes, args.per_node, rate, delay, args.port), arguments)
+    return lab(LabSettings(args.nodes, args.per_node, rate, delay, args.own_cores, args.port), arguments)
 
 
 def bits_per_second(text: str) -> float:

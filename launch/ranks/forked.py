@@ -22,6 +22,7 @@ from inferometer.launch.ranks.job import Job
 PRELOADED = [
     "numpy.ma",
     "torch.distributed",
+    "inferometer.emulator.calibrate.experiment.order",
     "inferometer.emulator.measure.probing",
     "inferometer.emulator.measure.runner",
     "inferometer.emulator.measure.scheduler",

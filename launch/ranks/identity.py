@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from inferometer.emulator.errors import InputError
+from inferometer.emulator.samples.lab import LAB_VARIABLE
 
 # launcher: rank, world size, local rank, local world size
 LAUNCHERS = {
@@ -50,7 +51,7 @@ def identity_from(variables: Mapping[str, str]) -> Identity | None:
             raise InputError(f"{launcher}: the variables {keys} must be set to whole numbers") from None
         if not 0 <= rank < size:
             raise InputError(f"{launcher}: {rank_key} = {rank} is not below {size_key} = {size}")
-        return Identity(launcher, rank, size, local)
+        return Identity("lab" if LAB_VARIABLE in variables else launcher, rank, size, local)
     return None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from inferometer.emulator.calibrate.experiment.order import by_information
 from inferometer.emulator.measure.method import Method
 from inferometer.emulator.measure.plan import Cell, candidate_cells, shuffled
 from inferometer.emulator.measure.probing import probe_all
@@ -43,7 +44,10 @@ class MeasurementRank:
         job, launch = self.job, self.work
         known = {cell.id: cell for cell in candidate_cells(self.method, launch.meshes)}
         wanted = [known[name] for name in (job.cells or known) if name in known and name not in set(job.skip)]
-        order = shuffled(wanted, self.method.seed, job.launch, by_tier=job.cells is None)
+        if job.cells is None and job.deadline is not None and launch.world.rank == 0:
+            order = by_information(wanted)  # the time may end anywhere
+        else:
+            order = shuffled(wanted, self.method.seed, job.launch, by_tier=job.cells is None)
         return [known[name] for name in launch.control.share("order", [cell.id for cell in order])]
 
     def _follow(self, order: list[Cell]) -> int:

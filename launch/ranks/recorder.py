@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from inferometer.emulator.samples.environment import conditions, steal_fraction
+from inferometer.emulator.samples.environment import conditions, others_fraction, steal_fraction
+from inferometer.emulator.samples.lab import lab_one_way
 from inferometer.emulator.samples.samples import SamplesFile, times_us
 from inferometer.emulator.samples.statistics import summary
 from inferometer.launch.ranks.events import Event, Listener
@@ -38,9 +40,14 @@ class LaunchRecorder:
     samples: SamplesFile
     before: Record = field(default_factory=conditions)
     """The state of the machine when the launch began."""
+    began: list[Record] = field(default_factory=list)
+    """What each rank said of itself then."""
+    one_machine: bool = True
+    """Whether all ranks share this kernel, whose counters are read."""
 
     def begin(self, here: Ranks, ranks: list[Record], hosts: Sequence[HostReport], to_do: int, **further: Any) -> None:
         """The ranks have found each other. ranks: what each says of itself; to_do: how many cells."""
+        self.began, self.one_machine = ranks, here.placement.one_clock
         self.record(
             "launch",
             node_of=list(here.placement.node_of),
@@ -49,6 +56,7 @@ class LaunchRecorder:
             ranks=ranks,
             conditions=self.before,
             started_unix_s=time.time(),
+            **({} if (one_way := lab_one_way(os.environ)) is None else {"lab_one_way_us": one_way}),
             **further,
         )
         self.listener({"event": "started", "pids": [host.pid for host in hosts], "cells": to_do})
@@ -69,12 +77,15 @@ class LaunchRecorder:
     def end(self, reason: str, usage: list[Record] | None, wrong: int = 0, dropped: Sequence[str] | None = None) -> None:
         """The launch is over. usage: of each rank; dropped: ids of cells not reached, None where none can be dropped."""
         after = conditions()
+        own_s = sum(one["cpu_s"] for one in usage or []) - sum(one["cpu_s"] for one in self.began)
+        alone = usage is not None and self.one_machine and lab_one_way(os.environ) is None  # a wire is no rank
         self.record(
             "launch_end",
             reason=reason,
             **({} if dropped is None else {"dropped": list(dropped)}),
             conditions=after,
             steal_fraction=steal_fraction(self.before, after),
+            others_fraction=others_fraction(self.before, after, own_s) if alone else None,
             ranks=usage,
         )
         self.samples.close()

@@ -17,6 +17,7 @@ from inferometer.emulator.errors import InputError
 from inferometer.emulator.measure import scheduler
 from inferometer.emulator.measure.method import Method
 from inferometer.emulator.samples.environment import cgroup_cpu_limit
+from inferometer.emulator.samples.lab import lab_own_cores
 from inferometer.emulator.validate.campaign import Matrix
 from inferometer.launch.ranks.devices import QUIET_WATCHDOG
 from inferometer.launch.ranks.environment import keep_memory, rank_environment
@@ -85,7 +86,7 @@ def take_part(job: Job, identity: Identity, listener: Callable[[], Listener], pa
     try:
         device = rank_device(job.method.device, identity.local_rank)
         gpu = device_of(device).identity().get("uuid") or ""
-        here = replace(this_host(), core_limit=cgroup_cpu_limit(), gpu=gpu)
+        here = replace(this_host(), core_limit=cgroup_cpu_limit(), gpu=gpu, own_cores=lab_own_cores(os.environ))
         hosts.extend(HostReport(**report) for report in control.gather_all("hosts", asdict(here)))
         control.agree("method", job.method.model_dump(mode="json"))
         sink = listener() if identity.rank == 0 else None

@@ -16,6 +16,7 @@ from inferometer.emulator.errors import InputError, RunFailed
 from inferometer.emulator.measure.method import Method
 from inferometer.emulator.report.progress import Display, Shown
 from inferometer.emulator.report.table import bandwidths
+from inferometer.emulator.samples.disturbed import disturbed
 from inferometer.emulator.samples.environment import usable_cores
 from inferometer.emulator.samples.samples import cell_table, read_header, read_records
 from inferometer.launch.ranks.events import Event, Listener
@@ -194,36 +195,53 @@ def run_launches(
     """
     began = time.monotonic()
     right = True
-    for number in range(first, of):
+    number, most, known = first, 2 * of - first, set(disturbed_launches(path) if held else ())
+    while number < of:
+        started = time.monotonic()
         launch = held.setdefault(number, HeldLaunch())
         # The first launch decides by its budget what is visited; the others visit the same, so that launches compare.
         plan = held[0] if number > 0 and 0 in held and held[0].done else None
+        number += 1
         if not lacks_cells(launch, plan):
             continue
-        deadline = None
-        if method.budget_s is not None:
-            left_s = method.budget_s - (time.monotonic() - began)
-            deadline = time.monotonic() + left_s / (of - number)
-        view.launch(number, of, deadline)
+        left_s = _left_s(method, began)
+        deadline = None if left_s is None else time.monotonic() + left_s / (of - number + 1)
+        view.launch(number - 1, of, deadline)
         job = Job(
-            method=method, samples=path.resolve(), launch=number, cells=plan.done if plan else None, skip=launch.done,
-            deadline=deadline, logs=logs_of(path.resolve()) / f"launch-{number}",
+            method=method, samples=path.resolve(), launch=number - 1, cells=plan.done if plan else None, skip=launch.done,
+            deadline=deadline, logs=logs_of(path.resolve()) / f"launch-{number - 1}",
         )  # fmt: skip
         outcome = run_ranks(job)
         held.update(held_in(path))
         right = right and outcome.reason != "wrong_data"
         if outcome.reason == "failed":
             count = sum(len(launch.done) for launch in held.values())
-            note_failure(path, number, outcome.text)
+            note_failure(path, number - 1, outcome.text)
             raise RunFailed(f"{outcome.text}; {count} cells kept in {path}, {going_on(path)}")
         if outcome.reason == "interrupted":
             raise KeyboardInterrupt
+        lasted_s, left_s = time.monotonic() - started, _left_s(method, began) or 0.0
+        for other, why in disturbed_launches(path).items():
+            if other not in known and of < most and left_s > lasted_s / 2:
+                known.add(other)
+                of += 1
+                view.say(f"launch {other + 1} was disturbed ({why}): one more is made")
     return right
 
 
 def going_on(path: Path) -> str:
     """What completes the file, which holds its settings."""
     return f"`inferometer measure --resume -o {shlex.quote(str(path))}` goes on"
+
+
+def _left_s(method: Method, began: float) -> float | None:
+    """Of the budget; None without one."""
+    return None if method.budget_s is None else method.budget_s - (time.monotonic() - began)
+
+
+def disturbed_launches(path: Path) -> dict[int, str]:
+    """Which launches of a file were disturbed, and why."""
+    return disturbed(read_records(path, allow_cut=True))
 
 
 def _as_rank(

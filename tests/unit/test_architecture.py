@@ -29,6 +29,7 @@ ROOMS = (
     "emulator/measure",
     "emulator/calibrate/schema",
     "emulator/calibrate/laws",
+    "emulator/calibrate/experiment",
     "emulator/calibrate/evaluate",
     "emulator/calibrate/fit",
     "emulator/economics/pricing",

@@ -27,9 +27,14 @@ def half_width(model: NetworkLaw, n: ArrayLike, r: ArrayLike, N: ArrayLike) -> A
     sizes inside what was measured; the larger of that and the one over rank counts (node counts) at others, times 1 + the
     distance in doublings beyond the measured sizes, ranks per node and nodes.
     """
+    return np.asarray(np.hypot(*widths(model, n, r, N)))
+
+
+def widths(model: NetworkLaw, n: ArrayLike, r: ArrayLike, N: ArrayLike) -> tuple[Array, Array]:
+    """h_parameters and h_law of `half_width`."""
     shape = np.broadcast_shapes(np.shape(n), np.shape(r), np.shape(N))
     n_, r_, N_ = (np.ravel(np.broadcast_to(np.asarray(v, dtype=float), shape)) for v in (n, r, N))
-    return np.asarray(np.hypot(_parameters(model, n_, r_, N_), _law(model, n_, r_, N_)).reshape(shape))
+    return _parameters(model, n_, r_, N_).reshape(shape), _law(model, n_, r_, N_).reshape(shape)
 
 
 def _parameters(model: NetworkLaw, n: Array, r: Array, N: Array) -> Array:

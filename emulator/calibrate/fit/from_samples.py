@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 from inferometer.emulator.aliases import Document
 from inferometer.emulator.calibrate.fit.build import calibrate
 from inferometer.emulator.calibrate.fit.choose import AUTO
+from inferometer.emulator.calibrate.fit.quality import MIN_LAUNCHES
 from inferometer.emulator.calibrate.schema.keys import COLUMNS
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.samples.compare import first_difference, software_used
+from inferometer.emulator.samples.disturbed import disturbed
 from inferometer.emulator.samples.environment import STEERING
-from inferometer.emulator.samples.identity import LaunchBook
+from inferometer.emulator.samples.identity import LaunchBook, Launches
 from inferometer.emulator.samples.probe_table import model_collectives, probe_table
 from inferometer.emulator.samples.samples import cell_table, checked_records
 
@@ -54,7 +56,7 @@ def fit(paths: Sequence[str | Path], seed: int = 0, law: str = AUTO) -> Calibrat
             raise InputError(f"{path}: holds no cells and no probes")
         _of_one_kind(path, file["header"])
     repeated = book.repeated()
-    without = frozenset(repeated)
+    without = frozenset(repeated) | _disturbed(files, paths, frozenset(repeated))
     for path, file in zip(paths, files):
         for part in ("launches", "ends"):
             file[part] = [record for record in file[part] if (str(path), record["launch"]) not in without]
@@ -63,7 +65,8 @@ def fit(paths: Sequence[str | Path], seed: int = 0, law: str = AUTO) -> Calibrat
         cells,
         seed=seed,
         provenance=_provenance(files, cells),
-        method=_method(files, seed) | {"fit_law": law, "left_out": _left_out(unplaced, repeated)},
+        method=_method(files, seed)
+        | {"fit_law": law, "left_out": _left_out(unplaced, repeated, len(without) - len(repeated))},
         created=max(file["header"].get("created", "") for file in files),
         law=law,
         probes=probe_table(*paths, without=without),
@@ -88,9 +91,17 @@ def _differences(first: Document, other: Document) -> Iterator[str]:
             yield difference
 
 
-def _left_out(unplaced: int, repeated: Mapping[tuple[str, int], tuple[str, int]]) -> dict[str, int]:
+def _disturbed(files: Sequence[Document], paths: Sequence[str | Path], without: Launches) -> Launches:
+    """The launches that something else disturbed, where enough others are left for intervals."""
+    every = {(str(path), record["launch"]) for path, file in zip(paths, files) for record in file["launches"]} - without
+    odd = {(str(path), launch) for path in paths for launch in disturbed(record for _, record in checked_records(path))}
+    return frozenset(odd & every) if len(every - odd) >= MIN_LAUNCHES else frozenset()
+
+
+def _left_out(unplaced: int, repeated: Mapping[tuple[str, int], tuple[str, int]], disturbed: int) -> dict[str, int]:
     """What of the files does not count, and how often."""
     found = {"ranks or nodes unknown": unplaced} if unplaced else {}
+    found |= {"launches that something else disturbed": disturbed} if disturbed else {}
     for (path, _), (other, _) in repeated.items():
         same = f"launches of {Path(path).name} that are in {'it twice' if other == path else Path(other).name}"
         found[same] = found.get(same, 0) + 1

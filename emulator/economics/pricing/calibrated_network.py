@@ -10,9 +10,11 @@ from numpy.typing import ArrayLike
 
 from inferometer.emulator.aliases import Array
 from inferometer.emulator.calibrate.evaluate.network import FittedLaw
+from inferometer.emulator.calibrate.evaluate.uncertainty import widths
 from inferometer.emulator.economics.pricing.mismatch import measured_on
 from inferometer.emulator.economics.pricing.network import CollectiveTime, Network
 from inferometer.emulator.errors import InputError
+from inferometer.emulator.units import format_bytes
 from inferometer.parallel.dtypes import bits_of
 
 if TYPE_CHECKING:
@@ -79,6 +81,18 @@ class CalibrationNetwork(Network):
         """By the law's covariance and held-out errors; 0 for one rank, NaN where the law has no interval."""
         n, r, N = np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in (bytes, ranks, nodes)))
         return np.where(r > 1, self.law(collective).half_width(n, r, N), 0.0)
+
+    def narrowing(self, collective: str, bytes: float, ranks: float, nodes: float) -> str:
+        """There, where it leaves what was measured; else more launches or more sizes, whichever leaves more open."""
+        law = self.law(collective)
+        name, domain = law.record.target.collective, law.record.domain
+        places = f"{format_bytes(bytes)} on {ranks:g} ranks" + (f" of {nodes:g} nodes" if nodes > 1 else "")
+        if law.beyond(bytes, ranks, nodes) or ranks not in domain.ranks or nodes not in domain.nodes:
+            return f"{name} of {places}, which was not measured"
+        parameters, form = (float(width) for width in widths(law.record, bytes, ranks, nodes))
+        if law.record.cov is None or parameters > form:
+            return f"more launches of {name} (measure --append)"
+        return f"more sizes of {name} near {places} (a smaller -f)"
 
     def gaps(self, collectives: Sequence[str]) -> str:
         """Why times of these collectives may be undetermined, in words."""

@@ -56,6 +56,10 @@ class Network(Protocol):
         """
         return None
 
+    def narrowing(self, collective: str, bytes: float, ranks: float, nodes: float) -> str:
+        """Which measurement would narrow the interval of this time most, in words; empty where none is known to."""
+        return ""
+
     def gaps(self, collectives: Sequence[str]) -> str:
         """Why times of these collectives may be NaN, in words; empty where that does not happen."""
         return ""

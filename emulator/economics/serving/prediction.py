@@ -43,6 +43,8 @@ class Prediction:
     memory: dict[str, float | None]
     gamma: int | None = None
     interval_s: tuple[float, float] | None = None
+    narrowed_by: str | None = None
+    """The measurement that would narrow interval_s most."""
     paper_constants_s: float | None = None
     """token_latency_s with the paper's network constants instead of the calibration."""
     notes: list[str] = field(default_factory=list)

@@ -26,7 +26,7 @@ def latency_interval(step: StepTime, latency_s: float) -> tuple[tuple[float, flo
 
 @dataclass(frozen=True)
 class Share:
-    """What one law adds to a step, in seconds, and how far below and above that the truth may lie at 95 %; these broadcast."""
+    """What one law adds to a step, in seconds, and how far below and above it the truth may lie at 95 %; these broadcast."""
 
     seconds: Size
     below_s: Size
@@ -85,3 +85,31 @@ def deviations(step: StepTime) -> tuple[tuple[float, float] | None, list[str]]:
     sides = ([one.below_s for one in found.values()], [one.above_s for one in found.values()])
     down, up = (float(np.sqrt(sum(float(v) ** 2 for v in side))) for side in sides)
     return (down, up), []
+
+
+def narrowing(step: StepTime) -> str | None:
+    """Which measurement would narrow the step's interval most, with that law's part of the variance; None: nobody knows."""
+    found, unknown = shares(step)
+    if unknown or not found:
+        return None
+    of = {law: float(share.above_s) ** 2 for law, share in found.items()}
+    widest = max(of, key=of.__getitem__)
+    if of[widest] == 0:
+        return None
+    words = "more probes of computing (a larger --budget)"
+    if widest != "compute":
+        words = step.prices.network.narrowing(widest, *_errs_most(step, widest))
+    return f"{words}; {of[widest] / sum(of.values()):.0%} of its variance" if words else None
+
+
+def _errs_most(step: StepTime, collective: str) -> tuple[float, float, float]:
+    """Bytes, ranks and nodes of the use of a collective that adds most to the interval."""
+    rows = [
+        (op.bytes, op.ranks, op.nodes, priced.repeats * priced.terms["network_latency_s"])
+        for priced in step.ops
+        if isinstance(op := priced.op, Collective) and op.collective == collective
+    ]
+    bytes, ranks, nodes, seconds = Stack(rows).columns
+    wide = step.prices.network.half_width(collective, bytes, ranks, nodes)
+    most = int(np.argmax(seconds if wide is None else seconds * np.expm1(wide)))
+    return float(bytes[most]), float(ranks[most]), float(nodes[most])

@@ -67,7 +67,7 @@ def test_calibrate_prints_one_json_document_and_nothing_else(calibration, tmp_pa
     jsonschema.validate(document, json.loads(SCHEMA_FILE.read_text()))
     assert json.loads((tmp_path / "cal.json").read_text()) == document
     assert document["schema"] == "inferometer/calibration/2"
-    assert document["method"]["launches"] == 3 and len(document["provenance"]["raw"][0]["sha256"]) == 64
+    assert document["method"]["launches"] >= 3 and len(document["provenance"]["raw"][0]["sha256"]) == 64
     assert "Verdict: " in err and "all_reduce" in err
     assert (tmp_path / "cal.png").read_bytes().startswith(b"\x89PNG")
 

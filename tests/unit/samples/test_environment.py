@@ -116,6 +116,18 @@ def test_steal_is_a_share_of_the_time_between():
     assert env.steal_fraction(times(100, 10), {"cpu_times": None}) is None
 
 
+def test_what_others_used_is_what_was_busy_beyond_the_ranks():
+    def at(total, idle, steal):
+        return {"cpu_times": {"total": total, "idle": idle, "steal": steal}}
+
+    ticks = env.os.sysconf("SC_CLK_TCK")
+    before, after = at(0, 0, 0), at(10 * ticks, 4 * ticks, 1 * ticks)  # 5 s busy of 10 s
+    assert env.others_fraction(before, after, own_s=3.0) == pytest.approx(0.2)
+    assert env.others_fraction(before, after, own_s=7.0) == 0.0
+    assert env.others_fraction(before, before, 0.0) is None
+    assert env.others_fraction({"cpu_times": None}, after, 0.0) is None
+
+
 def test_conditions_here_feed_the_steal_fraction():
     before, after = env.conditions(), env.conditions()
     assert before["load_1m"] >= 0
@@ -171,5 +183,5 @@ def test_a_cpu_flag_is_a_whole_word(monkeypatch, flags, found):
 def test_context_switches_only_grow():
     before = env.rank_usage()
     after = env.rank_usage()
-    assert set(before) == {"voluntary_switches", "involuntary_switches"}
+    assert set(before) == {"cpu_s", "voluntary_switches", "involuntary_switches"}
     assert all(after[key] >= before[key] >= 0 for key in before)

@@ -6,7 +6,7 @@ import pytest
 
 from inferometer.emulator.errors import InputError
 from inferometer.launch.commands.lab import bits_per_second, microseconds
-from inferometer.launch.ranks.hosts import LabJob, command, link
+from inferometer.launch.ranks.hosts import link
 from inferometer.launch.runs import lab
 
 
@@ -31,13 +31,6 @@ def test_a_link_delays_what_its_rate_lets_through():
     assert link(1e9, None) == ["root tbf rate 1000000000bit burst 125000 latency 100ms"]
     both = ["root handle 1: netem delay 500us limit 100000", "parent 1:1 tbf rate 100000000bit burst 32768 latency 100ms"]
     assert link(1e8, 500.0) == both
-
-
-def test_each_host_gets_its_own_torchrun():
-    job = LabJob(nodes=3, per_node=2, rate_bit_per_s=None, delay_us=None, port=5, arguments=["measure", "-o", "x"])
-    words = " ".join(command(job, 2))
-    assert words.startswith("ip netns exec host2 ") and words.endswith("-m inferometer.launch measure -o x")
-    assert "--nnodes 3 --node-rank 2 --nproc-per-node 2 --master-addr 10.77.0.1 --master-port 5" in words
 
 
 @pytest.mark.parametrize(
