@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from inferometer.launch.runs.lab import LabSettings, lab
     from inferometer.launch.runs.measure import measure
     from inferometer.launch.runs.measure_settings import MeasureSettings
+    from inferometer.launch.runs.schemas import schema
     from inferometer.launch.runs.validate import ValidateSettings, validate
 
 __version__ = "0.1.0"
@@ -63,6 +64,7 @@ __all__ = [
     "paper_predict",
     "predict",
     "reproduce",
+    "schema",
     "validate",
     "validation_table",
 ]
@@ -96,6 +98,7 @@ def __getattr__(name: str) -> Any:
         "paper_predict": "emulator.economics.paper.epoch_answer",
         "predict": "emulator.economics.serving.predict",
         "reproduce": "emulator.economics.paper.published.reproduce",
+        "schema": "launch.runs.schemas",
         "validate": "launch.runs.validate",
         "validation_table": "emulator.validate.table",
     }

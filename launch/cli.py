@@ -40,6 +40,7 @@ COMMANDS = {
     "validate": "compare predictions with runs that the fit never saw",
     "lab": "run any command over several hosts on this machine",
     "reproduce": "every number the sources print, beside ours",
+    "schema": "the JSON Schema of what a command writes with --json",
 }
 
 

@@ -13,6 +13,7 @@ from dataclasses import asdict
 
 from inferometer.emulator.measure.doctor import doctor
 from inferometer.launch.runs.outputs import json_target, write_json
+from inferometer.launch.runs.schemas import stamped
 
 MARK = {"ok": "ok  ", "care": "care", "stop": "STOP"}
 
@@ -37,5 +38,5 @@ def run(args: argparse.Namespace) -> int:
         for finding in findings:
             print(f"{MARK[finding.level]}  {finding.subject:<10} {finding.text}")
     if args.json:
-        write_json(args.json, {"findings": [asdict(finding) for finding in findings]})
+        write_json(args.json, stamped("doctor", {"findings": [asdict(finding) for finding in findings]}))
     return 1 if any(finding.level == "stop" for finding in findings) else 0

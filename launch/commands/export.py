@@ -19,6 +19,7 @@ from inferometer.emulator.exporters.targets import TARGETS
 from inferometer.emulator.units import parse_bytes
 from inferometer.launch.commands.flags.law_key import add_key_flag, law_key
 from inferometer.launch.runs.outputs import json_target, keep_apart, replaced_path, write_json
+from inferometer.launch.runs.schemas import stamped
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     lines = [*lines_of(made.statement), f"written: {', '.join(files)}"]
     print("\n".join(lines), file=sys.stderr if args.json == "-" else sys.stdout)
     if args.json:
-        write_json(args.json, {"files": files, **made.statement})
+        write_json(args.json, stamped("export-statement", {"files": files, **made.statement}))
     return 0
 
 

@@ -19,6 +19,7 @@ from inferometer.emulator.importers.imports import KNOWN, Imported, import_files
 from inferometer.emulator.importers.kernels.read import shown
 from inferometer.emulator.importers.settings import parse_settings
 from inferometer.launch.runs.outputs import json_target, keep_apart, new_path, write_json, writing
+from inferometer.launch.runs.schemas import stamped
 
 TELLING = ("dtype", "implementation", "launch_mode", "device", "backend_version")
 """Shown of each run where the runs differ in it."""
@@ -47,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     out = sys.stderr if args.json == "-" else sys.stdout
     print("\n".join(_lines(imported, output)), file=out)
     if args.json:
-        write_json(args.json, {"files": imported.files})
+        write_json(args.json, stamped("import-report", {"files": imported.files}))
     return 0
 
 

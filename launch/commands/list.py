@@ -13,6 +13,7 @@ import argparse
 
 from inferometer.emulator.report.catalogues import CATALOGUES, rows_of, table_of
 from inferometer.launch.runs.outputs import json_target, show
+from inferometer.launch.runs.schemas import stamped
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,5 +23,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     rows = rows_of(args.what)
-    show(args.json, {"schema": "inferometer/list/1", args.what: rows}, table_of(rows))
+    show(args.json, stamped("list", {"what": args.what, "rows": rows}), table_of(rows))
     return 0

@@ -17,6 +17,7 @@ from inferometer.emulator.report.models import catalogue_lines, model_lines
 from inferometer.emulator.workload.precision import WIDTHS
 from inferometer.emulator.workload.storage.summary import CONTEXT, models
 from inferometer.launch.runs.outputs import json_target, show
+from inferometer.launch.runs.schemas import stamped
 
 MOST = 10**9
 
@@ -45,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
         if args.model is not None:
             raise InputError(f"models list takes no model, {args.model[:60]!r} was given; `models show` does")
         found = models()
-        show(args.json, found, catalogue_lines(found["models"], found["types"]))
+        show(args.json, stamped("models", found), catalogue_lines(found["models"], found["types"]))
         return 0
     if args.model is None:
         raise InputError("models show: give a MODEL")
@@ -53,5 +54,5 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"--context {args.context}: 0 to {MOST} tokens")
     bits = {"kv_bits": args.kv_bits, "state_bits": args.state_bits, "weight_bits": args.weight_bits}
     found = models(args.model, context=args.context, **bits)
-    show(args.json, found, model_lines(found["model"]))
+    show(args.json, stamped("model", found), model_lines(found["model"]))
     return 0

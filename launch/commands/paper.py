@@ -17,6 +17,7 @@ from inferometer.emulator.report.prediction import prediction_lines
 from inferometer.launch.commands.flags.economics import add_price_flags, keep_inputs, number, positive, pricing
 from inferometer.launch.commands.flags.frontier import add_curve_flags, asked_curves, show_frontier
 from inferometer.launch.runs.outputs import show
+from inferometer.launch.runs.schemas import stamped
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,7 +52,7 @@ def _predict(args: argparse.Namespace) -> int:
         **pricing(args),
     )
     prediction = answer(question, gpus=args.gpus, batch=args.batch)
-    show(args.json, prediction.as_dict(), prediction_lines(prediction))
+    show(args.json, stamped("prediction", prediction.as_dict()), prediction_lines(prediction))
     return 0
 
 

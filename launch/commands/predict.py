@@ -28,6 +28,7 @@ from inferometer.launch.commands.flags.economics import (
     scenario_from,
 )
 from inferometer.launch.runs.outputs import show
+from inferometer.launch.runs.schemas import stamped
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,7 +69,8 @@ def run(args: argparse.Namespace) -> int:
     prediction = answer(scenario, batch=args.batch, layout=_layout(args), gpus=args.gpus)
     bits = None if scenario.prices.precision.shipped else args.weight_bits
     record = model_record(scenario.shape, kv_bits=scenario.prices.precision.kv_bits, weight_bits=bits)
-    show(args.json, prediction.as_dict() | {"model": record}, [*prediction_lines(prediction), one_line(record)])
+    document = stamped("prediction", prediction.as_dict() | {"model": record})
+    show(args.json, document, [*prediction_lines(prediction), one_line(record)])
     return 0
 
 

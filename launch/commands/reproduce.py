@@ -15,6 +15,7 @@ from inferometer.emulator.economics.paper.published.books import SOURCES
 from inferometer.emulator.economics.paper.published.reproduce import compare_sources, summary
 from inferometer.emulator.report.published import published_lines
 from inferometer.launch.runs.outputs import json_target, write_json
+from inferometer.launch.runs.schemas import stamped
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,5 +34,6 @@ def run(args: argparse.Namespace) -> int:
         for line in published_lines(comparisons):
             print(line)
     if args.json:
-        write_json(args.json, {"rows": [row.as_dict() for row in comparisons], "summary": summary(comparisons)})
+        rows = [row.as_dict() for row in comparisons]
+        write_json(args.json, stamped("reproduction", {"rows": rows, "summary": summary(comparisons)}))
     return 1 if summary(comparisons)["failed"] else 0

@@ -32,6 +32,7 @@ from inferometer.launch.runs.emulate_settings import EmulateSettings
 from inferometer.launch.runs.measure import check_launcher, declining, faults_to, follow, require_mpi
 from inferometer.launch.runs.outputs import keep_apart, note, output_path
 from inferometer.launch.runs.samples_file import keep_aside, logs_of
+from inferometer.launch.runs.schemas import stamped
 
 
 @dataclass(frozen=True)
@@ -49,13 +50,13 @@ class Emulated:
         for phase, found in self.accounts.items():
             beside = self.predicted.get(phase)
             phases.append(found.as_dict() | {"split_us": split(found), "predicted": beside and asdict(beside)})
-        return {
-            "schema": "inferometer/emulation-summary/1",
+        fields = {
             "samples": str(self.samples),
             "method": read_header(self.samples, SCHEMA)["method"]["cells"][0],
             "not_kept": list(self.settings.small().not_kept),
             "phases": phases,
         }
+        return stamped("emulation-summary", fields)
 
 
 def emulate(

@@ -30,6 +30,7 @@ from inferometer.launch.runs.measure_settings import MeasureSettings
 from inferometer.launch.runs.outputs import keep_apart, output_path
 from inferometer.launch.runs.resumed import SETTLED, resumed_method
 from inferometer.launch.runs.samples_file import HeldLaunch, held_in, lacks_cells, logs_of, note_failure, open_samples
+from inferometer.launch.runs.schemas import stamped
 from inferometer.launch.streams import terminal_of
 from inferometer.parallel.collectives import COLLECTIVES
 
@@ -68,14 +69,14 @@ class Measured:
         """What `measure --json` writes: schema inferometer/measurement-summary/1, in nccl-tests' words."""
         cells = self.table().to_dict("records")
         with_data = [cell["bus_bw"] for cell in cells if cell["bytes"]]
-        return {
-            "schema": "inferometer/measurement-summary/1",
+        fields = {
             "samples": str(self.samples),
             "method": read_header(self.samples)["method"],
             "out_of_bounds": sum(cell["wrong"] or 0 for cell in cells),
             "average_bus_bandwidth": sum(with_data) / len(with_data) if with_data else None,
             "cells": cells,
         }
+        return stamped("measurement-summary", fields)
 
 
 def measure(

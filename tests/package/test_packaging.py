@@ -54,8 +54,8 @@ def test_the_wheel_runs_away_from_the_repository(elsewhere, tmp_path):
         "import inferometer.launch.cli, inferometer.emulator.calibrate.evaluate.file, inferometer.parallel.mesh\n"
         "from inferometer.emulator.measure.method import load_sweep\n"
         "assert load_sweep('default').tier\n"
-        "home = files('inferometer.emulator.calibrate.schema')\n"
-        "assert 'properties' in home.joinpath('calibration.schema.json').read_text()\n"
+        "home = files('inferometer.configs.schemas')\n"
+        "assert 'properties' in home.joinpath('calibration-2.schema.json').read_text()\n"
         f"assert inferometer.parallel.mesh.__file__.startswith({str(elsewhere)!r})\n"
     )
     # -S would hide the dependencies; a path entry goes before the editable install's finder

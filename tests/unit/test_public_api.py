@@ -84,7 +84,7 @@ def test_predict_and_frontier(capsys):
     said = answer(capsys, "predict", "llama-3-8b", "--accelerator", "h100-sxm", "--tp", "4", "--batch", "8")
     assert (row["token_latency_s"], row["usd_per_mtok"]) == (said["token_latency_s"], said["usd_per_mtok"])
     table = inferometer.frontier("llama-3-8b", "h100-sxm", search=inferometer.Search(gpus_max=4))
-    rows = answer(capsys, "frontier", "llama-3-8b", "--accelerator", "h100-sxm", "--gpus-max", "4")
+    rows = answer(capsys, "frontier", "llama-3-8b", "--accelerator", "h100-sxm", "--gpus-max", "4")["rows"]
     assert list(table["token_latency_s"]) == [one["token_latency_s"] for one in rows]
 
 

@@ -23,7 +23,7 @@ from inferometer.emulator.errors import InputError
 from inferometer.emulator.names import did_you_mean, named
 from inferometer.emulator.regular import shown_path
 
-SCHEMA_FILE = Path(__file__).parents[1] / "schema" / "calibration.schema.json"
+SCHEMA_FILE = Path(__file__).parents[3] / "configs" / "schemas" / "calibration-2.schema.json"
 DIGITS = 9
 SUFFIX = ".json"
 

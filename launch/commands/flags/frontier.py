@@ -14,6 +14,7 @@ from inferometer.emulator.economics.serving.curves import Curve, curves
 from inferometer.emulator.report.frontier import draw_frontiers
 from inferometer.launch.commands.flags.economics import number, positive
 from inferometer.launch.runs.outputs import figure_path, replaced_path, show, writing
+from inferometer.launch.runs.schemas import stamped
 
 
 def add_curve_flags(parser: argparse.ArgumentParser, context: str) -> None:
@@ -53,7 +54,7 @@ def show_frontier(args: argparse.Namespace, rows: Sequence[Row], lines: Sequence
     if args.csv:
         with writing(args.csv), Path(args.csv).open("w", encoding="utf-8", newline="") as stream:
             write_csv(rows, stream)
-    show(args.json, rows, lines)
+    show(args.json, stamped("frontier", {"rows": rows}), lines)
     if args.csv:
         print(f"table: {args.csv}", file=out)
     if args.figure:

@@ -11,10 +11,12 @@ import sys
 import time
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from inferometer.emulator.samples.samples import read_records
 from inferometer.launch.ranks.local import processes_with
+from inferometer.launch.runs.schemas import schema
 
 pytestmark = [
     pytest.mark.slow,
@@ -106,7 +108,9 @@ def test_ctrl_c_keeps_the_cells_and_resume_completes_them(command, tmp_path):
     assert len(cells) == len(set(cells)) == 2 * 32  # 2 and 3 ranks × the sizes 64, 128 … 2048
     records = list(read_records(path))  # the line that was cut off is gone
     assert [r["reason"] for r in records if r["record"] == "launch_end"] == ["interrupted", "complete"]
-    assert len(json.loads((tmp_path / "summary.json").read_text())["cells"]) == 64
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert len(summary["cells"]) == 64
+    jsonschema.validate(summary, schema("measurement-summary"))
 
 
 PLANTED = """

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import sys
 
+import jsonschema
 import pytest
 
 from inferometer.emulator.samples.samples import read_records
 from inferometer.emulator.validate.settings import SCHEMA
+from inferometer.launch.runs.schemas import schema
 
 SMALL = "emulate mixtral-8x7b --scale 1/32 --layers 2 --batch 4 --context 8 --steps 6 --timeout 10".split()
 TORCHRUN = (
@@ -29,6 +31,7 @@ def test_the_parts_of_a_step_sum_to_it_in_every_launch(command, tmp_path):
     assert own.returncode == 0, err
     assert "note: layers: 2 instead of 1" in err
     document = json.loads(out)
+    jsonschema.validate(document, schema("emulation-summary"))
     assert [phase["phase"] for phase in document["phases"]] == ["prefill", "decode"]
     for phase in document["phases"]:
         assert phase["launches"] == 2 and phase["steps"] >= 6 and phase["overhead"] > 0

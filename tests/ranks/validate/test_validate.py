@@ -6,6 +6,7 @@ import json
 import os
 import signal
 
+import jsonschema
 import pytest
 
 from inferometer import validation_table
@@ -15,6 +16,7 @@ from inferometer.emulator.samples.environment import usable_cores
 from inferometer.emulator.samples.samples import read_records
 from inferometer.emulator.validate.forecast import TERMS, VARIANTS
 from inferometer.emulator.validate.settings import SCHEMA
+from inferometer.launch.runs.schemas import schema
 
 pytestmark = pytest.mark.skipif(usable_cores() < 2, reason="cells of two ranks need two cores")
 STOP = "[stop]\nmin_iterations = 6\nmax_iterations = 6\ncell_seconds = 0.1\n"
@@ -50,6 +52,7 @@ def test_every_cell_is_measured_in_every_launch_and_held_against_the_calibration
     run = command(*FLAGS, "-o", "v.json", "--json", "-")
     out, err = run.communicate(timeout=100)
     document = json.loads(out)
+    jsonschema.validate(document, schema("validation"))
     assert document == json.loads((tmp_path / "v.json").read_text())
     assert run.returncode == (0 if all(bound["held"] for bound in document["overall"]["bounds"]) else 1), err
     assert err.count("cell 2 of 2") == 3 and "note: left out: gpt-3" in err

@@ -113,7 +113,7 @@ def test_frontier_writes_table_and_figure(tmp_path, capsys):
 def test_frontier_within_a_target(capsys):
     arguments = ["--prompt", "1000", "--output", "200", "--tpot-max", "0.02", "--gpus-max", "8", "--json", "-"]
     assert main(["frontier", "llama-3-8b", "--accelerator", "h100-sxm", *arguments]) == 0
-    rows = json.loads(capsys.readouterr().out)
+    rows = json.loads(capsys.readouterr().out)["rows"]
     assert rows and all(row["token_latency_s"] <= 0.02 for row in rows)
     assert [row["gpu_s_per_token"] for row in rows] == sorted(row["gpu_s_per_token"] for row in rows)
     assert len({row["layout"] for row in rows}) == len(rows)
@@ -125,7 +125,7 @@ def test_a_target_heeds_every_flag(capsys):
     found = []
     for further in ([], ["--context", "100"], ["--speculator", "llama-2-7b"], ["--demand-cap", "2000"]):
         assert main([*plain, *further]) == 0
-        found.append(json.loads(capsys.readouterr().out)[0])
+        found.append(json.loads(capsys.readouterr().out)["rows"][0])
     assert len({row["usd_per_mtok"] for row in found}) == 4
     assert found[3]["throughput_tokens_per_s"] <= 2000
 
