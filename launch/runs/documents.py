@@ -16,15 +16,16 @@ from inferometer.emulator.calibrate.evaluate.calibration import Calibration
 from inferometer.emulator.calibrate.schema.records import schema_document
 from inferometer.emulator.economics.serving.prediction import Prediction
 from inferometer.emulator.measure.doctor import Finding
-from inferometer.emulator.measure.method import Method, Stop
+from inferometer.emulator.measure.method import Stop
 from inferometer.emulator.validate.accounting import Account
 from inferometer.emulator.validate.comparison import Compared
 from inferometer.emulator.validate.predicted import Priced
-from inferometer.emulator.validate.settings import Emulation
 from inferometer.launch.runs.schemas import VERSIONS, file_name, schema_id
 
 FOLDER = Path(__file__).parents[2] / "configs" / "schemas"
 OPEN = ConfigDict(extra="allow")
+Settings = dict[str, Any]
+"""What was asked for, as the samples file of the same run has it."""
 
 
 @dataclass(frozen=True)
@@ -221,7 +222,7 @@ FIELDS: dict[str, dict[str, Any]] = {
     "doctor": {"findings": list[Finding]},
     "emulation-summary": {
         "samples": str,
-        "method": Emulation,
+        "method": Settings,
         "not_kept": list[str],
         "phases": list[EmulatedPhase],
     },
@@ -241,7 +242,7 @@ FIELDS: dict[str, dict[str, Any]] = {
     "list": {"what": str, "rows": list[ListedRow]},
     "measurement-summary": {
         "samples": str,
-        "method": Method,
+        "method": Settings,
         "out_of_bounds": int,
         "average_bus_bandwidth": float | None,
         "cells": list[MeasuredCell],
