@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from inferometer.emulator.calibrate.evaluate.calibration import Calibration
     from inferometer.emulator.calibrate.evaluate.file import load_calibration
     from inferometer.emulator.calibrate.fit.from_samples import fit
+    from inferometer.emulator.compare.comparison import compare
+    from inferometer.emulator.compare.deployments import Question
     from inferometer.emulator.economics.paper.epoch_answer import paper_frontier, paper_predict
     from inferometer.emulator.economics.paper.published.reproduce import reproduce
     from inferometer.emulator.economics.serving.frontier import Search, frontier
@@ -44,11 +46,13 @@ __all__ = [
     "LabSettings",
     "Layout",
     "MeasureSettings",
+    "Question",
     "RunFailed",
     "Search",
     "ValidateSettings",
     "calibrate",
     "catalogue",
+    "compare",
     "doctor",
     "emulate",
     "export",
@@ -78,11 +82,13 @@ def __getattr__(name: str) -> Any:
         "LabSettings": "launch.runs.lab",
         "Layout": "emulator.workload.layout",
         "MeasureSettings": "launch.runs.measure_settings",
+        "Question": "emulator.compare.deployments",
         "RunFailed": "emulator.errors",
         "Search": "emulator.economics.serving.frontier",
         "ValidateSettings": "launch.runs.validate",
         "calibrate": "launch.runs.calibrate",
         "catalogue": "emulator.report.catalogues",
+        "compare": "emulator.compare.comparison",
         "doctor": "emulator.measure.doctor",
         "emulate": "launch.runs.emulate",
         "export": "emulator.exporters.files",

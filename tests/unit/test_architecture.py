@@ -35,7 +35,7 @@ ROOMS = (
     "emulator/economics/pricing",
     "emulator/economics/serving",
     "emulator/economics/paper",
-    "emulator/validate",
+    "emulator/validate emulator/compare",
     "emulator/importers emulator/exporters emulator/report",
     "launch/streams launch/arguments launch/completion",
     "launch/ranks",

@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from inferometer.emulator.economics.pricing.step import StepTime
+from inferometer.emulator.economics.serving.draws import Open
 from inferometer.emulator.economics.serving.layouts import SEARCHED, layouts
 from inferometer.emulator.economics.serving.prediction import usd_per_mtok
 from inferometer.emulator.economics.serving.scenario import Scenario, Timing
+from inferometer.emulator.economics.serving.uncertainty import shares
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.workload.layout import Layout
 from inferometer.emulator.workload.program import Program
@@ -32,7 +35,35 @@ class Target:
     tpot_max_s: float | None = None
 
 
+@dataclass(frozen=True)
+class Searched:
+    """All candidates of a scenario: their columns, and the timing of each layout with the batches kept of it."""
+
+    columns: Columns
+    timings: Sequence[tuple[Timing, NDArray[np.bool_]]]
+
+    @property
+    def open(self) -> Open:
+        """What the laws leave open of each row. Raises InputError for drafted or interleaved tokens, or an unknown error."""
+        tables = []
+        for timing, known in self.timings:
+            if not isinstance(timing.step, StepTime) or timing.gamma is not None:
+                raise InputError("probabilities are of plain decode steps: without a speculator, without --interleave")
+            found, unknown = shares(timing.step)
+            if unknown:
+                raise InputError(f"no probabilities: nothing says how far {unknown} may be off")
+            latency_s, total_s = np.broadcast_arrays(timing.token_latency_s, timing.step.terms.total_s)
+            whole = Open.of(np.broadcast_to(latency_s, known.shape), np.broadcast_to(total_s, known.shape), found)
+            tables.append(whole.taken(known))
+        return Open.joined(tables)
+
+
 def candidates(scenario: Scenario, gpus_max: int, batch_max: int = 4096) -> Columns:
+    """The columns of `searched`. Raises as it does."""
+    return searched(scenario, gpus_max, batch_max).columns
+
+
+def searched(scenario: Scenario, gpus_max: int, batch_max: int = 4096) -> Searched:
     """Every layout on at most gpus_max devices with every batch that fits, one row each.
 
     Columns: gpus, tp, ep, pp, attention, batch, token_latency_s, ttft_s, tokens_per_s (of one user),
@@ -60,6 +91,7 @@ def candidates(scenario: Scenario, gpus_max: int, batch_max: int = 4096) -> Colu
     undetermined: InputError | None = None
     left_out: list[Layout] = []
     tables: list[Columns] = []
+    kept: list[tuple[Timing, NDArray[np.bool_]]] = []
     for (layout, _, memory), timing in zip(fitting, timings):
         if isinstance(timing, InputError):  # the calibration has no law for a collective of this layout
             undetermined = timing
@@ -68,6 +100,7 @@ def candidates(scenario: Scenario, gpus_max: int, batch_max: int = 4096) -> Colu
         known = np.isfinite(timing.token_latency_s) & (memory <= scenario.available_bytes)
         if not known.any():
             left_out.append(layout)
+        kept.append((timing, known))
         columns = _columns(layout, batches, memory, timing)
         tables.append({name: np.broadcast_to(column, known.shape)[known] for name, column in columns.items()})
     if not tables and undetermined:
@@ -78,11 +111,12 @@ def candidates(scenario: Scenario, gpus_max: int, batch_max: int = 4096) -> Colu
         raise InputError(f"{scenario.prices.network.name} determines the collectives of no layout that fits")
     dollars = usd_per_mtok(1, scenario.accelerator.usd_per_hour, 1.0)
     cost = found["gpu_s_per_token"] * (np.nan if dollars is None else dollars)
-    return found | {
+    found |= {
         "usd_per_mtok": cost,
         "network": np.full(len(cost), scenario.prices.network.name),
         "notes": np.full(len(cost), "; ".join(_notes(scenario, left_out, len(fitting)))),
     }
+    return Searched(found, kept)
 
 
 def _notes(scenario: Scenario, left_out: Sequence[Layout], fitting: int) -> Iterator[str]:

@@ -1,0 +1,106 @@
+"""Decisions under uncertainty: candidates' times drawn from what the laws leave open, and how often each is the best."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inferometer.emulator.aliases import Array
+from inferometer.emulator.economics.serving.uncertainty import Share
+
+NORMAL_95 = 1.959963984540054
+"""Standard deviations from the median to the end of a 95 % interval."""
+DRAWS = 1000
+
+
+@dataclass(frozen=True)
+class Open:
+    """What laws leave open of n candidates' times: each law's part of the time, and its error, on one scale for all.
+
+    latency_s [n]. parts: law → seconds of the time [n]. halves: law → h [n], so that the law's part lies in
+    [part·e^−h, part·e^h] at 95 %.
+    """
+
+    latency_s: Array
+    parts: Mapping[str, Array]
+    halves: Mapping[str, Array]
+
+    @classmethod
+    def of(cls, latency_s: Array, total_s: Array, shares: Mapping[str, Share]) -> Open:
+        """From the shares of steps. latency_s over total_s: how much longer a token takes than the sum of a step's terms."""
+        stretch = np.asarray(latency_s, dtype=float) / np.asarray(total_s, dtype=float)
+        parts, halves = {}, {}
+        for law, share in shares.items():
+            seconds = np.broadcast_to(np.asarray(share.seconds, dtype=float), stretch.shape)
+            above = np.broadcast_to(np.asarray(share.above_s, dtype=float), stretch.shape)
+            parts[law] = seconds * stretch
+            halves[law] = np.log1p(np.divide(above, seconds, out=np.zeros_like(seconds), where=seconds > 0))
+        return cls(np.asarray(latency_s, dtype=float), parts, halves)
+
+    @classmethod
+    def joined(cls, tables: Sequence[Open]) -> Open:
+        """The candidates of several tables in their order; a law leaves nothing open of those that do not use it."""
+        laws = dict.fromkeys(law for table in tables for law in table.parts)
+        none = [np.zeros_like(table.latency_s) for table in tables]
+        return cls(
+            np.concatenate([table.latency_s for table in tables]),
+            {law: np.concatenate([t.parts.get(law, zero) for t, zero in zip(tables, none)]) for law in laws},
+            {law: np.concatenate([t.halves.get(law, zero) for t, zero in zip(tables, none)]) for law in laws},
+        )
+
+    def taken(self, rows: NDArray[Any]) -> Open:
+        """These candidates, in this order."""
+        return Open(
+            self.latency_s[rows],
+            {law: part[rows] for law, part in self.parts.items()},
+            {law: half[rows] for law, half in self.halves.items()},
+        )
+
+    def drawn(self, seed: int = 0, draws: int = DRAWS) -> Array:
+        """Times [draws, n]. In one draw a law errs alike for all candidates, and laws err independently of each other."""
+        rng = np.random.default_rng(seed)
+        found = np.broadcast_to(self.latency_s, (draws, len(self.latency_s))).copy()
+        for law, part in self.parts.items():
+            scale = rng.standard_normal((draws, 1)) / NORMAL_95
+            found += part * np.expm1(scale * self.halves[law])
+        return found
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How good n candidates are as a choice. p_best and p_meets: probabilities [n]; regret: expected, relative [n].
+
+    regret: how much worse than the best of the same draw a candidate is on average, as a share of the best.
+    """
+
+    p_best: Array
+    p_meets: Array
+    regret: Array
+
+
+def choice(drawn_s: Array, cost: Array, most_s: float | None = None) -> Choice:
+    """Who is the cheapest, draw by draw. drawn_s [draws, n]; cost [n]: of a second of a token's time.
+
+    most_s: a candidate that takes longer is no choice in that draw; where none is left, none is the best of it, and regret
+    counts the fastest as the best.
+    """
+    each = drawn_s * cost
+    allowed = np.ones_like(each, dtype=bool) if most_s is None else drawn_s <= most_s
+    priced = np.where(allowed, each, np.inf)
+    any_left = allowed.any(axis=1)
+    best = priced.argmin(axis=1)
+    wins = np.bincount(best[any_left], minlength=each.shape[1])
+    fastest = each[np.arange(len(each)), drawn_s.argmin(axis=1)]
+    least = np.where(any_left, priced.min(axis=1), fastest)
+    return Choice(wins / len(each), allowed.mean(axis=0), (each / least[:, None] - 1).mean(axis=0))
+
+
+def band(drawn: Array, level: float = 0.9) -> tuple[Array, Array]:
+    """The central interval of each column [draws, n] → ([n], [n])."""
+    tail = (1 - level) / 2
+    low, high = np.quantile(drawn, [tail, 1 - tail], axis=0)
+    return low, high
