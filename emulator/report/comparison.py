@@ -12,21 +12,10 @@ from inferometer.emulator.units import format_bytes, format_us
 
 CHANGES_SHOWN = 12
 SETTINGS_SHOWN = 12
-HEADER = [
-    "collective",
-    "timing",
-    "dtype",
-    "ranks",
-    "nodes",
-    "bytes",
-    "old µs",
-    "new µs",
-    "new/old",
-    "95 %",
-    "times, 95 %",
-    "",
-]
+HEADER = ["collective", "timing", "dtype", "ranks", "nodes", "bytes", "old µs", "new µs", "new/old", "95 %", "by", ""]
 RIGHT = (3, 4, 5, 6, 7, 8)
+COMMON = (1, 2, 4)
+"""Columns that are said once where all rows share them."""
 
 
 def comparison_lines(found: Comparison, *, every: bool = False) -> Iterator[str]:
@@ -36,8 +25,12 @@ def comparison_lines(found: Comparison, *, every: bool = False) -> Iterator[str]
         yield from wrapped(_settings(found, subject), "  ")
         yield ""
         rows = each.changes if every else shown(each)
-        yield from (f"  {line}" for line in aligned([HEADER, *map(_cells, rows)], RIGHT))
-        yield from (f"  {line}" for line in _counted(each, rows))
+        common, table, right = _narrowed([HEADER, *map(_cells, rows)])
+        if common:
+            yield f"  all: {common}"
+        yield from (f"  {line}" for line in aligned(table, right))
+        for text in _counted(each, rows):
+            yield from wrapped(text, "  ")
         yield ""
     yield from _deployment_lines(found)
 
@@ -63,6 +56,14 @@ def shown(found: Compared) -> list[Change]:
     worst = sorted(single, key=lambda change: -abs(change.ratio - 1))[:CHANGES_SHOWN]
     overall = found.overall or found.changes
     return [*overall, *(change for change in worst if change not in overall)]
+
+
+def _narrowed(table: Sequence[list[str]]) -> tuple[str, list[list[str]], list[int]]:
+    """The table without the columns that are alike on all rows, which are (words); its columns aligned to the right."""
+    alike = [at for at in COMMON if len({row[at] for row in table[1:]}) == 1] if len(table) > 2 else []
+    words = ", ".join(f"{table[1][at]} {HEADER[at]}" if at in RIGHT else table[1][at] for at in alike)
+    kept = [at for at in range(len(HEADER)) if at not in alike]
+    return words, [[row[at] for at in kept] for row in table], [kept.index(at) for at in RIGHT if at in kept]
 
 
 def _settings(found: Comparison, subject: Subject) -> str:
@@ -97,13 +98,14 @@ def _cells(change: Change) -> list[str]:
 def _counted(found: Compared, rows: Sequence[Change]) -> Iterator[str]:
     tested = sum(change.p_value is not None for change in found.changes)
     marked = sum(change.significant for change in found.changes)
-    yield from wrapped(
+    yield (
         f"{marked} of {tested} ratios differ from 1 by more than chance explains (Holm's test, 5 % for all together); "
-        f"{len(found.changes) - len(rows)} ratios not shown. Times: of cells that both measured, or of laws; 95 %: over launches, or by the laws' own account"
+        f"{len(found.changes) - len(rows)} ratios not shown. By: times of cells or of laws; the interval is over launches "
+        "or by the laws' own account"
     )
     for words, side in (("old", found.only_old), ("new", found.only_new)):
         if side:
-            yield from wrapped(f"only in the {words}: {'; '.join(side[:6])}{'; …' if len(side) > 6 else ''}")
+            yield f"only in the {words}: {'; '.join(side[:6])}{'; …' if len(side) > 6 else ''}"
 
 
 def _deployment_lines(found: Comparison) -> Iterator[str]:
@@ -125,10 +127,10 @@ def _deployment_lines(found: Comparison) -> Iterator[str]:
     yield from (f"  {line}" for line in aligned(rows, (2, 3, 4, 6, 7, 8)))
     for name, each in zip(names, found.deployments):
         if each.likely is None:
-            yield from wrapped(f"  {name}: no probabilities: {each.likely_reason}")
+            yield from wrapped(f"{name}: no probabilities: {each.likely_reason}", "  ")
         elif len(each.likely) > 1:
             told = ", ".join(f"{row['layout']} batch {row['batch']} {row['p_best']:.0%}" for row in each.likely[:4])
-            yield from wrapped(f"  {name}: P(best): {told}")
+            yield from wrapped(f"{name}: P(best): {told}", "  ")
     layouts = {(each.best["layout"], each.best["gpus"]) for each in found.deployments}
     yield "  The best layout is the same by all." if len(layouts) == 1 else "  The best layout changes."
 

@@ -73,7 +73,7 @@ def test_the_command_gates_and_writes(tmp_path, capsys, fast, slow):
 def test_text_fits_and_markdown_is_a_table(fast, slow):
     found = compare(fast, slow)
     lines = list(comparison_lines(found))
-    assert max(map(len, lines)) <= 125 and any("slower" in line for line in lines)
+    assert max(map(len, lines)) <= 100 and any("slower" in line for line in lines)
     table = [line for line in markdown_lines(found, every=True) if line.startswith("|")]
     assert len({line.count("|") for line in table}) == 1 and len(table) == 2 + len(found.compared[0].changes)
     assert len(found.frame) == len(found.compared[0].changes)
