@@ -23,6 +23,7 @@ from inferometer.emulator.report.comparison import comparison_lines, markdown_li
 from inferometer.launch.commands.flags.economics import count, number, positive
 from inferometer.launch.commands.flags.law_key import add_key_flag, law_key
 from inferometer.launch.runs.outputs import json_target, keep_apart, replaced_path, show, write_text
+from inferometer.launch.runs.schemas import stamped
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     found = compare(args.old, *args.new, question=_question(args))
     if args.markdown:
         write_text(args.markdown, "\n".join(markdown_lines(found, every=args.verbose)) + "\n")
-    show(args.json, found.as_dict(), list(comparison_lines(found, every=args.verbose)))
+    show(args.json, stamped("comparison", found.as_dict()), list(comparison_lines(found, every=args.verbose)))
     return _verdict(found, args.fail_above)
 
 

@@ -14,6 +14,8 @@ from pydantic import ConfigDict, TypeAdapter, create_model
 
 from inferometer.emulator.calibrate.evaluate.calibration import Calibration
 from inferometer.emulator.calibrate.schema.records import schema_document
+from inferometer.emulator.compare.collectives import Change
+from inferometer.emulator.compare.deployments import Deployment
 from inferometer.emulator.economics.serving.prediction import Prediction
 from inferometer.emulator.measure.doctor import Finding
 from inferometer.emulator.measure.method import Stop
@@ -168,6 +170,21 @@ class ImportedRun:
 
 
 @dataclass(frozen=True)
+class ComparedSubject:
+    name: str
+    id: str
+    verdict: str
+
+
+@dataclass(frozen=True)
+class ComparedChanges(ComparedSubject):
+    settings_changed: dict[str, tuple[Any, Any]]
+    changes: list[Change]
+    only_old: list[str]
+    only_new: list[str]
+
+
+@dataclass(frozen=True)
 class ListedRow:
     """What is built in under a name; the columns depend on what was listed."""
 
@@ -219,6 +236,12 @@ class LeftOut:
 
 
 FIELDS: dict[str, dict[str, Any]] = {
+    "comparison": {
+        "old": ComparedSubject,
+        "new": list[ComparedChanges],
+        "question": Settings | None,
+        "deployments": list[Deployment],
+    },
     "doctor": {"findings": list[Finding]},
     "emulation-summary": {
         "samples": str,

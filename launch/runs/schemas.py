@@ -15,6 +15,7 @@ from inferometer.emulator.names import did_you_mean
 
 VERSIONS = {
     "calibration": 2,
+    "comparison": 1,
     "doctor": 1,
     "emulation-summary": 1,
     "export-statement": 1,

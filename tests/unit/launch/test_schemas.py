@@ -24,6 +24,10 @@ WRITTEN = {
     "import-report": ["import csv table.csv", "import nccl-tests {logs}"],
     "calibration": ["fit x.samples.jsonl -o x.json"],
     "export-statement": ["export x.json --to paper -o paper.json", "export x.json --to astra-sim -o net.yml --ranks 8"],
+    "comparison": [
+        "compare h100-nccl b200-nccl",
+        f"compare h100-nccl b200-nccl --model llama-3-8b {H100} --gpus-max 8 --tpot-max 0.02",
+    ],
     "prediction": [
         f"predict llama-3-8b {H100} --tp 2",
         f"predict mixtral-8x7b {H100} --ep 2 --weight-bits 8 --calibration h100-nccl --prompt 100 --output 10",
