@@ -78,10 +78,10 @@ def cell_records(runs: Iterable[tuple[str, Run]]) -> list[Document]:
 
 
 def _of_all_rows(file: str, run: Run) -> Document:
-    """What the records of a run's rows have in common."""
+    """What the records of a run's rows have in common; the cell's name lacks dtype and bytes."""
     return {
         "record": "cell",
-        "cell": "",
+        "cell": _cell_name(run),
         "launch": 0,
         "collective": run.collective,
         "implementation": implementation(run),
@@ -106,9 +106,15 @@ def _of_all_rows(file: str, run: Run) -> Document:
     }
 
 
+def _cell_name(run: Run) -> str:
+    known = {**vars(run), "implementation": implementation(run), "dtype": "\0d", "bytes": "\0b"}
+    name = "/".join("unknown" if known[part] is None else str(known[part]) for part in KEY)
+    return name.replace("{", "{{").replace("}", "}}").replace("\0d", "{dtype}").replace("\0b", "{bytes}")
+
+
 def _record(run: Run, row: Row, same: Document) -> Document:
     record = {**same, "dtype": row.dtype, "bytes": row.bytes, "us": row.us, "wrong": row.wrong, **row.extra}
-    record["cell"] = "/".join(["unknown" if record[name] is None else str(record[name]) for name in KEY])
+    record["cell"] = same["cell"].format(dtype=row.dtype or "unknown", bytes="unknown" if row.bytes is None else row.bytes)
     if row.iterations_us and run.ranks is not None and run.nodes is not None:
         record |= _readings(row.iterations_us)
     return record

@@ -23,6 +23,8 @@ SIGNS = {
     "vidur": r"time_stats\.\w+\.median",
     "aiconfigurator": r"kernel_source.*message_size|op_name,",
 }
+ALIKE = ({"osu", "imb"}, {"nccl-tests", "rccl-tests"})
+"""Either name reads both."""
 OTHER = {
     "Comm\\. Op\\s+Message Size": "it is the summary of DeepSpeed's comms logger, with rounded sizes and ms",
     "tavg\\(usec\\)": "it is a table of IBM's pytorch-communication-benchmarks, with sizes in MB",
@@ -39,7 +41,7 @@ def hint(source: Source, format_name: str) -> str:
     if source.head.startswith(b"\x80") and format_name != "flight-recorder":
         return "; it may be a dump of PyTorch's flight recorder: import it as flight-recorder"
     found = [name for name, pattern in SIGNS.items() if re.search(pattern, head)]
-    if format_name in found or (found and {format_name, found[0]} <= {"osu", "imb"}):
+    if format_name in found or (found and {format_name, found[0]} in ALIKE):
         return ""
     if found:
         return f"; it looks like {found[0]}'s output: import it as {found[0]}"

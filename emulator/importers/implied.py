@@ -7,7 +7,7 @@ alltoall, gather and scatter, ·1 for broadcast, reduce and sendrecv.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -55,16 +55,18 @@ class Ratio:
         return found is not None and found[0] <= ranks and (found[1] is None or ranks <= found[1])
 
 
-def ratio_of(cells: Iterable[tuple[str, str]]) -> Ratio:
+def ratio_of(cells: Iterable[Sequence[str]]) -> Ratio:
     """What all cells (printed algbw, printed busbw) agree on, each known to half a unit of its last digit."""
     low, high = 0.0, math.inf
     for algbw, busbw in cells:
         a, b, half_a, half_b = float(algbw), float(busbw), half_unit(algbw), half_unit(busbw)
         if a <= half_a:
             continue  # printed as 0.00: nothing is known
-        low = max(low, (b - half_b) / (a + half_a) - TINY)
-        high = min(high, (b + half_b) / (a - half_a) + TINY)
-    return Ratio(low, high)
+        if (least := (b - half_b) / (a + half_a)) > low:
+            low = least
+        if (most := (b + half_b) / (a - half_a)) < high:
+            high = most
+    return Ratio(max(0.0, low - TINY), high + TINY)
 
 
 def two_digits(printed: str) -> bool:
@@ -74,6 +76,8 @@ def two_digits(printed: str) -> bool:
 
 def half_unit(printed: str) -> float:
     """Half a unit of the last printed digit: 0.005 for 12.90, 0.5 for 15, 500 for 2e+03."""
+    if printed[-3:-2] == ".":  # nearly all
+        return 0.005
     point = printed.find(".")
     if point >= 0 and "e" not in printed and "E" not in printed and len(printed) - point <= len(_HALVES):
         return _HALVES[len(printed) - point - 1]

@@ -43,12 +43,14 @@ def flag_noise(run: Run) -> None:
 
 def merge_cycles(run: Run) -> None:
     """Sweeps that one start of the ranks repeated (-N) are samples of one launch, not launches: the first row gets them."""
+    keys = [(row.bytes, row.dtype, row.extra.get("redop"), row.extra.get("root")) for row in run.rows]
+    if len(set(keys)) == len(keys):
+        return
     first: dict[tuple[object, ...], Row] = {}
     times: dict[int, list[float]] = {}
-    for row in run.rows:
+    for row, key in zip(run.rows, keys):
         if row.excluded is not None or row.us is None:
             continue
-        key = (row.bytes, row.dtype, row.extra.get("redop"), row.extra.get("root"))
         held = first.setdefault(key, row)
         times.setdefault(id(held), []).append(row.us)
         if held is not row:

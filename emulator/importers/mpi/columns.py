@@ -44,6 +44,15 @@ IMB_COLUMNS = {
     "defects": "defects",
     "group": "group",
 }
+BARRIERS = {
+    (False, 1): ["avg_us"],
+    (False, 4): ["avg_us", "min_us", "max_us", "iterations"],
+    (True, 4): ["overall_us", "compute_us", "pure_us", "other"],
+    (True, 9): [
+        "overall_us", "compute_us", "other", "other", "other", "pure_us", "min_us", "max_us", "other",
+    ],
+}  # fmt: skip
+"""OSU 7.1 prints a barrier's row without its head: (non-blocking, cells) → columns, as other versions print them."""
 #: Which column holds the time of one operation: of a non-blocking one that which nothing overlaps.
 TIMES = ("avg_us", "pure_us")
 ROUNDING = 1.005
@@ -65,6 +74,11 @@ class Columns:
     @property
     def nonblocking(self) -> bool:
         return "pure_us" in self.names
+
+    @property
+    def without_percentiles(self) -> int:
+        """Columns before the percentiles: multi_lat of OSU 7.4 announces them with -z and prints none."""
+        return next((at for at, name in enumerate(self.names) if name[:1] == "p" and name[1:2].isdigit()), 0)
 
     @property
     def usable(self) -> bool:
@@ -100,11 +114,14 @@ def imb_columns(head: str) -> Columns:
 
 def row_of(parts: list[str], columns: Columns) -> Row | str:
     """The row, or why it is none. A row has a cell for each column, and its least time is at most its greatest."""
-    if len(parts) != len(columns.names):
+    names = columns.names
+    if len(parts) == columns.without_percentiles:
+        names = names[: len(parts)]
+    if len(parts) != len(names):
         return f"{len(parts)} cells under a head of {len(columns.names)}"
     values: dict[str, float] = {}
     wrong: int | None = None
-    for name, cell in zip(columns.names, parts):
+    for name, cell in zip(names, parts):
         if name == "validation":
             wrong = {"pass": 0, "fail": 1}.get(cell.lower().rstrip("."))
             continue

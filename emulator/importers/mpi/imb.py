@@ -11,9 +11,13 @@ SUITE = re.compile(
     r"(?:Intel\s*\(R\)|PALLAS)\s*MPI\s+Benchmarks?(?:\s+Suite)?\s+V?(?P<version>\d[\w.]*(?:\s+(?:Update|Beta)\s+\d+)?)"
 )
 RANKS = re.compile(r"#processes\s*=\s*(\d{1,7})")
+THREADS = re.compile(r"threads:\s*(\d{1,5})")
 GROUPS = re.compile(r"(\d{1,7})\s+groups?\s+of\s+(\d{1,7})\s+processes")
 DTYPE = re.compile(r"MPI_Datatype for reductions\s*:\s*MPI_(\w+)")
-WITHOUT_LAW = ("pingping", "exchange", "exchg", "biband", "corrbiband", "birandom", "stencil", "overlap", "unibandcorr")
+WITHOUT_LAW = (
+    "pingping", "exchange", "exchg", "biband", "corrbiband", "birandom", "stencil",
+    "overlap", "unibandcorr", "unirandom", "corandom", "sendrecvreplace", "reducelocal",
+)  # fmt: skip
 
 
 def begin(name: str, numbered: int, version: str | None) -> Run:
@@ -33,13 +37,15 @@ def begin(name: str, numbered: int, version: str | None) -> Run:
         run.flag("bandwidth_window", "time of a message among those of a window in flight, from the bandwidth printed")
     elif plain.startswith(WITHOUT_LAW):
         run.tool_collective = plain
-        run.flag("no_law", f"{name}: messages in both directions at once, no cost law for it")
+        run.flag("no_law", f"{name}: no message of one to another alone, no cost law for it")
     else:
         run.call(tool_name(plain))
         bare = plain.removeprefix("i").removesuffix("pure")
         if run.tool_collective is None and plain.startswith("i") and (name_ := tool_name(bare)):
             run.call(name_)
             run.variant = "nonblocking"
+        if "block" in plain:
+            run.variant = "/".join(part for part in ("block", run.variant) if part)
         if run.tool_collective is None:
             run.flag("collective_unknown", f"{name} is no collective known here")
     return run

@@ -59,6 +59,8 @@ def begin(found: re.Match[str], numbered: int) -> Run:
         _pair(run, plain, quantity)
         return run
     run.call(NAMES.get(plain) or tool_name(plain))
+    if plain.endswith("block"):
+        run.variant = "/".join(part for part in ("block", run.variant) if part)
     if run.tool_collective is None and plain.startswith("i") and (name := NAMES.get(plain[1:]) or tool_name(plain[1:])):
         run.call(name)
         run.variant = "nonblocking"
@@ -89,7 +91,9 @@ def _pair(run: Run, plain: str, quantity: str) -> None:
         return
     run.call("send_recv")
     run.ranks = 2
-    if "multi" in plain:
+    if "thread" in plain or "process" in plain:
+        run.variant = "/".join(part for part in ("threads" if "thread" in plain else "processes", run.variant) if part)
+    elif "multi" in plain:
         run.concurrent_groups = "all"
     if quantity == "bandwidth":
         run.timing = "pipelined"

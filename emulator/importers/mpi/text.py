@@ -13,7 +13,7 @@ from inferometer.emulator.errors import InputError
 from inferometer.emulator.importers import prefix
 from inferometer.emulator.importers.grouped import check
 from inferometer.emulator.importers.mpi import imb, osu
-from inferometer.emulator.importers.mpi.columns import NUMBER, Columns, imb_columns, osu_columns, row_of
+from inferometer.emulator.importers.mpi.columns import BARRIERS, NUMBER, Columns, imb_columns, osu_columns, row_of
 from inferometer.emulator.importers.run import Row, Run
 from inferometer.emulator.importers.settings import Settings
 from inferometer.emulator.importers.source import MAX_ROWS, Source
@@ -139,6 +139,8 @@ class _Stream:
         """What a line between title and table says of the run, its head included."""
         if found := imb.RANKS.search(line):
             run.ranks = int(found[1]) or None
+            if (threads := imb.THREADS.search(line)) and int(threads[1]) > 1:
+                run.variant = f"threads{threads[1]}"
         elif found := imb.GROUPS.search(line):
             run.ranks, run.concurrent_groups = int(found[2]) or None, "all" if int(found[1]) > 1 else 1
         elif found := osu.DTYPE.match(bare):
@@ -161,6 +163,9 @@ class _Stream:
 
     def _row(self, parts: list[str], number: int) -> None:
         run = self.run
+        if run is not None and run.tool_collective == "barrier" and self.suite == "osu" and not self.columns:
+            self.columns = Columns(BARRIERS.get((run.variant == "nonblocking", len(parts)), []))
+            run.flag("head_missing", "the table has no head: columns as other versions print them")
         if len(parts) < 2 and "bytes" in self.columns.names:
             return
         if run is None or not self.columns:
@@ -178,6 +183,8 @@ class _Stream:
             rate = row.extra["mb_s"] / (self.pairs or 1)
             row.us = float(f"{(row.bytes or 0) / rate:.4g}") if rate > 0 and row.bytes else None
         row.dtype = run.facts.get("dtype_printed")
+        if len(parts) < len(self.columns.names):
+            run.flag("percentiles_missing", "the head names percentiles, the rows have none")
         run.rows.append(row)
         self.added = True
 
@@ -207,6 +214,15 @@ def _settle(run: Run, settings: Settings) -> None:
             run.flag("ranks_given", f"{settings.ranks}, given by --set")
     if run.collective and COLLECTIVES[run.collective].tools.mpi_counts_shards:
         _times_ranks(run)
+    elif (
+        run.tool_collective == "reduce_scatter"
+        and run.timing == "isolated"
+        and run.variant.startswith("block")
+        and run.ranks
+    ):
+        for row in run.rows:  # what does not divide is not sent
+            part = DTYPES[row.dtype].itemsize * run.ranks if row.dtype else run.ranks
+            row.bytes = (row.bytes or 0) // part * part
     elif run.tool_collective == "reduce_scatter" and run.timing == "pipelined":
         parts = imb.parts_are_of_one_rank(run.facts["tool_version"])
         if parts is None:

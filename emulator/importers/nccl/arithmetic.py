@@ -6,8 +6,6 @@ size / time = algbw. Sources: src/common.cu and the GetCollByteCount of each tes
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from inferometer.emulator.importers.implied import half_unit, two_digits
 from inferometer.emulator.importers.nccl.table import NcclRun, TableRow
 from inferometer.parallel.dtypes import NAMED
@@ -41,6 +39,10 @@ def _agreed(run: NcclRun) -> tuple[int | None, TableRow | None]:
     agreed: int | None = None
     shown: TableRow | None = None
     for row in run.rows:
+        alike = agreed and shown and row.count and row.dtype == shown.dtype
+        if alike and shown and row.bytes * (shown.count or 0) == shown.bytes * (row.count or 0):
+            shown = row  # the same ratio
+            continue
         found = parts(row)
         if found is None:
             continue
@@ -58,9 +60,7 @@ def in_words(row: TableRow) -> str:
 
 def us_per_unit(run: NcclRun) -> float | None:
     """1 where the time column is in µs, 1000 where it is in ms, by size/time against algbw; None where nothing tells."""
-    ratios = sorted(ratio for row in run.rows[-ENOUGH:] for ratio in _ratios(row))
-    if not ratios:
-        ratios = sorted(ratio for row in run.rows[:-ENOUGH] for ratio in _ratios(row))
+    ratios = sorted(_ratios(run.rows[-ENOUGH:])) or sorted(_ratios(run.rows[:-ENOUGH]))
     if not ratios:
         return MS if run.milliseconds else None
     middle = ratios[len(ratios) // 2]
@@ -75,21 +75,24 @@ def contradicts(row: TableRow, unit: float, loose: bool) -> str | None:
     for cell in (row.out_of_place, row.in_place):
         if cell is None or not row.bytes:
             continue
-        time, algbw = float(cell.time) * unit, float(cell.algbw)
-        if abs(row.bytes - time * algbw * 1e3) <= CLOSE * row.bytes:
+        time, algbw = cell.time * unit, cell.algbw
+        if -CLOSE < time * algbw * 1e3 / row.bytes - 1 < CLOSE:
             continue
-        half_time, half = half_unit(cell.time) * unit, half_unit(cell.algbw)
+        half_time, half = half_unit(cell.printed[0]) * unit, half_unit(cell.printed[1])
         if time <= half_time or algbw <= half:
             continue
         low, high = row.bytes / (time + half_time) / 1e3, row.bytes / (time - half_time) / 1e3
         slack = 1.5 if loose else 1 + SLACK
         if high * slack < algbw - half or low / slack > algbw + half:
-            shown = f"{row.bytes} bytes / {cell.time} {'ms' if unit == MS else 'µs'}"
-            return f"{shown} = {row.bytes / time / 1e3:.4g} GB/s, algbw says {cell.algbw}"
+            shown = f"{row.bytes} bytes / {cell.printed[0]} {'ms' if unit == MS else 'µs'}"
+            return f"{shown} = {row.bytes / time / 1e3:.4g} GB/s, algbw says {cell.printed[1]}"
     return None
 
 
-def _ratios(row: TableRow) -> Iterable[float]:
-    for cell in (row.out_of_place, row.in_place):
-        if cell is not None and row.bytes and float(cell.algbw) > 0 and two_digits(cell.algbw) and float(cell.time) > 0:
-            yield row.bytes / float(cell.time) / 1e3 / float(cell.algbw)
+def _ratios(rows: list[TableRow]) -> list[float]:
+    return [
+        row.bytes / cell.time / 1e3 / cell.algbw
+        for row in rows
+        for cell in (row.out_of_place, row.in_place)
+        if cell is not None and row.bytes and cell.algbw > 0 and cell.time > 0 and two_digits(cell.printed[1])
+    ]

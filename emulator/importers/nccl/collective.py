@@ -18,13 +18,8 @@ SHARDED = frozenset(name for name, test in TESTS.items() if test.in_shards)
 
 def candidates(run: NcclRun, ratio: Ratio, ranks: int | None, parts: int | None) -> set[str]:
     """The collectives that a table's columns, counts and bandwidths allow. parts: size / (count × item size)."""
-    possible: set[str] = set()
-    for row in run.rows[:64]:
-        reducing = row.redop not in (None, "none")
-        rooted = row.root is not None and row.root >= 0
-        possible |= {
-            name for name, test in TESTS.items() if (test.tools.tests_print_redop, test.rooted) == (reducing, rooted)
-        }
+    kinds = {(row.redop not in (None, "none"), row.root is not None and row.root >= 0) for row in run.rows[:64]}
+    possible = {name for name, test in TESTS.items() if (test.tools.tests_print_redop, test.rooted) in kinds}
     if parts is not None and parts > 1:
         possible &= SHARDED
     elif parts == 1 and ranks != 1:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, FiniteFloat, NonNegativeInt, Validat
 
 from inferometer.emulator.checked import first_error
 from inferometer.emulator.errors import InputError
-from inferometer.emulator.importers.nccl.table import NcclRun, TableCell, TableRow, library_version
+from inferometer.emulator.importers.nccl.table import NcclRun, TableCell, TableRow, library_version, table_cell
 from inferometer.emulator.importers.run import tool_name
 from inferometer.emulator.importers.source import MAX_ROWS, Source
 
@@ -157,7 +157,7 @@ def _cell(times: Times | None) -> TableCell | None:
     time = times.time if times.time is not None else times.cpu_time
     if time is None or min(time, times.alg_bw, times.bus_bw) < 0:
         return None
-    cell = TableCell(f"{time:f}", f"{times.alg_bw:f}", f"{times.bus_bw:f}", times.nwrong)
+    cell = table_cell(f"{time:f}", f"{times.alg_bw:f}", f"{times.bus_bw:f}", times.nwrong)
     cell.iterations_us = _iterations(times.model_extra or {})
     return cell
 

@@ -9,10 +9,10 @@ from inferometer.emulator.importers.nccl.table import NcclRun
 from inferometer.emulator.importers.run import Run
 
 
-def ratio_cells(run: NcclRun) -> list[tuple[str, str]]:
+def ratio_cells(run: NcclRun) -> list[tuple[str, ...]]:
     """Printed (algbw, busbw) of every cell with data in it."""
     groups = [group for row in run.rows if row.bytes for group in (row.out_of_place, row.in_place) if group]
-    return [(group.algbw, group.busbw) for group in groups]
+    return [group.printed[1:] for group in groups]
 
 
 def listed_ranks(table: NcclRun) -> int | None:

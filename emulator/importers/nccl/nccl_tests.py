@@ -7,7 +7,7 @@ from dataclasses import replace
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.importers.implied import PASSES, ratio_of
 from inferometer.emulator.importers.nccl import json_output as nccl_json
-from inferometer.emulator.importers.nccl.arithmetic import parts_of
+from inferometer.emulator.importers.nccl.arithmetic import parts_of, us_per_unit
 from inferometer.emulator.importers.nccl.collective import candidates, from_name
 from inferometer.emulator.importers.nccl.layout import fitting, listed_ranks, ranks_by_count, ratio_cells, settle
 from inferometer.emulator.importers.nccl.rows import examine, rows_of
@@ -84,7 +84,8 @@ def _conclude(table: NcclRun, whole: NcclRun, settings: Settings, source: Source
             for cell in (row.out_of_place, row.in_place):
                 if cell and cell.error is None and cell.wrong is not None:
                     cell.error, cell.wrong = cell.wrong, None
-    run = Run(rows_of(table), implementation=library, backend="nccl", timing="pipelined")
+    unit = us_per_unit(table)
+    run = Run(rows_of(table, unit or 1.0), implementation=library, backend="nccl", timing="pipelined")
     run.facts["lines"] = [table.first_line, table.last_line] if table.last_line else None
     run.iterations = table.settings.get("iters")
     run.backend_version = table.library_version
@@ -110,7 +111,7 @@ def _conclude(table: NcclRun, whole: NcclRun, settings: Settings, source: Source
             )
         for row_ in run.rows:  # the user has decided
             row_.excluded = None if row_.excluded == "ranks_contradicted" else row_.excluded
-    examine(table, run, cut_off)
+    examine(table, run, unit, cut_off)
     if table is not whole:
         run.flags.pop("average_contradicted", None)  # of all reductions together
     return run

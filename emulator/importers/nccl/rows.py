@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from inferometer.emulator.importers.nccl.arithmetic import contradicts, in_words, parts, parts_of, us_per_unit
+from inferometer.emulator.importers.nccl.arithmetic import contradicts, in_words, parts, parts_of
 from inferometer.emulator.importers.nccl.collective import SHARDED, TESTS
 from inferometer.emulator.importers.nccl.table import NcclRun, TableCell
 from inferometer.emulator.importers.run import Row, Run
@@ -19,10 +19,9 @@ UNCHECKABLE_IN_PLACE = ("alltoall",)
 """Has no form in place: what versions before August 2022 print there fails by design."""
 
 
-def rows_of(table: NcclRun) -> list[Row]:
-    """Out-of-place times, as collectors of such tables take them; the in-place ones ride along."""
+def rows_of(table: NcclRun, unit: float) -> list[Row]:
+    """Out-of-place times, as collectors of such tables take them; the in-place ones ride along. unit: µs of a time's 1."""
     rows = []
-    unit = us_per_unit(table) or 1.0
     for row in table.rows:
         out, inside = row.out_of_place, row.in_place
         cell = Row(row.bytes, _time(out, unit), common_name(row.dtype), _wrong(out))
@@ -44,8 +43,8 @@ def rows_of(table: NcclRun) -> list[Row]:
     return rows
 
 
-def examine(table: NcclRun, run: Run, cut_off: bool) -> None:
-    """Flag, and exclude, what no fit may see."""
+def examine(table: NcclRun, run: Run, unit: float | None, cut_off: bool) -> None:
+    """Flag, and exclude, what no fit may see. unit: as `us_per_unit` says."""
     if table.prefixed:
         run.flag("launcher_prefix", "lines carry a launcher's prefix")
     if zero := sum(row.bytes == 0 for row in run.rows):
@@ -59,7 +58,7 @@ def examine(table: NcclRun, run: Run, cut_off: bool) -> None:
     if run.ranks == 1:
         run.flag("one_rank", "one rank: nothing was communicated")
         run.exclude_all("one_rank")
-    _twice(table, run)
+    _twice(table, run, unit)
     _wrong_data(table, run)
     _order(table, run)
     _whole(table, run, cut_off)
@@ -68,9 +67,8 @@ def examine(table: NcclRun, run: Run, cut_off: bool) -> None:
     flag_noise(run)
 
 
-def _twice(table: NcclRun, run: Run) -> None:
+def _twice(table: NcclRun, run: Run, unit: float | None) -> None:
     """Rows are held to what they say twice: bytes / time against algbw, count × item size × ranks against size."""
-    unit = us_per_unit(table)
     if unit == 0.0:
         run.flag("unit_unknown", "size / time is not algbw in µs, nor in ms: another unit, or edited")
         run.exclude_all("unit_unknown")
@@ -167,14 +165,16 @@ def _average(table: NcclRun, run: Run) -> None:
     except ValueError:
         return
     cells = [c for row in table.rows for c in (row.out_of_place, row.in_place) if c]
-    mean = sum(float(c.busbw) for c in cells) / len(cells) if cells else math.nan
+    mean = sum(c.busbw for c in cells) / len(cells) if cells else math.nan
     if abs(mean - printed) > 0.006 + 2e-3 * abs(printed):
         run.flag("average_contradicted", f"the rows average {mean:.4g} GB/s, the log says {printed:.6g}: rows are missing")
 
 
 def _time(cell: TableCell | None, unit: float) -> float | None:
-    value = round(float(cell.time) * unit, 9) if cell else math.nan
-    return value if math.isfinite(value) and value > 0 else None
+    if cell is None:
+        return None
+    value = cell.time if unit == 1.0 else round(cell.time * unit, 9)
+    return value if 0 < value < math.inf else None
 
 
 def _wrong(cell: TableCell | None) -> int | None:

@@ -13,21 +13,28 @@ MAX_NAMES = 10_000
 
 @dataclass(slots=True)
 class TableCell:
-    """time, algbw, busbw and #wrong of one column group, as printed; wrong is None where it was not checked (N/A).
+    """time, algbw, busbw and #wrong of one column group; wrong is None where it was not checked (N/A).
 
+    printed: the first three as they stand there, whose digits say how exact they are.
     error: instead of wrong, the largest relative difference that versions before August 2022 printed there; beyond: whether
     the tool itself marked it.
     spread: least, greatest, 99th percentile (µs) and coefficient of variation (%) of the iterations, where -I printed them.
     """
 
-    time: str
-    algbw: str
-    busbw: str
+    time: float
+    algbw: float
+    busbw: float
+    printed: tuple[str, str, str]
     wrong: float | None
     error: float | None = None
     beyond: bool = False
     spread: tuple[float, ...] | None = None
     iterations_us: list[float] | None = None
+
+
+def table_cell(time: str, algbw: str, busbw: str, wrong: float | None) -> TableCell:
+    """From the printed numbers."""
+    return TableCell(float(time), float(algbw), float(busbw), (time, algbw, busbw), wrong)
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.importers import prefix
@@ -21,25 +22,47 @@ MAX_RUNS = 1000
 
 _INT = r"\d{1,18}"
 _DTYPE = re.compile(TYPES)
-_COMMENT = re.compile(
-    rf"""(?:
-      (?P<settings>nThread\s+(?P<nthread>{_INT})\s+nGpus\s+(?P<ngpus>{_INT})\s+minBytes\s+(?P<min_bytes>{_INT})
-                   \s+maxBytes\s+(?P<max_bytes>{_INT})(?P<rest>.*))
-    | (?P<device>(?:Rank|Device)\s+(?P<rank>\d{{1,7}})\s+(?:->\s*\d+\s*|(?:Group\s+(?P<group>-?\d{{1,9}})\s+)?
-                 (?:Pid\s+\d+\s+)?on\s+(?P<host>\S+)\s+device\s+\d+\s+)\[[^\]]*\]\s*(?P<name>.*))
-    | (?P<head>(?:size\s+count\s+(?:type|time)|(?P<bytes>bytes)\s+N\s+type)\b(?P<columns>.*))
-    | Avg\s+bus\s+bandwidth\s*:\s*(?P<average>[\d.eE+-]+)
-    | Out\s+of\s+bounds\s+values\s*:\s*(?P<out_of_bounds>{_INT})
-    | [nr]ccl-tests\s+version\s+(?P<version>\S+)(?P<libraries>.*)
-    | Collective\s+test\s+(?P<phase>starting|concluded):\s*(?P<program>\S+)
-    | (?P<order>in-place\s+out-of-place)
-    )""",
-    re.VERBOSE,
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """A line of a run's head or footer. first: it stands before a table, so it begins a run where one has a table."""
+
+    name: str
+    pattern: re.Pattern[str]
+    first: bool = False
+
+
+_SETTINGS = _Kind(
+    "settings",
+    re.compile(rf"nThread\s+({_INT})\s+nGpus\s+({_INT})\s+minBytes\s+({_INT})\s+maxBytes\s+({_INT})(.*)"),
+    first=True,
 )
-_BEGINNINGS = (
-    "Rank", "size", "nThread", "Avg", "Out", "Collective", "nccl-tests", "rccl-tests", "Device", "bytes", "in-place"
-)  # fmt: skip
-"""The words that the alternatives of `_COMMENT` begin with: a search for all of them at every place takes far longer."""
+_DEVICE = _Kind(
+    "device",
+    re.compile(
+        r"""(?:Rank|Device)\s+(\d{1,7})\s+(?:->\s*\d+\s*|(?:Group\s+(-?\d{1,9})\s+)?
+            (?:Pid\s+\d+\s+)?on\s+(\S+)\s+device\s+\d+\s+)\[[^\]]*\]\s*(.*)""",
+        re.VERBOSE,
+    ),
+    first=True,
+)
+_HEAD = _Kind("head", re.compile(r"(?:size\s+count\s+(?:type|time)|(bytes)\s+N\s+type)\b(.*)"))
+_VERSION = _Kind("version", re.compile(r"[nr]ccl-tests\s+version\s+(\S+)(.*)"), first=True)
+_KINDS = {
+    "nThread": _SETTINGS,
+    "Rank": _DEVICE,
+    "Device": _DEVICE,
+    "size": _HEAD,
+    "bytes": _HEAD,
+    "Avg": _Kind("average", re.compile(r"Avg\s+bus\s+bandwidth\s*:\s*([\d.eE+-]+)")),
+    "Out": _Kind("out_of_bounds", re.compile(rf"Out\s+of\s+bounds\s+values\s*:\s*({_INT})")),
+    "nccl-tests": _VERSION,
+    "rccl-tests": _VERSION,
+    "Collective": _Kind("program", re.compile(r"Collective\s+test\s+(starting|concluded):\s*(\S+)")),
+    "in-place": _Kind("order", re.compile(r"in-place\s+out-of-place")),
+}
+"""By the word they begin with."""
 _FURTHER = {
     "warmup_iters": re.compile(rf"warmup iters:\s*({_INT})"),
     "iters": re.compile(rf"(?<!warmup )(?<!agg )iters:\s*({_INT})"),
@@ -79,15 +102,17 @@ class Log:
             if plain := plain_row(raw):
                 rows = self._another(rows, number)
                 stream = streams.get("") or streams.setdefault("", _Stream(""))
-                yield from stream.add(plain, number, prefixed=False)
+                if ended := stream.add(plain, number, prefixed=False):
+                    yield ended
                 continue
             if len(raw) < 4 and raw.strip("# \t") == "":
                 continue
             label, line = ("", raw) if raw[:1] in ("#", " ") and raw[:40].lstrip()[:1] == "#" else prefix.strip(raw)
-            parts = line.split()
+            parts = [] if label == "" and line[:1] == "#" else line.split()
             comment = None if parts and parts[0][0].isdigit() else _comment_in(line)
             at = None
             if comment is None:
+                parts = parts or line.split()
                 at = _dtype_at(parts)
                 if at is None and self.near is None and len(parts) > 5 and any(map(_DTYPE.fullmatch, parts[2:5])):
                     self.near = f"line {number} looks like a row, but its size and count are no whole numbers"
@@ -97,25 +122,29 @@ class Log:
             if len(streams) > MAX_STREAMS:
                 raise InputError(f"{self.source}: tables of more than {MAX_STREAMS} processes: not one benchmark's log")
             prefixed = len(line) < len(raw)
+            ended = None
             if comment is not None:
-                if comment["order"]:
+                kind, found = comment
+                if kind.name == "order":
                     self.in_place_first = self.in_place_first or number
                     continue
-                before = line[: comment.start()].strip().strip("#")
-                yield from stream.comment(comment, number, prefixed=prefixed or bool(before))
+                before = found.start() > 0 and line[: found.start()].strip("# \t") != ""
+                ended = stream.comment(kind, found, number, prefixed=prefixed or before)
             elif at is not None:
                 torn = stream.run.torn
-                yield from stream.row(parts, at, number, prefixed)
+                ended = stream.row(parts, at, number, prefixed)
                 if stream.run.torn > torn and self.near is None:
                     self.near = f"line {number} looks like a row, but has no root and groups of four numbers after its type"
+                rows = self._another(rows, number)
             else:
                 stream.other(line, parts)
                 if self.near is None and len(parts) >= 4 and _fragment(parts):
                     self.near = f"line {number} looks like a row, but has no size, count and type at its start"
-            if at is not None:
-                rows = self._another(rows, number)
+            if ended:
+                yield ended
         for stream in streams.values():
-            yield from stream.close()
+            if ended := stream.close():
+                yield ended
 
     def _another(self, rows: int, number: int) -> int:
         if rows >= MAX_ROWS:
@@ -123,12 +152,15 @@ class Log:
         return rows + 1
 
 
-def _comment_in(line: str) -> re.Match[str] | None:
-    if found := _COMMENT.match(line, len(line) - len(line.lstrip("# \t"))):
-        return found
-    for word in _BEGINNINGS:
-        if (at := line.find(word)) >= 0 and (found := _COMMENT.match(line, at)):
-            return found
+def _comment_in(line: str) -> tuple[_Kind, re.Match[str]] | None:
+    """A line that begins as one of a head or footer, or holds one after other output."""
+    bare = line.lstrip("# \t")
+    kind = _KINDS.get(bare.partition(" ")[0])
+    if kind is not None and (found := kind.pattern.match(line, len(line) - len(bare))):
+        return kind, found
+    for word, kind in _KINDS.items():
+        if (at := line.find(word)) >= 0 and (found := kind.pattern.match(line, at)):
+            return kind, found
     return None
 
 
@@ -160,66 +192,73 @@ class _Stream:
         self.library: str | None = None
         self.registered = 0
 
-    def close(self) -> Iterator[NcclRun]:
-        """Hand over the run read so far, if it has a table, and begin another."""
+    def close(self) -> NcclRun | None:
+        """The run read so far, if it has a table; another begins."""
         run = self.run
-        if not run.empty or run.header:
-            run.library_version = run.library_version or self.library
-            run.mentioned = run.mentioned or self.mentioned
-            run.registered = int(run.settings.get("registered") or self.registered)
-            yield run
-            self.mentioned, self.registered = None, 0
         self.run = NcclRun(from_rank=self.rank)
+        if run.empty and not run.header:
+            return None
+        run.library_version = run.library_version or self.library
+        run.mentioned = run.mentioned or self.mentioned
+        run.registered = int(run.settings.get("registered") or self.registered)
+        self.mentioned, self.registered = None, 0
+        return run
 
-    def comment(self, found: re.Match[str], number: int, prefixed: bool) -> Iterator[NcclRun]:
-        run = self.run
-        begun = bool(run.rows) or run.header or run.footer
-        starts = found["settings"] or found["version"] or found["device"] or found["phase"] == "starting"
-        if (starts and begun) or (found["settings"] and run.settings) or (found["head"] and (run.rows or run.footer)):
-            yield from self.close()
+    def comment(self, kind: _Kind, found: re.Match[str], number: int, prefixed: bool) -> NcclRun | None:
+        """Take in a line of head or footer; what is returned is the run that ended before it."""
+        run, name = self.run, kind.name
+        ended = None
+        starts = kind.first or (name == "program" and found[1] == "starting")
+        if (
+            (starts and (run.rows or run.header or run.footer))
+            or (name == "settings" and run.settings)
+            or (name == "head" and (run.rows or run.footer))
+        ):
+            ended = self.close()
             run = self.run
         run.first_line = run.first_line or number
         run.last_line = number
         run.prefixed |= prefixed
-        if found["settings"]:
+        if name == "device":
+            rank, group, host, device = found.groups()
+            run.devices.add(int(rank), int(group or 0), host or "one process", device.strip())
+        elif name == "settings":
             names = ("nthread", "ngpus", "min_bytes", "max_bytes")
-            run.settings = {name: int(found[name]) for name in names}
-            for name, pattern in _FURTHER.items():
-                if value := pattern.search(found["rest"]):
-                    run.settings[name] = True if name == "step_is_factor" else int(value[1])
-        elif found["device"]:
-            host = found["host"] or "one process"
-            run.devices.add(int(found["rank"]), int(found["group"] or 0), host, found["name"].strip())
-        elif found["head"]:
-            run.header, run.cpu_time = True, "cputime" in found["columns"]
-            run.milliseconds = found["bytes"] is not None
-            run.errors = run.milliseconds or "error" in found["columns"]
-        elif found["average"] is not None:
-            run.average, run.footer = found["average"], True
-        elif found["out_of_bounds"] is not None:
-            run.out_of_bounds, run.footer = int(found["out_of_bounds"]), True
-        elif found["version"]:
-            run.tool_version = found["version"]
-            if code := _LIBRARY_CODE.search(found["libraries"]):
+            run.settings = dict(zip(names, map(int, found.group(1, 2, 3, 4))))
+            for further, pattern in _FURTHER.items():
+                if value := pattern.search(found[5]):
+                    run.settings[further] = True if further == "step_is_factor" else int(value[1])
+        elif name == "head":
+            run.header, run.cpu_time = True, "cputime" in found[2]
+            run.milliseconds = found[1] is not None
+            run.errors = run.milliseconds or "error" in found[2]
+        elif name == "average":
+            run.average, run.footer = found[1], True
+        elif name == "out_of_bounds":
+            run.out_of_bounds, run.footer = int(found[1]), True
+        elif name == "version":
+            run.tool_version = found[1]
+            if code := _LIBRARY_CODE.search(found[2]):
                 run.library_version = library_version(int(code[1]))
-        elif found["phase"]:
-            run.program = run.program or tool_name(re.sub(r"_perf.*", "", found["program"].rsplit("/", 1)[-1]))
+        elif name == "program":
+            run.program = run.program or tool_name(re.sub(r"_perf.*", "", found[2].rsplit("/", 1)[-1]))
+        return ended
 
-    def row(self, parts: list[str], at: int, number: int, prefixed: bool) -> Iterator[NcclRun]:
-        yield from self.add(table_row(parts, at), number, prefixed or at > 2 or not parts[0].isdigit())
+    def row(self, parts: list[str], at: int, number: int, prefixed: bool) -> NcclRun | None:
+        return self.add(table_row(parts, at), number, prefixed or at > 2 or not parts[0].isdigit())
 
-    def add(self, row: TableRow | None, number: int, prefixed: bool) -> Iterator[NcclRun]:
-        """row: None for one that is torn."""
-        if self.run.footer:
-            yield from self.close()
+    def add(self, row: TableRow | None, number: int, prefixed: bool) -> NcclRun | None:
+        """row: None for one that is torn. What is returned is the run that ended before it."""
+        ended = self.close() if self.run.footer else None
         run = self.run
         run.first_line = run.first_line or number
         run.last_line = number
         if row is None:
             run.torn += 1
-            return
-        run.prefixed |= prefixed
-        run.rows.append(row)
+        else:
+            run.prefixed |= prefixed
+            run.rows.append(row)
+        return ended
 
     def other(self, line: str, parts: list[str]) -> None:
         if version := _LIBRARY.search(line) or _COMPILED.search(line):
