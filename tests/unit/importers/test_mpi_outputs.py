@@ -6,7 +6,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from places import DATA
+
+from tests.places import DATA
 
 FORMS = json.loads((DATA / "mpi_benchmarks.json").read_text())
 OSU = [form for form in FORMS if form["tool"] == "osu"]
