@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from inferometer.emulator.errors import InputError
@@ -32,17 +34,17 @@ def scaled(shape: Shape, scale: float, layers: int | None = None) -> Scaled:
         raise InputError(f"layers = {layers} must be 1 to the model's {shape.layers}")
     if scale == 1:
         small = replace(shape, stack=_cut_short(shape, layers or shape.layers))
-        return Scaled(small, tuple(_differences(shape, small, scale)))
+        return Scaled(small, tuple(_differences(shape, small, small.stack, scale)))
     depth = layers or max(1, round(shape.layers * scale))
-    by = Smaller(scale, shape.d_model, stepped(shape.d_model * scale))
+    by, kept = Smaller(scale, shape.d_model, stepped(shape.d_model * scale)), _cut_short(shape, depth)
     small = replace(
         shape,
         name=f"{shape.name} · {scale:.4g}",
         d_model=by.after,
         vocab=by.width(shape.vocab),
-        stack=tuple(_smaller(layer, by) for layer in _cut_short(shape, depth)),
+        stack=tuple(_smaller(layer, by) for layer in kept),
     )
-    return Scaled(small, tuple(_differences(shape, small, scale)))
+    return Scaled(small, tuple(_differences(shape, small, kept, scale)))
 
 
 def _smaller(layer: Layer, by: Smaller) -> Layer:
@@ -76,7 +78,8 @@ def _cut_short(shape: Shape, depth: int) -> tuple[Layer, ...]:
     return tuple(shape.stack[number] for number in sorted(kept + spare[len(spare) - left :] if left else kept))
 
 
-def _differences(whole: Shape, small: Shape, scale: float) -> list[str]:
+def _differences(whole: Shape, small: Shape, kept: Sequence[Layer], scale: float) -> list[str]:
+    """kept: the layers that the small shape has, before they were scaled."""
     pairs: list[tuple[str, float, float]] = [
         ("d_model", whole.d_model * scale, small.d_model),
         ("layers", whole.layers * scale, small.layers),
@@ -86,7 +89,7 @@ def _differences(whole: Shape, small: Shape, scale: float) -> list[str]:
     for name, one in before.items():
         if name in after:
             pairs.append((name, one.value * (scale if one.grows else 1), after[name].value))
-    for name, here, there in _shares(whole, small):
+    for name, here, there in _shares(whole.stack, kept):
         pairs.append((name, here, there))
     return [f"{what}: {got:.4g} instead of {wanted:.4g}" for what, wanted, got in pairs if abs(got - wanted) > 1e-9 * wanted]
 
@@ -101,13 +104,9 @@ def _proportions(shape: Shape) -> dict[str, Proportion]:
     return found
 
 
-def _shares(whole: Shape, small: Shape) -> list[tuple[str, float, float]]:
+def _shares(whole: Sequence[Layer], kept: Sequence[Layer]) -> list[tuple[str, float, float]]:
     """The share of each kind of layer, where there are several kinds."""
-    shares = [
-        {words: sum(n for layer, n in shape.kinds.items() if layer.describe() == words) / shape.layers for words in words_of}
-        for shape in (whole, small)
-        for words_of in [dict.fromkeys(layer.describe() for layer in whole.kinds)]
-    ]
-    if len(shares[0]) < 2:
+    before, after = (Counter(layer.describe() for layer in stack) for stack in (whole, kept))
+    if len(before) < 2:
         return []
-    return [(f"share of {words}", share, shares[1][words]) for words, share in shares[0].items()]
+    return [(f"share of {words}", n / len(whole), after[words] / len(kept)) for words, n in before.items()]

@@ -113,7 +113,7 @@ def _feed(f: Fields, *, double: bool) -> FeedForward:
     count, d = f.count("num_experts"), f.count("hidden_size")
     scales = (vector("router.scale", "router", d), vector("router.per_expert_scale", "router", count))
     names = ("top_k_experts", "num_experts_per_tok")
-    return Experts(count, f.count(*names), f.count("moe_intermediate_size"), beside=width, extra=scales)
+    return Experts(count, f.count(*names), f.count("moe_intermediate_size"), beside=width, module="experts", extra=scales)
 
 
 READERS = {

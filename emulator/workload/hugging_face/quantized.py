@@ -48,7 +48,8 @@ def read_quantization(fields: Given, beside: Given | None) -> Quantization | Non
     """
     given = fields.get("quantization_config")
     if given is None:
-        given = next((inner.get("quantization_config") for inner in fields.values() if isinstance(inner, Mapping)), None)
+        found = (inner.get("quantization_config") for inner in fields.values() if isinstance(inner, Mapping))
+        given = next((one for one in found if one is not None), None)
     if given is not None and not isinstance(given, Mapping):
         raise InputError(f"quantization_config = {given!r:.60}: input should be an object")
     inner = beside.get("quantization", beside) if isinstance(beside, Mapping) else None

@@ -46,6 +46,8 @@ class Experts:
     """Experts that return their input, among which the router may choose beside the count (LongCat)."""
     beside: int | None = None
     """d_ff of a dense feed-forward that every token passes beside the experts."""
+    module: str = "mlp.experts"
+    """Of the routed experts in a checkpoint."""
     extra: tuple[Weight, ...] = ()
 
     def __post_init__(self) -> None:
@@ -74,7 +76,7 @@ class Experts:
         dials: dict[str, Any] = {"gated": self.gated}
         used = min(self.active, self.count)
         found += pair_weights(
-            "mlp.experts", "experts", inner, self.d_ff, bias=self.bias, copies=self.count, used=used, **dials
+            self.module, "experts", inner, self.d_ff, bias=self.bias, copies=self.count, used=used, **dials
         )
         if self.shared_width:
             found += pair_weights("mlp.shared_experts", "shared", d, self.shared_width, bias=self._shared_bias, **dials)
@@ -118,7 +120,7 @@ class Experts:
             "expected": layout.ep > 1,
         }
         ops += pair(
-            work.of_width(self.latent), "moe", arriving, d_ff, of="mlp.experts", gated=self.gated, bias=self.bias, **on_rank
+            work.of_width(self.latent), "moe", arriving, d_ff, of=self.module, gated=self.gated, bias=self.bias, **on_rank
         )
         ops += work.collective("moe.combine", "all_to_all", "ep", sent * p.residual_bytes, expected=True)
         if self.latent is not None:

@@ -16,6 +16,8 @@ PREFIX = re.compile(r"^(re:)?(model\.|language_model\.|text_model\.|backbone\.|t
 LAYER = re.compile(r"^layers\.(\d+)(\.|\*|$)")
 NEVER = ("embedding", "router", "norms", "other")
 """Parts that stay in 16 bits in every scheme that is read: tables, routers, norms."""
+OUTSIDE = re.compile(r"norm|embed|vision|visual|vit\b|image|audio|projector|merger|head|mtp|nextn|draft")
+"""Names of modules that are no matrices of the language model's layers."""
 EXPERT = re.compile(r"\bexperts\.\d+")
 OTHER_NAMES = (
     (re.compile(r"\b(block_sparse_moe|feed_forward|ffn)\b"), "mlp"),
@@ -74,12 +76,20 @@ class Quantization:
         return [(Matcher(patterns), form) for form, patterns in by_format.items()]
 
     def check(self, names: Iterable[tuple[str, int | None]], key: str) -> None:
-        """Raise InputError if the exclude list matches none of the model's modules, given with their layers."""
+        """Raise InputError for a list that matches none of the model's modules, given with their layers. key: of the
+        exclude list."""
         there = list(names)
-        apart = any(re.search(r"norm|embed|vision|visual|projector|head", pattern) for pattern in self.exclude)
-        if self.exclude and not apart and not any(self._exclude.matches(name, layer) for name, layer in there):
-            shown = ", ".join(self.exclude[:3])
-            raise InputError(f"{key}: none of {len(self.exclude)} patterns ({shown[:80]}) matches a module of the model")
+        own = [pattern for pattern, _ in self.own]
+        lists = [(key, self.exclude, [self._exclude])]
+        if self.default is PLAIN:
+            lists.append(("modules with a format of their own", tuple(own), [matcher for matcher, _ in self._own]))
+        for what, patterns, matchers in lists:
+            apart = any(OUTSIDE.search(pattern) for pattern in patterns)
+            if not patterns or apart:
+                continue
+            if not any(matcher.matches(name, layer) for name, layer in there for matcher in matchers):
+                shown = ", ".join(patterns[:3])
+                raise InputError(f"{what}: none of {len(patterns)} patterns ({shown[:80]}) matches a module of the model")
 
 
 class Matcher:
