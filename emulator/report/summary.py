@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from inferometer.emulator.report.columns import WIDTH, wrapped
 from inferometer.emulator.report.compute import compute_table
 from inferometer.emulator.report.in_step import in_step_table
+from inferometer.emulator.report.machine import implementations, machine_words, nodes_words
 from inferometer.emulator.report.main_laws import (
     differing_words,
     main_laws,
@@ -57,29 +58,9 @@ def _table(verbose: bool, whole: Callable[[], list[str]], *narrower: Callable[[]
 
 
 def _machine(calibration: Calibration, verbose: bool) -> Iterator[str]:
-    place = calibration.provenance
-    hardware: dict[str, Any] = dict(place.hardware or {})
-    topology: dict[str, Any] = dict(place.topology or {})
-    on_gpus = any(cell.target.launch_mode not in ("host", None) for cell in calibration.cells)
-    gpus = (hardware.get("gpus") or []) if on_gpus else []  # ranks on a GPU machine's processor measured that
-    imported = ", ".join(hardware.get("devices") or []) or "an unknown machine"
-    processor, cores = hardware.get("cpu_model"), hardware.get("cores_usable")
-    here = ", ".join([str(processor)] + [f"{cores} usable cores"] * (cores is not None)) if processor else imported
-    what = f"{len(gpus)} × {gpus[0]}" if gpus else here
-    where = f"; {topology['ranks']} ranks on {_nodes(topology.get('nodes'))}" if topology.get("ranks") else ""
-    yield from wrapped(f"Calibration of {what}{where}")
-    launches: dict[str, int] = {}
-    for cell in calibration.cells:
-        scheduler = f"scheduler {cell.target.scheduler}" if cell.target.scheduler else None
-        known = [word for word in (cell.target.implementation or cell.target.backend, scheduler) if word]
-        how = ", ".join(known) or "unknown implementation"
-        launches[how] = max(launches.get(how, 0), len(cell.launch_medians))
-    for how, count in sorted(launches.items()):
+    yield from wrapped(f"Calibration of {machine_words(calibration)}")
+    for how, count in implementations(calibration).items():
         yield from wrapped(f"{how}: {count} launch{'' if count == 1 else 'es'}")
-
-
-def _nodes(count: int | None) -> str:
-    return "an unknown number of nodes" if count is None else f"{count} node{'' if count == 1 else 's'}"
 
 
 def _network(calibration: Calibration, verbose: bool) -> Iterator[str]:
@@ -131,7 +112,7 @@ def _floor(calibration: Calibration, crowded: set[int]) -> Iterator[str]:
     floors = [floor for floor in calibration.launch_floor if floor.target.timing == "isolated"]
     times = []
     for floor in sorted(floors, key=lambda f: (f.ranks, f.nodes)):
-        nodes = f" on {_nodes(floor.nodes)}" if floor.nodes > 1 else ""
+        nodes = f" on {nodes_words(floor.nodes)}" if floor.nodes > 1 else ""
         times.append(f"{format_us(floor.us)} µs on {floor.ranks}{'*' if floor.ranks in crowded else ''} ranks{nodes}")
     if times:
         yield from wrapped(f"Dispatch floor (null operation): {', '.join(times)}.")
@@ -155,7 +136,7 @@ def _comparison(calibration: Calibration, laws: Sequence[NetworkLaw], crowded: s
         paper_us = float(paper_time_us("all_reduce", nearest.bytes, ranks, nodes)[0])
         call = f"all_reduce{f' ({name})' if several else ''} of {format_bytes(nearest.bytes)}"
         yield from wrapped(
-            f"{call}, {ranks} ranks, {_nodes(nodes)}: {format_us(here_us)} µs measured, "
+            f"{call}, {ranks} ranks, {nodes_words(nodes)}: {format_us(here_us)} µs measured, "
             f"{format_us(paper_us)} µs by the paper (ratio {here_us / paper_us:.3g})"
         )
         projection = law.paper_projection

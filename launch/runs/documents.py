@@ -71,6 +71,7 @@ class FrontierRow:
     token_latency_s: float
     tokens_per_s: float
     throughput_tokens_per_s: float
+    tokens_per_s_per_gpu: float
     gpu_s_per_token: float
     usd_per_mtok: float | None
     ttft_s: float | None

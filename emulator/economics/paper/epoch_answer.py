@@ -159,6 +159,7 @@ def _points(curve: Curve, alpha: float, further_fields: Mapping[str, Any]) -> li
     table = found.assign(
         layout=[kind + word for kind, word in zip(kinds, words)],
         throughput_tokens_per_s=throughput,
+        tokens_per_s_per_gpu=throughput / found["gpus"],
         ttft_s=float("nan"),
         network=f"{CONVENTION} constants" if network is None else network.name,
     )

@@ -67,8 +67,8 @@ def searched(scenario: Scenario, gpus_max: int, batch_max: int = 4096) -> Search
     """Every layout on at most gpus_max devices with every batch that fits, one row each.
 
     Columns: gpus, tp, ep, pp, attention, batch, token_latency_s, ttft_s, tokens_per_s (of one user),
-    throughput_tokens_per_s, gpu_s_per_token, pass_s with its terms and pipeline_s (of the pass that checks gamma tokens,
-    where tokens are drafted), memory_bytes, gamma, layout, usd_per_mtok, network, notes (on all rows the same).
+    throughput_tokens_per_s, tokens_per_s_per_gpu, gpu_s_per_token, pass_s with its terms and pipeline_s (of the
+    pass that checks gamma tokens, where tokens are drafted), memory_bytes, gamma, layout, usd_per_mtok, network, notes (on all rows the same).
 
     Raises InputError if nothing fits, naming the least memory that would do, or if the network's terms are determined
     for no layout.
@@ -142,6 +142,7 @@ def _columns(layout: Layout, batches: NDArray[np.float64], memory: NDArray[np.fl
         "ttft_s": np.nan if timing.ttft_s is None else timing.ttft_s,
         "tokens_per_s": 1 / timing.token_latency_s,
         "throughput_tokens_per_s": 1 / timing.seconds_per_token,
+        "tokens_per_s_per_gpu": 1 / (layout.gpus * timing.seconds_per_token),
         "gpu_s_per_token": layout.gpus * timing.seconds_per_token,
         "pass_s": timing.step.total_s,
         **timing.step.terms,

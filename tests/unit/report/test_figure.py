@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from inferometer.emulator.report.figure import draw
+from inferometer.emulator.report.figure import draw, rank_colour
+from inferometer.emulator.report.machine import machine_words
 from inferometer.emulator.report.main_laws import main_laws
+from inferometer.parallel.collectives import COLLECTIVES
 
 
 @pytest.fixture(scope="module")
@@ -37,11 +39,40 @@ def test_the_figure_is_a_png(figure):
     assert len(content) > 10_000
 
 
-def test_there_is_one_panel_for_each_collective_with_sizes(figure):
+def test_there_are_two_panels_for_each_collective_with_sizes(figure):
     titles = [axes.get_title() for axes in visible(figure[0])]
-    assert sorted(titles) == ["all_gather", "all_reduce", "all_to_all", "broadcast"]  # no barrier, no null
+    names = ["all_gather", "all_reduce", "all_to_all", "broadcast"]  # no barrier, no null
+    assert sorted(titles) == sorted([*names, *(f"{name}: bus bandwidth" for name in names)])
     for axes in visible(figure[0]):
-        assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
+        assert axes.get_xscale() == "log"
+        assert (axes.get_yscale(), axes.get_ylabel()) == (
+            ("linear", "GB/s") if axes.get_title().endswith("bandwidth") else ("log", "µs")
+        )
+
+
+def test_bus_bandwidths_are_those_of_the_times(figure):
+    panels = {axes.get_title(): axes for axes in visible(figure[0])}
+    for name in ("all_reduce", "all_to_all"):
+        times, rates = panels[name], panels[f"{name}: bus bandwidth"]
+        for here, there, ranks in zip(times.containers, rates.containers, (2, 4), strict=True):
+            (sizes, us), (same, rate) = here.lines[0].get_xydata().T, there.lines[0].get_xydata().T
+            factor = COLLECTIVES[name].bus_factor(ranks)
+            np.testing.assert_allclose((same, rate), (sizes, factor * sizes / us / 1e3))
+
+
+def test_the_title_names_the_machine_and_the_day(figure, small_calibration):
+    title = figure[0].get_suptitle()
+    assert machine_words(small_calibration) in title and small_calibration.created[:10] in title
+
+
+def test_a_rank_count_has_one_colour_in_all_panels_and_grey_tells_them_apart(figure):
+    drawn = {}
+    for axes in visible(figure[0]):
+        for container, ranks in zip(axes.containers, (2, 4)):
+            drawn.setdefault(ranks, set()).add(tuple(container.lines[0].get_color()[:3]))
+    assert all(len(colours) == 1 for colours in drawn.values())
+    grey = [np.dot(rank_colour(ranks)[:3], (0.299, 0.587, 0.114)) for ranks in (2, 4, 8, 16, 64, 1024)]
+    assert min(np.diff(grey)) > 0.05
 
 
 def test_points_are_the_measured_cells_and_lines_the_fit(figure, small_calibration):
@@ -61,7 +92,9 @@ def test_points_are_the_measured_cells_and_lines_the_fit(figure, small_calibrati
 
 def test_the_paper_is_drawn_for_all_reduce_only(figure):
     dashed = {axes.get_title(): sum(line.get_color() == "0.6" for line in axes.lines) for axes in visible(figure[0])}
-    assert dashed == {"all_reduce": 2, "all_to_all": 0, "all_gather": 0, "broadcast": 0}
+    assert dashed.pop("all_reduce") == 2
+    assert dashed.pop("all_reduce: bus bandwidth") in (0, 2)  # where it leaves what was measured readable
+    assert set(dashed.values()) == {0}
 
 
 def test_the_legend_names_groups_backends_and_the_paper(figure):
