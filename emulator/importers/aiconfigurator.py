@@ -110,17 +110,17 @@ def _parquet(source: Source) -> Iterator[tuple[int, dict[str, Any]]]:
         import pyarrow.parquet
     except ImportError:
         raise InputError(f"{source}: reading Parquet needs pyarrow: pip install 'inferometer[parquet]'") from None
-    for _ in source.chunks():  # for the hash
-        pass
+    content = source.open()
     # hostile files raise nearly anything, MemoryError for a size they only claim to have
     try:
-        with pyarrow.parquet.ParquetFile(source.path) as file:
+        with pyarrow.parquet.ParquetFile(content) as file:
             names = set(file.schema_arrow.names)
     except (pyarrow.ArrowException, OSError, ValueError, MemoryError) as error:
         raise InputError(f"{source}: not a Parquet file: {_first_line(error)}") from None
     columns = _check_columns(source, names)
     try:
-        with pyarrow.parquet.ParquetFile(source.path) as file:
+        content.seek(0)
+        with pyarrow.parquet.ParquetFile(content) as file:
             at = 0
             for batch in file.iter_batches(batch_size=4096, columns=columns):
                 for record in batch.to_pylist():

@@ -20,7 +20,7 @@ from inferometer.emulator.importers.mpi import text as mpi_text
 from inferometer.emulator.importers.nccl import nccl_tests, rccl_tests
 from inferometer.emulator.importers.run import Run
 from inferometer.emulator.importers.settings import Settings, apply
-from inferometer.emulator.importers.source import Source
+from inferometer.emulator.importers.source import STDIN, Source
 from inferometer.emulator.importers.tools import ds_bench, mscclpp, param, perftest
 from inferometer.emulator.importers.traces import flight_recorder, inspector, kineto
 from inferometer.emulator.samples.samples import SamplesFile
@@ -79,6 +79,8 @@ def import_files(format_name: str, paths: Sequence[str | Path], settings: Settin
     """
     if format_name not in KNOWN:
         raise InputError(f"format {format_name!r}: known are {', '.join(KNOWN)}")
+    if sum(str(path) == STDIN for path in paths) > 1:
+        raise InputError("stdin is named twice: it can be read once")
     with _collector_paused():
         return _imported(format_name, [Source(path) for path in paths], settings or Settings())
 

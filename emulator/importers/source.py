@@ -9,10 +9,13 @@ import io
 import json
 import lzma
 import re
+import sys
+import tempfile
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.regular import check_regular
@@ -35,8 +38,14 @@ BROKEN = (OSError, EOFError, lzma.LZMAError, zlib.error, ValueError)
 """What the decompressors raise for a file that is cut or damaged."""
 
 
+STDIN = "-"
+
+
 class Source:
-    """One input file: its lines, and after they were read to the end, its hash. xz, gzip and bzip2 are unpacked."""
+    """One input file: its lines, and after they were read to the end, its hash. xz, gzip and bzip2 are unpacked.
+
+    ``-`` is standard input, kept in a temporary file that has no name.
+    """
 
     def __init__(self, path: str | Path) -> None:
         """Raises ``InputError`` for a path that is no readable regular file (a fifo would block for ever), and for the
@@ -46,9 +55,11 @@ class Source:
         """Of the file, once it was read to the end."""
         self.cut_off = False
         """Whether the last line had no line end."""
-        check_regular(self.path)
+        self._spooled = _spooled(sys.stdin.buffer) if str(path) == STDIN else None
+        if self._spooled is None:
+            check_regular(self.path)
         try:
-            with self.path.open("rb") as file:
+            with self._opened() as file:
                 start = file.read(HEAD_BYTES)
         except OSError as error:
             raise InputError(f"{self}: cannot be read: {error.strerror}") from None
@@ -59,12 +70,19 @@ class Source:
         """The first bytes of the contents."""
 
     def __str__(self) -> str:
-        return str(self.path).encode(errors="replace").decode()
+        return "stdin" if self._spooled is not None else str(self.path).encode(errors="replace").decode()
+
+    def _opened(self) -> AbstractContextManager[IO[bytes]]:
+        """The file as it lies there, from its start."""
+        if self._spooled is None:
+            return self.path.open("rb")
+        self._spooled.seek(0)
+        return nullcontext(self._spooled)
 
     def _unpacked_head(self) -> bytes:
         assert self._unpack is not None
         try:
-            with self._unpack(self.path, "rb") as file:
+            with self._opened() as packed, self._unpack(packed, "rb") as file:
                 return bytes(file.read(HEAD_BYTES))
         except BROKEN as error:
             raise InputError(f"{self}: cannot be unpacked: {error}") from None
@@ -73,7 +91,7 @@ class Source:
         """The contents in pieces of `BLOCK_BYTES`. The hash is of the file as it lies there, packed or not."""
         try:
             digest = hashlib.sha256()
-            with self.path.open("rb") as file:
+            with self._opened() as file:
                 while piece := file.read(BLOCK_BYTES):
                     digest.update(piece)
                     if self._unpack is None:
@@ -88,7 +106,7 @@ class Source:
         assert self._unpack is not None
         try:
             unpacked = 0
-            with self._unpack(self.path, "rb") as file:
+            with self._opened() as packed, self._unpack(packed, "rb") as file:
                 while piece := file.read(BLOCK_BYTES):
                     unpacked += len(piece)
                     if unpacked > MAX_UNPACKED_BYTES:
@@ -176,6 +194,19 @@ class Source:
                 raise InputError(f"{self}: larger than {MAX_DOCUMENT_BYTES >> 20} MiB")
         content.seek(0)
         return content
+
+
+def _spooled(stream: BinaryIO) -> IO[bytes]:
+    """All of a stream, as a file that can be read again."""
+    file = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the source)
+    try:
+        while piece := stream.read(BLOCK_BYTES):
+            file.write(piece)
+            if file.tell() > MAX_UNPACKED_BYTES:
+                raise InputError(f"stdin: more than {MAX_UNPACKED_BYTES >> 30} GiB")
+    except OSError as error:
+        raise InputError(f"stdin: cannot be read: {error.strerror}") from None
+    return file
 
 
 def text_of(line: bytes) -> str:

@@ -27,7 +27,7 @@ TELLING = ("dtype", "implementation", "launch_mode", "device", "backend_version"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("format", choices=KNOWN, metavar="FORMAT", help=f"format of the files: {', '.join(KNOWN)}")
-    parser.add_argument("files", nargs="+", metavar="FILE", help="logs or tables to read")
+    parser.add_argument("files", nargs="+", metavar="FILE", help="logs or tables to read; - is stdin")
     parser.add_argument(
         "-o", "--output", metavar="FILE", help="samples file to write (default: none, only the report is printed)"
     )
