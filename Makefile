@@ -1,6 +1,7 @@
 # make run    set everything up, calibrate this machine, check a small model against it, predict a real one
 # make test   set everything up and run the tests
 # make lint   ruff and mypy        make bench   timings side by side        make verify   long statistical studies
+# make docs   the pages as a site, in docs/_build
 # make torture   bad input and faults of every kind, by area: what was tried, what failed (15 minutes)
 
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
@@ -9,7 +10,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: run test lint bench verify torture clean
+.PHONY: run test lint bench verify torture docs clean
 
 run: $(VENV)/run.stamp
 	$(BIN)/inferometer calibrate --budget 240
@@ -44,6 +45,10 @@ verify: $(VENV)/dev.stamp
 torture: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.torture
 
+docs: $(VENV)/docs.stamp
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build
+	@echo "docs/_build/index.html"
+
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Inferometer needs Python 3.11 or newer (make PYTHON=/path/to/python3.11 …)"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
@@ -56,6 +61,10 @@ $(VENV)/run.stamp: pyproject.toml constraints.txt | $(BIN)/python
 $(VENV)/dev.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) --editable ".[dev]"
 	@touch $@ $(VENV)/run.stamp
+
+$(VENV)/docs.stamp: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) --editable ".[docs]"
+	@touch $@
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

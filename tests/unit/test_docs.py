@@ -10,7 +10,7 @@ import pytest
 from tests.places import ROOT
 from tests.unit.test_architecture import ORDER
 
-PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
 TOP = "emulator|parallel|launch|configs|tests|benchmarks|docs"
 
 
