@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from inferometer.emulator.economics.paper.published.reproduce import reproduce
     from inferometer.emulator.economics.serving.frontier import Search, frontier
     from inferometer.emulator.economics.serving.predict import predict
+    from inferometer.emulator.economics.serving.pricer import Pricer
     from inferometer.emulator.errors import InputError, RunFailed
     from inferometer.emulator.exporters.files import export
     from inferometer.emulator.importers.imports import import_files
@@ -46,6 +47,7 @@ __all__ = [
     "LabSettings",
     "Layout",
     "MeasureSettings",
+    "Pricer",
     "Question",
     "RunFailed",
     "Search",
@@ -82,6 +84,7 @@ def __getattr__(name: str) -> Any:
         "LabSettings": "launch.runs.lab",
         "Layout": "emulator.workload.layout",
         "MeasureSettings": "launch.runs.measure_settings",
+        "Pricer": "emulator.economics.serving.pricer",
         "Question": "emulator.compare.deployments",
         "RunFailed": "emulator.errors",
         "Search": "emulator.economics.serving.frontier",

@@ -101,12 +101,11 @@ def searched(scenario: Scenario, gpus_max: int, batch_max: int = 4096) -> Search
         if not known.any():
             left_out.append(layout)
         kept.append((timing, known))
-        columns = _columns(layout, batches, memory, timing)
+        columns = columns_of(layout, batches, memory, timing)
         tables.append({name: np.broadcast_to(column, known.shape)[known] for name, column in columns.items()})
     if not tables and undetermined:
         raise undetermined
-    names = dict.fromkeys(name for table in tables for name in table)
-    found = {name: np.concatenate([_column(table, name) for table in tables]) for name in names}
+    found = joined(tables)
     if not len(found["gpus"]):
         raise InputError(f"{scenario.prices.network.name} determines the collectives of no layout that fits")
     dollars = usd_per_mtok(1, scenario.accelerator.usd_per_hour, 1.0)
@@ -132,7 +131,8 @@ def _notes(scenario: Scenario, left_out: Sequence[Layout], fitting: int) -> Iter
         yield scenario.prices.mismatch
 
 
-def _columns(layout: Layout, batches: NDArray[np.float64], memory: NDArray[np.float64], timing: Timing) -> Row:
+def columns_of(layout: Layout, batches: NDArray[np.float64], memory: NDArray[np.float64], timing: Timing) -> Row:
+    """The columns of `candidates` for one layout that are no text; numbers, or arrays as the batches."""
     return {
         "gpus": layout.gpus,
         **{axis: degree for axis, degree in layout.degrees.items() if axis in SEARCHED},
@@ -151,6 +151,12 @@ def _columns(layout: Layout, batches: NDArray[np.float64], memory: NDArray[np.fl
         "gamma": np.nan if timing.gamma is None else timing.gamma,
         "layout": layout.describe(),
     }
+
+
+def joined(tables: Sequence[Columns]) -> Columns:
+    """Tables one below the other."""
+    names = dict.fromkeys(name for table in tables for name in table)
+    return {name: np.concatenate([_column(table, name) for table in tables]) for name in names}
 
 
 def _column(table: Columns, name: str) -> NDArray[Any]:

@@ -30,11 +30,14 @@ PREFILL_ROUNDS = (1, 2, 4, 8)
 
 @dataclass(frozen=True)
 class Load:
-    """What is asked of a deployment: either a context to decode at, or prompts and outputs of a given length."""
+    """What is asked of a deployment: either a context to decode at, or prompts and outputs of a given length.
 
-    context: float | None = None
-    prompt: float | None = None
-    output: float | None = None
+    Numbers, or arrays that broadcast with each other and with the batches asked for.
+    """
+
+    context: Size | None = None
+    prompt: Size | None = None
+    output: Size | None = None
     interleave: bool = False
     """Prompts enter with the decode steps (continuous batching) instead of before them."""
 
@@ -45,30 +48,37 @@ class Load:
             raise InputError("give either a context, or a prompt and an output")
         for name, low in (("context", 0), ("prompt", 1), ("output", 1)):
             value = getattr(self, name)
-            if value is not None and not (np.isfinite(value) and value >= low):
-                raise InputError(f"{name} = {value:g} must be at least {low}")
+            if value is not None and not np.all(fine := np.isfinite(value) & (np.asarray(value) >= low)):
+                raise InputError(f"{name} = {np.asarray(value)[~np.asarray(fine)].ravel()[0]:g} must be at least {low}")
         if self.interleave and self.prompt is None:
             raise InputError("interleaving needs a prompt and an output: their ratio is what each step carries")
 
     @property
-    def mean_context(self) -> float:
+    def mean_context(self) -> Size:
         """Tokens a decode step finds in the cache on average: at first the prompt, then one more each time."""
         if self.prompt is None or self.output is None:
-            return float(self.context or 0.0)
+            return self._context
         return self.prompt + (self.output - 1) / 2
 
     @property
-    def longest_context(self) -> float:
+    def longest_context(self) -> Size:
         """Tokens a sequence needs room for in the cache."""
         if self.prompt is None or self.output is None:
-            return float(self.context or 0.0) + 1
+            return self._context + 1
         return self.prompt + self.output
 
     @property
     def longest_words(self) -> str:
-        if self.prompt is None:
-            return f"context {self.context or 0:g} + 1 new tokens"
-        return f"prompt {self.prompt:g} + output {self.output:g}"
+        """Of the longest one."""
+        if self.prompt is None or self.output is None:
+            return f"context {np.max(self._context):g} + 1 new tokens"
+        at = np.unravel_index(np.argmax(self.longest_context), np.shape(self.longest_context))
+        prompt, output = (np.broadcast_to(one, np.shape(self.longest_context))[at] for one in (self.prompt, self.output))
+        return f"prompt {prompt:g} + output {output:g}"
+
+    @property
+    def _context(self) -> Size:
+        return self.context if isinstance(self.context, np.ndarray) else float(self.context or 0.0)
 
 
 @dataclass(frozen=True)
@@ -125,7 +135,7 @@ class Deployment:
         step = Step(batches, 1, load.mean_context, prompts, load.prompt / 2)
         return self._time(self._program(step, micro_batches), "through")
 
-    def prefill(self, batch: ArrayLike, prompt: float) -> Timed:
+    def prefill(self, batch: ArrayLike, prompt: Size) -> Timed:
         """Time until all prompts of the batch have gone through together (TTFT of a static batch).
 
         A pipeline runs them as so many micro-batches (1, or 1 to 8 times pp) as take least: the bubble, which the last
@@ -147,7 +157,7 @@ class Deployment:
             return self._program(Step.interleaved(batches, load.prompt, load.output), micro_batches)
         return self._program(Step.decode(batches, load.mean_context, tokens), micro_batches)
 
-    def prefill_program(self, batch: ArrayLike, prompt: float, most_micro_batches: int) -> Program:
+    def prefill_program(self, batch: ArrayLike, prompt: Size, most_micro_batches: int) -> Program:
         """What `prefill` prices, in no more than so many micro-batches."""
         batches, micro_batches = self._padded(batch, most_micro_batches)
         return self._program(Step.prefill(batches, prompt), micro_batches)
@@ -169,8 +179,8 @@ class Deployment:
     def _padded(self, batch: ArrayLike, most_micro_batches: int) -> tuple[Size, Size]:
         """One replica's batch, filled up so that it divides evenly, with the number of its micro-batches."""
         asked = np.asarray(batch, dtype=float)
-        if not (np.isfinite(asked) & (asked >= 1) & (asked == np.round(asked))).all():
-            raise InputError(f"batch = {np.ravel(batch)[0]:g} must be a whole number of sequences, at least 1")
+        if not (fine := np.isfinite(asked) & (asked >= 1) & (asked == np.round(asked))).all():
+            raise InputError(f"batch = {asked[~fine].ravel()[0]:g} must be a whole number of sequences, at least 1")
         dp, shares = self.layout.dp, self.layout.sequence_shares
         if asked.ndim == 0:
             one = ceil(float(asked) / dp)

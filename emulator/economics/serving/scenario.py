@@ -85,7 +85,7 @@ class Scenario:
     def __post_init__(self) -> None:
         if self.speculation is not None and self.load.interleave:
             raise InputError("speculation together with interleaved prompts is not modelled")
-        limit, longest = self.shape.max_context, self.load.longest_context
+        limit, longest = self.shape.max_context, np.max(self.load.longest_context)
         if limit is not None and longest > limit:
             raise InputError(f"{self.shape.name}: {self.load.longest_words} = {longest:g} is beyond the model's {limit}")
 
@@ -168,6 +168,7 @@ class Scenario:
         step = timing.step
         notes = [checked_words(gamma, float(step.total_s))] if gamma is not None and gamma > 1 else []
         notes += [*self.shape.notes, *precision_notes(self.shape, self.prices.precision, self.accelerator)]
+        load: Any = self.load  # of numbers, as the batch is
         terms = {name: float(value) for name, value in step.terms.items()}
         pipeline = float(step.pipeline_s)
         price = self.accelerator.usd_per_hour
@@ -181,9 +182,9 @@ class Scenario:
             precision=precision_record(self.shape, self.prices.precision),
             gpus=layout.gpus,
             batch=batch,
-            context=self.load.mean_context,
-            prompt=self.load.prompt,
-            output=self.load.output,
+            context=load.mean_context,
+            prompt=load.prompt,
+            output=load.output,
             layout=asdict(layout),
             token_latency_s=latency,
             terms=terms,
