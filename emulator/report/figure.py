@@ -149,7 +149,8 @@ def _interval(cell: Cell) -> tuple[float, float]:
 
 def _draw_paper(times: Any, rates: Any, groups: list[tuple[int, int]]) -> None:
     """The paper's constants for an all_reduce; of bandwidths only where they leave the measured ones readable."""
-    line = np.geomspace(*times.get_xlim(), POINTS_ON_A_LINE)
+    first, last = times.get_xlim()
+    line = np.geomspace(first, last, POINTS_ON_A_LINE)
     most = PAPER_WITHIN * rates.get_ylim()[1]
     dashes: dict[str, Any] = {"linestyle": PAPER_DASHES, "color": "0.6", "linewidth": 1, "zorder": 0}
     for ranks, nodes in groups:

@@ -68,7 +68,8 @@ def searched(scenario: Scenario, gpus_max: int, batch_max: int = 4096) -> Search
 
     Columns: gpus, tp, ep, pp, attention, batch, token_latency_s, ttft_s, tokens_per_s (of one user),
     throughput_tokens_per_s, tokens_per_s_per_gpu, gpu_s_per_token, pass_s with its terms and pipeline_s (of the
-    pass that checks gamma tokens, where tokens are drafted), memory_bytes, gamma, layout, usd_per_mtok, network, notes (on all rows the same).
+    pass that checks gamma tokens, where tokens are drafted), memory_bytes, gamma, layout, usd_per_mtok, network, notes (on
+    all rows the same).
 
     Raises InputError if nothing fits, naming the least memory that would do, or if the network's terms are determined
     for no layout.
