@@ -1,9 +1,10 @@
 """Make every built-in calibration again: import public measurements, fit them, say in the file where they come from.
 
-    python benchmarks/make_calibrations.py [NAME…]
+    [AICONFIGURATOR=DIR] python benchmarks/make_calibrations.py [NAME…]
 
-The measurements lie in ../shared/data, with their sources. The same data give the same files, byte for byte. nccl-2.30 is
-not among them: it is computed (configs/calibrations/nccl-2.30.toml has its figures).
+The measurements lie in ../shared/data, with their sources; those of serving engines in a wheel, whose contents are in DIR
+(serving_recipes.py). The same data give the same files, byte for byte. nccl-2.30 is not among them: it is computed
+(configs/calibrations/nccl-2.30.toml has its figures).
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ import json
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import serving_recipes as serving
 
 from inferometer.emulator.aliases import Document
 from inferometer.emulator.calibrate.evaluate.calibration import Calibration
@@ -22,7 +25,7 @@ from inferometer.emulator.calibrate.fit.build import validated
 from inferometer.emulator.calibrate.fit.choose import AUTO
 from inferometer.emulator.calibrate.fit.from_samples import fit
 from inferometer.emulator.economics.paper.paper_calibration import paper_calibration, paper_code_calibration
-from inferometer.emulator.importers.imports import import_files
+from inferometer.emulator.importers.imports import KERNELS, import_files
 from inferometer.emulator.importers.settings import parse_settings
 from inferometer.emulator.samples.samples import SamplesFile
 
@@ -37,49 +40,67 @@ NCCL_TESTS = "implementation=nccl,backend=nccl,launch_mode=stream,timing=pipelin
 
 @dataclass(frozen=True)
 class Part:
-    """Files of one format; settings as --set takes them."""
+    """Files of one format; settings as --set takes them; keep: values of fields of the samples that are kept.
+
+    wheel: whether the files are those of serving engines; optional: whether there may be none.
+    """
 
     format: str
     files: str
     settings: str = ""
+    keep: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    wheel: bool = False
+    optional: bool = False
+
+    def paths(self) -> list[Path]:
+        """Raises FileNotFoundError where there are none."""
+        found = sorted(self.root.glob(self.files))
+        if not found and not self.optional:
+            raise FileNotFoundError(self.root / self.files)
+        return found
+
+    @property
+    def root(self) -> Path:
+        return serving.tables() if self.wheel else DATA
+
+    def keeps(self, cell: Document) -> bool:
+        return all(cell[name] in values for name, values in self.keep)
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A calibration: parts to import, which of their cells to keep, what the files do not say, the law if not the best.
+    """A calibration: parts to import, what the files do not say, the law if not the best.
 
-    keep: values of fields of the samples; most_nodes: cells of more nodes are left out.
+    most_nodes: cells of more nodes are left out.
     """
 
     parts: tuple[Part, ...]
     hardware: str
     library: str
-    keep: tuple[tuple[str, str], ...] = ()
     setup: str | None = None
     law: str = AUTO
     most_nodes: int | None = None
 
     def keeps(self, cell: Document) -> bool:
-        few = self.most_nodes is None or cell["nodes"] <= self.most_nodes
-        return few and all(cell[name] == value for name, value in self.keep)
+        return self.most_nodes is None or cell["nodes"] <= self.most_nodes
 
 
 def recipes() -> dict[str, Recipe]:
     """Every calibration that is fitted, by name."""
     found: dict[str, Recipe] = {}
-    for gpu, nccl, engines in (
-        ("a100", "2.27.3", {"vllm": "0.14.0", "sglang": "0.5.10", "trtllm": "1.0.0"}),
-        ("h100", "2.29.2", {"vllm": "0.24.0", "sglang": "0.5.14", "trtllm": "1.3.0rc20"}),
-        ("b200", "2.29.2", {"vllm": "0.24.0", "sglang": "0.5.14", "trtllm": "1.3.0rc20"}),
-    ):
-        folder = f"aiconfigurator/{gpu}_sxm/comm"
-        hardware = f"one node of 8 {gpu.upper()} SXM, NVLink through NVSwitch"
-        table = Part("aiconfigurator", f"{folder}/nccl/{nccl}/nccl_perf.parquet")
-        found[f"{gpu}-nccl"] = Recipe((table,), hardware, f"NCCL {nccl}", (("dtype", "float16"),))
-        for engine, version in engines.items():
-            table = Part("aiconfigurator", f"{folder}/{engine}/{version}/custom_allreduce_perf.parquet")
-            setup = "the engine's own all_reduce kernel, replayed in a CUDA graph"
-            found[f"{gpu}-{engine}"] = Recipe((table,), hardware, f"{engine} {version}", (("launch_mode", "graph"),), setup)
+    for gpu, node in serving.NODES.items():
+        nccl = Part("aiconfigurator", serving.nccl_table(gpu), keep=(("dtype", ("float16",)),), wheel=True)
+        found[f"{gpu}-nccl"] = Recipe((nccl,), node.hardware, f"NCCL {node.nccl}")
+        others = replace(nccl, keep=(*nccl.keep, ("collective", ("all_gather", "reduce_scatter", "all_to_all"))))
+        for engine, version in node.engines.items():
+            kept = (("launch_mode", ("graph",)),)
+            own = Part("aiconfigurator", serving.all_reduce_table(gpu, engine), keep=kept, wheel=True)
+            kernels = [
+                Part(KERNELS, name, keep=kept, wheel=True, optional=True) for name in serving.kernel_tables(gpu, engine)
+            ]
+            setup = "the engine's own kernels, replayed in a CUDA graph; all_gather and others of NCCL, back to back"
+            library = f"{serving.ENGINES[engine]} {version}, NCCL {node.nccl}"
+            found[f"{gpu}-{engine}"] = Recipe((own, others, *kernels), node.hardware, library, setup)
     polaris, logs = "ALCF Polaris: nodes of 4 A100 SXM4 40 GB, HPE Slingshot", "nccl_logs/alcf_polaris/*_{}_*.log"
     tuned = "AWS OFI plugin, GPUDirect RDMA, tuned libfabric/CXI settings (setup 4 of the source)"
     found["polaris-tuned"] = Recipe((Part("nccl-tests", logs.format("cfg4")),), polaris, "NCCL 2.21", setup=tuned)
@@ -115,15 +136,15 @@ def fitted(recipe: Recipe) -> Calibration:
     header: Document = {}
     cells: list[Document] = []
     for part in recipe.parts:
-        paths = sorted(DATA.glob(part.files))
+        paths = part.paths()
         if not paths:
-            raise FileNotFoundError(DATA / part.files)
+            continue
         imported = import_files(part.format, paths, parse_settings(part.settings or None))
         header = header or imported.header | {"created": MADE}
-        cells += filter(recipe.keeps, imported.cells)
+        cells += [cell for cell in imported.cells if part.keeps(cell) and (part.format == KERNELS or recipe.keeps(cell))]
         for source in imported.header["provenance"]["files"]:
-            name = Path(source["path"]).resolve().relative_to(DATA.resolve())
-            raw.append(source | {"path": str(name)})
+            name = Path(source["path"]).resolve().relative_to(part.root.resolve())
+            raw.append(source | {"path": f"{'aiconfigurator/' if part.wheel else ''}{name}"})
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "imported.samples.jsonl"
         samples = SamplesFile.create(path, header)
@@ -143,12 +164,10 @@ def source_of(raw: list[Document]) -> Document:
     """Citation and licence of the files, from the lists of sources that lie beside them."""
     folder = raw[0]["path"].split("/")[0]
     if folder == "aiconfigurator":
-        listed = json.loads((DATA / folder / "SOURCES.json").read_text())
-        where = listed["paths"].split("*.parquet")[0].strip()
         return {
-            "citation": f"{listed['repo']}, commit {listed['commit']}, {where}",
-            "license": listed["license"].split(" ")[0],
-            "measured_by": listed["method"]["nccl_perf" if "nccl_perf" in raw[0]["path"] else "custom_allreduce"],
+            "citation": f"PyPI, {serving.WHEEL}, aiconfigurator_core/systems/data",
+            "license": "Apache-2.0",
+            "measured_by": "AIConfigurator's collectors: all_reduce and kernels replayed in a CUDA graph, nccl-tests",
         }
     listed = json.loads((DATA / folder / "sources.json").read_text())
     entries = {f"{folder}/{entry['file']}": entry for entry in listed["entries"]}
@@ -166,7 +185,7 @@ def text_of(calibration: Calibration) -> str:
     parts = []
     for name, value in document.items():
         text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-        if name in ("network_laws", "cells") and value:
+        if name in ("network_laws", "compute_laws", "cells") and value:
             rows = (json.dumps(row, ensure_ascii=False, allow_nan=False) for row in value)
             text = "[\n  " + ",\n  ".join(rows) + "\n ]"
         parts.append(f' "{name}": {text}')
@@ -199,6 +218,7 @@ def main(names: list[str]) -> int:
         calibration = fitted(recipe)
         write(name, calibration)
         laws = ", ".join(f"{m.target.collective} {m.form}" for m in calibration.network_laws)
+        laws += f"; {len(calibration.compute_laws)} of kernels" if calibration.compute_laws else ""
         size = (TARGET / f"{name}.json").stat().st_size
         print(f"{name}: {laws}; {size / 1024:.0f} KiB, {time.perf_counter() - start:.0f} s", flush=True)
         for missing in calibration.not_fitted:

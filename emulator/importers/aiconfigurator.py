@@ -12,6 +12,7 @@ from typing import Any
 
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.importers.grouped import Reading, runs_from
+from inferometer.emulator.importers.parquet import is_parquet, parquet_records
 from inferometer.emulator.importers.run import TOOL_COLLECTIVES, Row, Run, tool_name
 from inferometer.emulator.importers.settings import Settings
 from inferometer.emulator.importers.source import Source
@@ -89,11 +90,11 @@ def _check_columns(source: Source, names: set[str]) -> list[str]:
 
 
 def _records(source: Source) -> Iterator[tuple[int, dict[str, Any]]]:
-    if not source.head.startswith(b"PAR1") and (columns := _text_columns(source)):
+    if not is_parquet(source) and (columns := _text_columns(source)):
         _check_columns(source, set(columns))
         yield from records_of(source, columns)
         return
-    yield from _parquet(source)
+    yield from parquet_records(source, _check_columns)
 
 
 def _text_columns(source: Source) -> list[str] | None:
@@ -102,33 +103,3 @@ def _text_columns(source: Source) -> list[str] | None:
         return None
     columns = columns_of(source)
     return columns if columns and ("op_name" in columns or "latency" in columns) else None
-
-
-def _parquet(source: Source) -> Iterator[tuple[int, dict[str, Any]]]:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise InputError(f"{source}: reading Parquet needs pyarrow: pip install 'inferometer[parquet]'") from None
-    content = source.open()
-    # hostile files raise nearly anything, MemoryError for a size they only claim to have
-    try:
-        with pyarrow.parquet.ParquetFile(content) as file:
-            names = set(file.schema_arrow.names)
-    except (pyarrow.ArrowException, OSError, ValueError, MemoryError) as error:
-        raise InputError(f"{source}: not a Parquet file: {_first_line(error)}") from None
-    columns = _check_columns(source, names)
-    try:
-        content.seek(0)
-        with pyarrow.parquet.ParquetFile(content) as file:
-            at = 0
-            for batch in file.iter_batches(batch_size=4096, columns=columns):
-                for record in batch.to_pylist():
-                    at += 1
-                    yield at, record
-    except (pyarrow.ArrowException, OSError, ValueError, MemoryError) as error:
-        raise InputError(f"{source}: damaged Parquet: {_first_line(error)}") from None
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]

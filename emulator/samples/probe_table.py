@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 KEY = ("backend", "device", "launch_mode", "dtype", "scheduler", "threads", "concurrent_ranks")
 PROBE_COLUMNS = (
-    "launch", "probe", *KEY, "model", "sharded", "tokens", "op", "predecessors", "kind", *SIZES, "one_tensor",
+    "launch", "probe", *KEY, "model", "sharded", "tokens", "op", "predecessors", "kind", *SIZES, "one_tensor", "launches",
     "us", "n", "working_set_bytes",
 )  # fmt: skip
 COLLECTIVE_COLUMNS = ("launch", "probe", *KEY, "op", "collective", "bytes", "ranks", "nodes", "compute_gap_us", "us")
@@ -45,10 +45,11 @@ def probe_table(*paths: str | Path, without: Launches = frozenset()) -> pandas.D
             "working_set_bytes": record["working_set_bytes"],
             **{name: op.get(name) for name in ("op", "predecessors", "kind")},
         }
-        row |= {name: float(op.get(name, 0.0)) for name in (*SIZES, "one_tensor")}
+        row |= {name: float(op.get(name, 0.0)) for name in (*SIZES, "one_tensor", "launches")}
         row |= {"us": _us(op), "n": 1 if op["ns"] is None else min(len(times) for times in op["ns"])}
         sizes = tuple(row[name] for name in SIZES)
-        rows[path, about["launch"], about["probe"], op["kind"], op["op"], op.get("predecessors"), sizes] = row
+        another = len(rows) if op["ns"] is None else 0  # imported: shapes may differ in what is no size
+        rows[path, about["launch"], about["probe"], op["kind"], op["op"], op.get("predecessors"), sizes, another] = row
     return pd.DataFrame(list(rows.values()), columns=list(PROBE_COLUMNS))
 
 

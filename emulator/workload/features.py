@@ -9,12 +9,13 @@ from inferometer.emulator.workload.operations import Compute, Size
 
 #: Those of a matmul alone, and all.
 MATMUL = ("rows", "inner", "outer", "matrices", "routed")
-SIZES = (*MATMUL, "flop", "weight_bytes", "activation_bytes", "kv_bytes", "context")
+SIZES = (*MATMUL, "flop", "weight_bytes", "activation_bytes", "kv_bytes", "context", "head_dim")
 
 
 def operation_sizes(op: Compute) -> dict[str, Size]:
     """By SIZES: of a matmul rows × inner by inner × outer, the matrices that the rows are spread over and whether at random
-    (0 of other operations); FLOP, the bytes of weights, activations and cache it moves, and attention's context."""
+    (0 of other operations); FLOP, the bytes of weights, activations and cache it moves, and attention's context and
+    head width."""
     rows, inner, outer = op.matmul or (0.0, 0.0, 0.0)
     sizes: dict[str, Size] = {"rows": rows, "inner": inner, "outer": outer}
     sizes |= {"matrices": op.matrices if op.matmul else 0.0, "routed": op.routed}

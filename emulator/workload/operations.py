@@ -62,6 +62,8 @@ class Compute:
     """What a pass over activations or attention does: rms_norm, layer_norm, embedding; decode, prefill."""
     context: Size = 0.0
     """Tokens of one sequence that attention reads from the cache or computes."""
+    head_dim: int = 0
+    """Elements of a query's head, where all of an attention's are alike."""
     passes: tuple[Pass, ...] = ()
     """Made around the operation. On CPUs they are part of attention's law and of glue; a GPU launches them one by one."""
 

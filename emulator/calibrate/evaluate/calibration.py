@@ -197,7 +197,7 @@ class Calibration(Record):
         if dtype is not None and dtype not in laws.dtypes:
             raise InputError(f"computing was measured in {', '.join(laws.dtypes)}, not in {dtype}")
         call = Call(op, tuple(predecessors), concurrent_ranks, sharded, tokens)
-        (found,) = laws.times([call], dtype or laws.dtypes[0])
+        (found,) = laws.times([call], laws.widths_of(dtype or laws.dtypes[0]))
         return found.total_s
 
     def _isolated_s(self, collective: str, n: ArrayLike, r: ArrayLike, N: ArrayLike, key: dict[str, Any]) -> ArrayLike:

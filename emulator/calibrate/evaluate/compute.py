@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from inferometer.emulator.aliases import Array
-from inferometer.emulator.calibrate.evaluate.compute_choice import chosen_laws, dtype_of_widths
+from inferometer.emulator.calibrate.evaluate.compute_choice import Widths, chosen_laws, dtype_of_widths
 from inferometer.emulator.calibrate.evaluate.residuals import matmul_residuals, size_residuals
 from inferometer.emulator.calibrate.evaluate.stack import Stack
 from inferometer.emulator.calibrate.laws.compute import Surface, line_us
@@ -130,14 +130,31 @@ class ComputeLaws:
         law = self.ready(self.law(place, "matmul"))
         return {name: law.rate(name) for name in law.law.rates or {}}
 
-    def dtype_of(self, weight_bits: int, activation_bits: int, kv_bits: int) -> str:
-        """The dtype measured in which everything has these widths. Raises InputError where there is none."""
-        return dtype_of_widths(self._words, self.dtypes, weight_bits, activation_bits, kv_bits)
+    def check(self, widths: Widths) -> None:
+        """Raises InputError where nothing was measured that has these widths."""
+        self._dtype(widths)
+
+    def _dtype(self, widths: Widths) -> str:
+        return dtype_of_widths(self._words, self.dtypes, widths)
+
+    def widths_of(self, dtype: str) -> Widths:
+        """Those of everything in a dtype."""
+        return Widths(*[NAMED[dtype].bits] * 3)
+
+    def measured_widths(self) -> Widths | None:
+        """The one width that was measured for everything; None where there are several."""
+        found = {self.widths_of(dtype) for dtype in self.dtypes}
+        return found.pop() if len(found) == 1 else None
+
+    def rates_by_bits(self) -> dict[int, dict[str, float]]:
+        """The rates of matmuls by the bits of their operands."""
+        return {NAMED[dtype].bits: self.rates(dtype) for dtype in self.dtypes}
 
     # -- what they say -------------------------------------------------------------------------------------------------
 
-    def times(self, calls: Sequence[Call], dtype: str) -> list[CallTime]:
+    def times(self, calls: Sequence[Call], widths: Widths) -> list[CallTime]:
         """The time of each call by the law of its operation, and of the glue before it."""
+        dtype = self._dtype(widths)
         shares, memory, arithmetic = [], [], []
         lines: dict[int, list[tuple[int, tuple[Size, ...]]]] = {}
         matmuls: dict[int, list[tuple[int, tuple[Size, ...]]]] = {}
@@ -177,8 +194,9 @@ class ComputeLaws:
             found.append(CallTime(lead_s, start_us * US, (own_us - start_us) * US, memory[at], arithmetic[at]))
         return found
 
-    def notes(self, calls: Sequence[Call], dtype: str) -> list[str]:
+    def notes(self, calls: Sequence[Call], widths: Widths) -> list[str]:
         """In words, each once, where the calls leave what was measured."""
+        dtype = self._dtype(widths)
         return list(dict.fromkeys(text for call in calls for text in self._notes(call, dtype)))
 
     def _notes(self, call: Call, dtype: str) -> Iterator[str]:
@@ -205,12 +223,12 @@ class ComputeLaws:
                 if low_high and value > FAR * low_high[1] > 0:
                     yield f"{op.kind}: {size} of {value:.3g} is beyond the {low_high[1]:.3g} measured"
 
-    def relative_error(self, dtype: str, concurrent_ranks: int) -> float | None:
+    def relative_error(self, widths: Widths, concurrent_ranks: int) -> float | None:
         """How far the laws may be off at 95 %, as a fraction; None where nothing says so.
 
         By the matmuls of whole steps of models that they were not fitted to (nine in ten of them), and between launches.
         """
-        place, _ = self.place(dtype, concurrent_ranks, False)
+        place, _ = self.place(self._dtype(widths), concurrent_ranks, False)
         surface = self.law(place, "matmul")
         rate = (surface.rates or {})["memory_gb_per_s"]
         steps = surface.fit.whole_steps

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from inferometer.emulator.calibrate.schema.compute_records import ComputeLaw
 from inferometer.emulator.errors import InputError
 from inferometer.parallel.dtypes import NAMED
+
+
+class Widths(NamedTuple):
+    """Bits of weights, of activations, of the cache."""
+
+    weight_bits: int
+    activation_bits: int
+    kv_bits: int
+
 
 KEYS = ("backend", "scheduler", "dtype", "launch_mode")
 """Fields of a law's key that choose among the laws of computing too."""
@@ -33,12 +42,11 @@ def chosen_laws(
     return found
 
 
-def dtype_of_widths(words: str, dtypes: Sequence[str], weight_bits: int, activation_bits: int, kv_bits: int) -> str:
+def dtype_of_widths(words: str, dtypes: Sequence[str], widths: Widths) -> str:
     """The one of dtypes in which everything has these widths. Raises InputError where there is none."""
-    widths = {weight_bits, activation_bits, kv_bits}
-    fitting = [dtype for dtype in dtypes if widths == {NAMED[dtype].bits}]
+    fitting = [dtype for dtype in dtypes if set(widths) == {NAMED[dtype].bits}]
     if not fitting:
-        asked = f"weights {weight_bits}, activations {activation_bits}, cache {kv_bits}"
+        asked = f"weights {widths.weight_bits}, activations {widths.activation_bits}, cache {widths.kv_bits}"
         raise InputError(
             f"{words}: computing was measured in {', '.join(dtypes)}, "
             f"not with {asked} bits: give these widths, or an --accelerator"

@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 
 from inferometer.emulator.calibrate.evaluate.compute import FAR, US, CallTime
-from inferometer.emulator.calibrate.evaluate.compute_choice import chosen_laws, dtype_of_widths
+from inferometer.emulator.calibrate.evaluate.compute_choice import Widths, chosen_laws
+from inferometer.emulator.calibrate.evaluate.kernel_choice import KernelChoice, Ready
+from inferometer.emulator.calibrate.laws.corrections import factor
 from inferometer.emulator.calibrate.laws.kernels import kernel_us
 from inferometer.emulator.calibrate.schema.compute_records import ComputeLaw, ComputeTarget
 from inferometer.emulator.workload.call import Call
 from inferometer.emulator.workload.features import operation_sizes
-from inferometer.emulator.workload.kernels.executions import Execution, execution_of
+from inferometer.emulator.workload.kernels.executions import WITH_EXPERTS, Execution, execution_of
+from inferometer.emulator.workload.kernels.formats import FORMATS
 from inferometer.emulator.workload.program import Compute, Size
 
 EAGER = "eager"
@@ -30,59 +33,76 @@ class KernelLaws:
     def __init__(
         self, calibration_id: str, laws: Sequence[ComputeLaw], key: Mapping[str, Any], not_measured: str | None = None
     ) -> None:
-        self._words = f"calibration {calibration_id[:12]}"
-        laws = chosen_laws(self._words, laws, key, not_measured)
-        self._laws: dict[tuple[str, str, str | None], ComputeLaw] = {
-            (law.target.dtype, law.kind, law.op): law for law in laws
-        }
-        self._params = {
-            id(law): {name: one.value for name, one in law.params.items() if one.value is not None} for law in laws
-        }
+        words = f"calibration {calibration_id[:12]}"
+        self._laws = chosen_laws(words, laws, key, not_measured)
+        self._choice = KernelChoice(words, self._laws)
 
     @property
     def target(self) -> ComputeTarget:
-        return next(iter(self._laws.values())).target
+        return self._laws[0].target
 
     @property
     def dtypes(self) -> list[str]:
-        return sorted({dtype for dtype, *_ in self._laws})
+        """The formats of matmuls."""
+        return self._choice.measured("matmul")
 
     @cached_property
     def execution(self) -> Execution:
         """Whose kernels these are."""
         return execution_of(self.target.backend)
 
-    def dtype_of(self, weight_bits: int, activation_bits: int, kv_bits: int) -> str:
-        """The dtype measured in which everything has these widths. Raises InputError where there is none."""
-        return dtype_of_widths(self._words, self.dtypes, weight_bits, activation_bits, kv_bits)
+    def check(self, widths: Widths) -> None:
+        """Raises InputError where nothing was measured that has these widths."""
+        self._choice.check(widths)
+
+    def widths_of(self, dtype: str) -> Widths:
+        """Those of matmuls of a format, with a cache of the widest format that was measured."""
+        cache = max(FORMATS[name].weight_bits for name in self._choice.measured("attention"))
+        return Widths(FORMATS[dtype].weight_bits, FORMATS[dtype].activation_bits, cache)
+
+    def measured_widths(self) -> Widths | None:
+        """Those of the widest format of matmuls that was measured."""
+        return max(map(self.widths_of, self.dtypes))
+
+    def rates_by_bits(self) -> dict[int, dict[str, float]]:
+        """The rates of matmuls by the bits of their operands; of several formats the one taken first."""
+        found: dict[int, dict[str, float]] = {}
+        for name, form in FORMATS.items():
+            if name in self.dtypes and form.weight_bits == form.activation_bits:
+                found.setdefault(form.weight_bits, self.rates(name))
+        return found
 
     def rates(self, dtype: str) -> dict[str, float]:
-        """smallest_us, memory_gb_per_s, gflops of matmuls."""
-        found = self._laws[dtype, "matmul", None].rates or {}
-        return {name: one.value for name, one in found.items() if one.value is not None}
+        """smallest_us, memory_gb_per_s, gflops of matmuls of a format."""
+        law = next(law for law in self._laws if law.kind == "matmul" and law.target.dtype == dtype and law.op is None)
+        return {name: one.value for name, one in (law.rates or {}).items() if one.value is not None}
 
     # -- what they say -------------------------------------------------------------------------------------------------
 
-    def times(self, calls: Sequence[Call], dtype: str) -> list[CallTime]:
+    def times(self, calls: Sequence[Call], widths: Widths) -> list[CallTime]:
         """The device's time of each call with the passes around it; launched one by one also the host's."""
-        rates = self.rates(dtype)
+        rates = self.rates(self._choice.matmul_format(widths.weight_bits, widths.activation_bits))
         memory_s, flop_s = 1 / (rates["memory_gb_per_s"] * 1e9), 1 / (rates["gflops"] * 1e9)
-        host_us = self._host_us(dtype)
+        host_us = self._host_us()
         found = []
         for op, *_ in calls:
             if op.kind == "glue":
                 found.append(CallTime(0.0))
                 continue
-            law, params = self._of(dtype, op.kind, op.function or None)
-            launches: Size = np.maximum(op.matrices, 1.0) if op.routed else 1.0
-            own_us = _plain(kernel_us(law.formula, params, operation_sizes(op), launches))  # type: ignore[arg-type]
-            start_us: Size = params["o"] * launches
+            ready = self._choice.of(op, widths)
+            experts = self._choice.experts(op, widths)
+            launches: Size = np.maximum(op.matrices, 1.0) if op.routed and not experts else 1.0
+            own_us = self._us(ready, op, launches)
+            start_us: Size = np.minimum(ready.params["o"] * launches, own_us)
             passes_us: Size = 0.0
-            for kernel in self.execution.kernels(op):
-                law, params = self._of(dtype, "stream", kernel.function)
+            for kernel in self.execution.kernels(op, WITH_EXPERTS if experts else ()):
+                law = self._choice.stream(kernel.function)
                 sizes = {"activation_bytes": kernel.moved_bytes}
-                passes_us = passes_us + _plain(kernel_us(law.formula, params, sizes))  # type: ignore[arg-type]
-                start_us = start_us + params["o"]
+                passes_us = passes_us + _plain(kernel_us(law.law.formula, law.params, sizes))  # type: ignore[arg-type]
+                if kernel.launched:
+                    start_us = start_us + law.params["o"]
+                else:
+                    passes_us = passes_us - law.params["o"]
             total_us = own_us + passes_us
             calls_of = self.execution.calls(op) - 1 + launches
             found.append(
@@ -97,60 +117,67 @@ class KernelLaws:
             )
         return found
 
-    def _host_us(self, dtype: str) -> float:
+    def _us(self, ready: Ready, op: Compute, launches: Size) -> Size:
+        """Of an operation's own kernel."""
+        assert ready.law.formula is not None
+        sizes = operation_sizes(op)
+        us = kernel_us(ready.law.formula, ready.params, sizes, launches)
+        return _plain(us * factor(ready.corrections, sizes) if ready.corrections else us)
+
+    def _host_us(self) -> float:
         """Of the host for one call; 0 where a graph launches everything."""
-        if self.target.launch_mode != EAGER:
-            return 0.0
-        law = self._laws.get((dtype, "null", None))
-        return 0.0 if law is None else self._params[id(law)]["o"]
+        null = self._choice.null()
+        return 0.0 if self.target.launch_mode != EAGER or null is None else null.params["o"]
 
-    def _of(self, dtype: str, kind: str, op: str | None) -> tuple[ComputeLaw, dict[str, float]]:
-        """The law of a function; where it was not measured, of its kind, or of the kind's first function."""
-        law = self._laws.get((dtype, kind, op)) or self._laws.get((dtype, kind, None))
-        if law is None:
-            law = next(one for (of, other, _), one in self._laws.items() if (of, other) == (dtype, kind))
-        return law, self._params[id(law)]
-
-    def notes(self, calls: Sequence[Call], dtype: str) -> list[str]:
+    def notes(self, calls: Sequence[Call], widths: Widths) -> list[str]:
         """In words, each once, where the calls leave what was measured and what stands in."""
-        return list(dict.fromkeys(self._notes(calls, dtype)))
+        return list(dict.fromkeys(self._notes(calls, widths)))
 
-    def _notes(self, calls: Sequence[Call], dtype: str) -> Iterator[str]:
+    def _notes(self, calls: Sequence[Call], widths: Widths) -> Iterator[str]:
         missing: dict[str, None] = {}
         for op, *_ in calls:
             if op.kind == "glue":
                 continue
-            functions = [kernel.function for kernel in self.execution.kernels(op)]
+            experts = self._choice.experts(op, widths)
+            functions = [kernel.function for kernel in self.execution.kernels(op, WITH_EXPERTS if experts else ())]
             functions += [op.function] if op.kind == "stream" else []
-            missing |= {name: None for name in functions if (dtype, "stream", name) not in self._laws}
-            yield from self._beyond(op, dtype)
-            if op.routed or np.max(op.matrices) > 1:
+            missing |= {name: None for name in functions if self._choice.stream(name).law.op != name}
+            yield from self._choice.stands_in(op, widths)
+            yield from self._beyond(op, widths)
+            if (op.routed or np.max(op.matrices) > 1) and not experts:
                 yield "matmuls over several matrices were not measured: each is priced as a launch of its own"
         if missing:
-            yield f"{', '.join(sorted(filter(None, missing)))}: not measured, priced as the {STANDS_IN}"
-        if self.target.launch_mode == EAGER and (dtype, "null", None) not in self._laws:
+            mean = self._choice.stream(None).law
+            how = f"priced as the {STANDS_IN}" if mean.fit.n_points else mean.params["B"].source
+            yield f"{', '.join(sorted(filter(None, missing)))}: not measured, {how}"
+        if self.target.launch_mode == EAGER and self._choice.null() is None:
             yield "what one call costs the host was not measured, and is left out"
 
-    def _beyond(self, op: Compute, dtype: str) -> Iterator[str]:
-        law, _ = self._of(dtype, op.kind, op.function or None)
+    def _beyond(self, op: Compute, widths: Widths) -> Iterator[str]:
+        law = self._choice.of(op, widths).law
         if law.op is None and op.kind != "matmul":
             return
         sizes = operation_sizes(op)
-        for name in ("rows", "inner", "outer", "kv_bytes", "flop"):
+        names = ("rows", "matrices") if law.op is not None and op.kind == "matmul" else ("rows", "inner", "outer")
+        for name in (*names, "context", "kv_bytes", "flop"):
             low_high, value = getattr(law.domain, name), float(np.max(sizes[name]))
             if low_high and value > FAR * low_high[1] > 0:
                 yield f"{law.op or op.kind}: {name} of {value:.3g} is beyond the {low_high[1]:.3g} measured"
 
-    def relative_error(self, dtype: str, concurrent_ranks: int) -> float | None:
+    def relative_error(self, widths: Widths, concurrent_ranks: int) -> float | None:
         """How far a step may be off, as a fraction: the laws' median errors on shapes left out, the largest of them.
 
         Errors of many different kernels largely cancel in a step, so that no 90th percentile is taken.
         """
-        found = [law.fit.held_out.median for law in self._laws.values() if law.target.dtype == dtype and law.op is not None]
-        found.append(self._laws[dtype, "matmul", None].fit.held_out.median)
+        matmul = self._choice.matmul_format(widths.weight_bits, widths.activation_bits)
+        cache = self._choice.cache_format(widths.kv_bits)
+        wanted = {"matmul": matmul, "attention": cache, "stream": matmul}
+        laws = [law for law in self._laws if wanted.get(law.kind) == law.target.dtype]
+        found = [law.fit.held_out.median for law in laws if law.op is not None or law.kind == "matmul"]
         return max((one for one in found if one is not None), default=None)
 
 
 def _plain(values: Any) -> Size:
     """A number where the array is of one."""
+    values = np.asarray(values)
     return float(values.ravel()[0]) if values.size == 1 else values

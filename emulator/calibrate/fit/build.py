@@ -17,7 +17,7 @@ from inferometer.emulator.calibrate.fit.compute import fit_compute
 from inferometer.emulator.calibrate.fit.guidelines import guidelines_record
 from inferometer.emulator.calibrate.fit.in_step import IN_STEP, fit_in_step
 from inferometer.emulator.calibrate.fit.intervals import fits_without_each_launch, spreads
-from inferometer.emulator.calibrate.fit.kernels import fit_kernels
+from inferometer.emulator.calibrate.fit.kernels.laws import fit_kernels
 from inferometer.emulator.calibrate.fit.points import points_of
 from inferometer.emulator.calibrate.fit.quality import Evidence, assess
 from inferometer.emulator.calibrate.fit.record import (

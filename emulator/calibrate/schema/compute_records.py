@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from itertools import product
+from math import prod
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, FiniteFloat, model_validator
 
 from inferometer.emulator.calibrate.schema.records import FromList, HeldOutError, Pair, Parameter, Record
-from inferometer.parallel.dtypes import ExecutedDtype
+from inferometer.emulator.workload.kernels.formats import KernelFormat
 
 SURFACE = "t(rows, inner, outer): ln t linear in ln of each between the knots; beyond the last ones t ∝ each"
 LINE = "t = o + activations·activation_bytes + streamed·(activation_bytes above 1 MiB) + cache·kv_bytes + arithmetic·flop"
@@ -45,10 +46,44 @@ class KernelFormula(Record):
         return found | ({"q": "1"} if self.arithmetic and self.memory and self.overlap == "smooth" else {})
 
 
+SizeAxis = Literal[
+    "rows", "rows_64", "inner", "outer", "matrices", "rows/matrices", "weight_bytes/matrices", "context", "kv_bytes/context",
+    "flop/kv_bytes", "activation_bytes/context", "activation_bytes/kv_bytes",
+]  # fmt: skip
+
+
+class Correction(Record):
+    """What a roofline's time is multiplied by: exp of values, linear in ln of each axis between its knots, constant beyond.
+
+    axes: sizes or ratios of sizes; rows_64: above 16 rows whole 64s, as tiles of a matmul have them. unaligned: holds for
+    more than 16 rows that are no multiple of 8, and for nothing else. values: the last axis fastest.
+    """
+
+    axes: Annotated[tuple[SizeAxis, ...], FromList]
+    knots: list[list[FiniteFloat]]
+    unaligned: bool = False
+    values: list[FiniteFloat]
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if not self.axes or len(self.axes) != len(self.knots):
+            raise ValueError(f"knots: {len(self.knots)} lists for {len(self.axes)} axes")
+        if any(len(axis) < 2 or sorted(set(axis)) != axis or axis[0] <= 0 for axis in self.knots):
+            raise ValueError("knots: each axis needs two or more above 0, in rising order")
+        wanted = prod(len(axis) for axis in self.knots)
+        if len(self.values) != wanted:
+            raise ValueError(f"values: {len(self.values)}, and the knots are {wanted}")
+        return self
+
+
 class ComputeAlternative(Record):
-    """A formula that was fitted too: its errors in sample and held out, and whether it is the law's."""
+    """A formula that was fitted too: its errors in sample and held out, and whether it is the law's.
+
+    correction: the axes of what its time is multiplied by.
+    """
 
     formula: KernelFormula
+    correction: str | None = None
     medape: FiniteFloat
     held_out: HeldOutError
     chosen: bool
@@ -57,13 +92,14 @@ class ComputeAlternative(Record):
 class ComputeTarget(Record):
     """What a law of computing belongs to. concurrent_ranks: ranks of a node that compute at the same time.
 
-    launch_mode: how operations get onto the device: host (CPUs), eager, stream, graph.
+    launch_mode: how operations get onto the device: host (CPUs), eager, stream, graph. dtype: of a matmul's operands, of an
+    attention's cache, of the activations of a pass.
     """
 
     backend: str
     device: str
     launch_mode: str
-    dtype: ExecutedDtype
+    dtype: KernelFormat
     scheduler: str
     threads: int = Field(ge=1)
     concurrent_ranks: int = Field(ge=1)
@@ -78,6 +114,8 @@ class ComputeDomain(Record):
     rows: Pair | None = None
     inner: Pair | None = None
     outer: Pair | None = None
+    matrices: Pair | None = None
+    context: Pair | None = None
     activation_bytes: Pair | None = None
     kv_bytes: Pair | None = None
     flop: Pair | None = None
@@ -143,7 +181,9 @@ class ComputeLaw(Record):
     params: of a surface one per knot, "ROWSxINNERxOUTER"; of a line those of LINE_UNITS and o. A parameter that is not
     identified adds nothing: o then holds what it adds at the one size measured; of a roofline those of its formula. rows,
     inner, outer: the knots of a surface. A roofline is of one kernel on a device: op is its function (rms_norm, decode),
-    null the mean of those measured; kind null is a kernel that does nothing, eager what one call costs the host.
+    null the mean of those measured; kind null is a kernel that does nothing, eager what one call costs the host. A matmul
+    of op experts is of an expert layer's, with what routes its rows. corrections: what its time is multiplied by where a few
+    terms do not say enough. head_dim: of an attention, null for every one; of a latent one what is cached of a token.
     rates: the surface in the terms of a datasheet. residuals: measured/predicted of operations in models' steps.
     """
 
@@ -155,6 +195,8 @@ class ComputeLaw(Record):
     form: Literal["surface", "line", "roofline"]
     equation: str
     formula: KernelFormula | None = None
+    corrections: Annotated[tuple[Correction, ...], FromList] = ()
+    head_dim: int | None = None
     rows: list[int] | None = None
     inner: list[int] | None = None
     outer: list[int] | None = None

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from inferometer.emulator.calibrate.evaluate.compute_choice import Widths
 from inferometer.emulator.economics.pricing.accelerator import Accelerator
 from inferometer.emulator.economics.pricing.processor import ComputeTime, Processor
 from inferometer.emulator.economics.pricing.terms import Terms
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.workload.call import Call
 from inferometer.emulator.workload.precision import Precision
-from inferometer.parallel.dtypes import NAMED
 
 if TYPE_CHECKING:
     from inferometer.emulator.calibrate.evaluate.calibration import Calibration
@@ -36,7 +36,7 @@ class CalibrationProcessor(Processor):
         return f"measured {target.device} of calibration {self._id} ({how})"
 
     def check(self, precision: Precision) -> None:
-        self._dtype(precision)
+        self._laws.check(_widths(precision))
 
     def times(self, calls: Sequence[Call], precision: Precision) -> list[ComputeTime]:
         """By the calibration's laws and their residuals. Raises InputError for widths in which nothing was measured."""
@@ -51,14 +51,14 @@ class CalibrationProcessor(Processor):
                 time.lead_s,
                 time.host_s,
             )
-            for time in self._laws.times(calls, self._dtype(precision))
+            for time in self._laws.times(calls, _widths(precision))
         ]
 
     def notes(self, calls: Sequence[Call], precision: Precision) -> list[str]:
-        return self._laws.notes(calls, self._dtype(precision))
+        return self._laws.notes(calls, _widths(precision))
 
     def relative_error(self, precision: Precision, concurrent_ranks: int) -> float | None:
-        return self._laws.relative_error(self._dtype(precision), concurrent_ranks)
+        return self._laws.relative_error(_widths(precision), concurrent_ranks)
 
     @property
     def device(self) -> str:
@@ -67,11 +67,11 @@ class CalibrationProcessor(Processor):
 
     def accelerator(self, memory_bytes: float, node_size: int, usd_per_hour: float | None = None) -> Accelerator:
         """The device as a datasheet would have it: measured rates with all its ranks at work."""
-        rates = {dtype: self._laws.rates(dtype) for dtype in self._laws.dtypes}
-        widest = rates[max(rates, key=lambda dtype: NAMED[dtype].bits)]
+        rates = self._laws.rates_by_bits()
+        widest = rates[max(rates)]
         return Accelerator(
             name=self.name,
-            flop_per_s={NAMED[dtype].bits: own["gflops"] * 1e9 for dtype, own in rates.items()},
+            flop_per_s={bits: own["gflops"] * 1e9 for bits, own in rates.items()},
             flop_fraction=1.0,
             memory_bytes=memory_bytes,
             memory_bytes_per_s=widest["memory_gb_per_s"] * 1e9,
@@ -84,13 +84,13 @@ class CalibrationProcessor(Processor):
         )
 
     def measured_precision(self) -> Precision:
-        """The one width that was measured for everything. Raises InputError where there are several."""
-        widths = {NAMED[dtype].bits for dtype in self._laws.dtypes}
-        if len(widths) != 1:
+        """The widths measured, of a device's kernels the widest. Raises InputError where they have to be given."""
+        widths = self._laws.measured_widths()
+        if widths is None:
             measured = ", ".join(self._laws.dtypes)
             raise InputError(f"calibration {self._id}: computing was measured in {measured}: say how many bits")
-        bits = widths.pop()
-        return Precision(bits, bits, bits)
+        return Precision(*widths)
 
-    def _dtype(self, precision: Precision) -> str:
-        return self._laws.dtype_of(precision.weight_bits, precision.activation_bits, precision.kv_bits)
+
+def _widths(precision: Precision) -> Widths:
+    return Widths(precision.weight_bits, precision.activation_bits, precision.kv_bits)

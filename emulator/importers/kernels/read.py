@@ -9,13 +9,15 @@ from typing import Any
 
 from inferometer.emulator.aliases import Document
 from inferometer.emulator.errors import InputError
+from inferometer.emulator.importers.kernels import aiconfigurator
 from inferometer.emulator.importers.kernels.rows import COLUMNS, KEY, LAUNCH_MODES, operation
 from inferometer.emulator.importers.kernels.summary import is_summary
 from inferometer.emulator.importers.kernels.summary import rows_of as summary_rows
+from inferometer.emulator.importers.parquet import is_parquet
 from inferometer.emulator.importers.settings import Settings
 from inferometer.emulator.importers.source import MAX_DOCUMENT_BYTES, MAX_ROWS, Source
 from inferometer.emulator.importers.tables import columns_of, count, records_of
-from inferometer.parallel.dtypes import NAMED
+from inferometer.emulator.workload.kernels.formats import FORMATS, format_of
 
 BACKEND = "torch"
 OF_EVERY_DTYPE = ("null", "memory")
@@ -30,13 +32,17 @@ def read(source: Source, settings: Settings) -> tuple[Document, list[Document]]:
     groups: dict[tuple[Any, ...], list[Document]] = {}
     of_every: list[tuple[dict[str, Any], str]] = []
     working_sets: dict[tuple[Any, ...], int] = {}
-    for where, row in _rows(source):
+    left_out: Counter[str] = Counter()
+    sources: set[str] = set()
+    for where, row in _rows(source, left_out):
         given = {name: row.get(name) or settings.words.get(name) for name in ("dtype", "launch_mode", "backend")}
         row = row | {name: value for name, value in given.items() if value}
         if row.get("kind") in OF_EVERY_DTYPE and not row.get("dtype"):
             of_every.append((row, where))
             continue
         key = _key(row, where)
+        if row.get("source"):
+            sources.add(str(row["source"]))
         groups.setdefault(key, []).append(operation(row | {"dtype": key[3]}, where))
         if row.get("working_set_bytes"):
             working_sets[key] = count(row["working_set_bytes"], where, "working_set_bytes")
@@ -46,15 +52,18 @@ def read(source: Source, settings: Settings) -> tuple[Document, list[Document]]:
     if not groups:
         raise InputError(f"{source}: no kernel times in it")
     records = [_record(key, ops, working_sets.get(key)) for key, ops in groups.items()]
-    return _entry(source, groups), records
+    return _entry(source, groups) | {"left_out": dict(left_out), "kernel_sources": sorted(sources)}, records
 
 
-def _rows(source: Source) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Place and cells of each row, by the documented columns."""
+def _rows(source: Source, left_out: Counter[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Place and cells of each row, by the documented columns. left_out counts rows that are none, by reason."""
     if source.head.lstrip()[:1] in (b"{", b"["):
         yield from _of_json(source)
         return
-    columns = columns_of(source)
+    columns = None if is_parquet(source) else columns_of(source)
+    if is_parquet(source) or aiconfigurator.is_table(columns or ()):
+        yield from aiconfigurator.rows_of(source, columns, left_out)
+        return
     if not columns or "kind" not in columns or "us" not in columns:
         raise InputError(f"{source}: a table of kernels needs columns kind and us; known are {', '.join(COLUMNS)}")
     for line, record in records_of(source, columns):
@@ -86,8 +95,9 @@ def _of_json(source: Source) -> Iterator[tuple[str, dict[str, Any]]]:
 def _key(row: dict[str, Any], where: str) -> tuple[Any, ...]:
     """By KEY. Raises InputError for what is missing or unknown."""
     dtype, mode = row.get("dtype"), row.get("launch_mode")
-    if dtype is None or str(dtype) not in NAMED:
-        raise InputError(f"{where}: dtype is {str(dtype)[:40]!r}, known are {', '.join(NAMED)}: --set dtype=…")
+    form = None if dtype is None else format_of(str(dtype))
+    if form is None:
+        raise InputError(f"{where}: dtype is {str(dtype)[:40]!r}, known are {', '.join(FORMATS)}: --set dtype=…")
     if mode not in LAUNCH_MODES:
         raise InputError(
             f"{where}: launch_mode is {str(mode)[:40]!r}, known are {', '.join(LAUNCH_MODES)}: --set launch_mode=…"
@@ -95,7 +105,7 @@ def _key(row: dict[str, Any], where: str) -> tuple[Any, ...]:
     if not row.get("device"):
         raise InputError(f"{where}: device is missing: which GPU is it?")
     launch = 0 if row.get("launch") is None else count(row["launch"], where, "launch", zero=True)
-    return str(row["device"]), str(row.get("backend") or BACKEND), mode, NAMED[str(dtype)].name, launch
+    return str(row["device"]), str(row.get("backend") or BACKEND), mode, form.name, launch
 
 
 def _record(key: tuple[Any, ...], ops: list[Document], working_set_bytes: int | None) -> Document:
@@ -138,7 +148,8 @@ def shown(entry: Document) -> str:
     for part in entry["tables"]:
         kinds = ", ".join(f"{number} {kind}" for kind, number in part["kinds"].items())
         parts.append(f"{part['device']} ({part['backend']}), {part['launch_mode']}, {part['dtype']}: {kinds}")
-    return f"{entry['file']}: {'; '.join(parts)}"
+    out = ", ".join(f"{number} {why}" for why, number in entry["left_out"].items())
+    return f"{entry['file']}: {'; '.join(parts)}{f'; left out: {out}' if out else ''}"
 
 
 def read_all(sources: Sequence[Source], settings: Settings) -> tuple[list[Document], list[Document]]:

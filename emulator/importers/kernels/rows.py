@@ -9,13 +9,14 @@ from typing import Any
 from inferometer.emulator.aliases import Document
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.importers.tables import count, number
-from inferometer.emulator.workload.kernels.executions import TIMES_MOVED
-from inferometer.parallel.dtypes import NAMED
+from inferometer.emulator.workload.kernels.executions import EXPERTS, TIMES_MOVED
+from inferometer.emulator.workload.kernels.formats import FORMATS, Format
 
 KEY = ("device", "backend", "launch_mode", "dtype", "launch")
 COLUMNS = (
-    "kind", "op", "rows", "inner", "outer", "width", "bytes", "batch", "new", "context", "query_heads", "kv_heads",
-    "head_dim", "one_tensor", "us", "statistic", "working_set_bytes", *KEY,
+    "kind", "op", "rows", "inner", "outer", "matrices", "gated", "width", "bytes", "batch", "new", "context", "query_heads",
+    "kv_heads", "head_dim", "kv_rank", "rope_dim", "nope_dim", "value_dim", "one_tensor", "us", "statistic",
+    "working_set_bytes", *KEY,
 )  # fmt: skip
 LAUNCH_MODES = ("graph", "stream", "eager")
 
@@ -29,39 +30,91 @@ def operation(row: Mapping[str, Any], where: str) -> Document:
     us = number(row.get("us"), where, "us")
     if not us:
         raise InputError(f"{where}: us is 0, and no kernel takes no time")
-    element = 2 if row.get("dtype") is None else NAMED[str(row["dtype"])].itemsize
-    made = make(row, where, element)
-    return {"kind": str(kind), **made, "ns": None, "us": us, "statistic": str(row.get("statistic") or "median")}
+    form = FORMATS["bfloat16"] if row.get("dtype") is None else FORMATS[str(row["dtype"])]
+    return {
+        "kind": str(kind),
+        **make(row, where, form),
+        "ns": None,
+        "us": us,
+        "statistic": str(row.get("statistic") or "median"),
+    }
 
 
-def _matmul(row: Mapping[str, Any], where: str, element: int) -> Document:
+def _matmul(row: Mapping[str, Any], where: str, form: Format) -> Document:
     """[rows, inner] × [inner, outer]."""
     rows, inner, outer = (count(row.get(name), where, name) for name in ("rows", "inner", "outer"))
     return {
         "op": "matmul", "rows": rows, "inner": inner, "outer": outer, "matrices": 1, "flop": 2 * rows * inner * outer,
-        "weight_bytes": inner * outer * element, "activation_bytes": rows * (inner + outer) * element,
+        "weight_bytes": inner * outer * form.weight_bytes,
+        "activation_bytes": rows * (inner * form.activation_bytes + outer * _result_bytes(form)),
     }  # fmt: skip
 
 
-def _attention(row: Mapping[str, Any], where: str, element: int) -> Document:
-    """decode: one new token of each of batch sequences, context tokens with it; prefill: context new ones, each sees those
-    before it."""
+def _experts(row: Mapping[str, Any], where: str, form: Format) -> Document:
+    """An expert layer: rows of inner elements, each for one of matrices experts of width outer.
+
+    Its products in and out, the activation between and what routes the rows are one time.
+    """
+    names = ("rows", "inner", "outer", "matrices")
+    rows, inner, outer, matrices = (number(row.get(name), where, name) or 0.0 for name in names)
+    if min(rows, inner, outer, matrices) < 1:
+        raise InputError(f"{where}: {' × '.join(names)} is {rows:g} × {inner:g} × {outer:g} × {matrices:g}, each from 1 up")
+    into = 1 if number(row.get("gated"), where, "gated", optional=True) == 0 else 2
+    return {
+        "kind": "matmul", "op": EXPERTS, "rows": rows, "inner": inner, "outer": outer, "matrices": matrices, "routed": 1,
+        "launches": 2, "flop": 2 * rows * inner * outer * (into + 1),
+        "weight_bytes": matrices * inner * outer * (into + 1) * form.weight_bytes,
+        "activation_bytes": rows * (inner + outer) * (form.activation_bytes + _result_bytes(form)),
+    }  # fmt: skip
+
+
+def _result_bytes(form: Format) -> float:
+    """Of an element of what comes out: results are kept in 16 bits at least."""
+    return max(2.0, form.activation_bytes)
+
+
+def _attended(row: Mapping[str, Any], where: str) -> tuple[str, int, int, int, float]:
+    """op; sequences, new tokens of each, context with them; pairs of a new token and one that it sees.
+
+    decode: one new token of each of batch sequences, context tokens with it; prefill: context new ones, each sees those
+    before it.
+    """
     op = str(row.get("op"))
     if op not in ("decode", "prefill"):
         raise InputError(f"{where}: op is {op[:40]!r}, of attention known are decode and prefill")
-    names = ("batch", "context", "query_heads", "kv_heads", "head_dim")
-    batch, context, query_heads, kv_heads, dim = (count(row.get(name), where, name) for name in names)
+    batch, context = (count(row.get(name), where, name) for name in ("batch", "context"))
     new = 1 if op == "decode" else count(row.get("new") or context, where, "new")
-    pairs = batch * new * (context - (new - 1) / 2)
+    if new > context:
+        raise InputError(f"{where}: new is {new}, of a context of {context}")
+    return op, batch, new, context, batch * new * (context - (new - 1) / 2)
+
+
+def _attention(row: Mapping[str, Any], where: str, form: Format) -> Document:
+    op, batch, new, context, pairs = _attended(row, where)
+    query_heads, kv_heads, dim = (count(row.get(name), where, name) for name in ("query_heads", "kv_heads", "head_dim"))
     one_tensor = int(number(row.get("one_tensor"), where, "one_tensor", optional=True) or 0)
     return {
-        "op": op, "flop": 4 * query_heads * dim * pairs, "context": context, "one_tensor": one_tensor,
-        "activation_bytes": 2 * batch * new * query_heads * dim * element,
-        "kv_bytes": (1 if one_tensor else 2) * batch * context * kv_heads * dim * element,
+        "op": op, "flop": 4 * query_heads * dim * pairs, "context": context, "head_dim": dim, "one_tensor": one_tensor,
+        "activation_bytes": 2 * batch * new * query_heads * dim * _result_bytes(form),
+        "kv_bytes": (1 if one_tensor else 2) * batch * context * kv_heads * dim * form.weight_bytes,
     }  # fmt: skip
 
 
-def _stream(row: Mapping[str, Any], where: str, element: int) -> Document:
+def _latent(row: Mapping[str, Any], where: str, form: Format) -> Document:
+    """Multi-head latent attention: absorbed in decode, expanded in prefill. Its head_dim is the width of what is cached."""
+    op, batch, new, context, pairs = _attended(row, where)
+    names = ("query_heads", "kv_rank", "rope_dim", "nope_dim", "value_dim")
+    query_heads, kv_rank, rope, nope, value = (count(row.get(name), where, name) for name in names)
+    per_head = 2 * kv_rank + rope if op == "decode" else nope + rope + value
+    return {
+        "kind": "attention", "op": op, "flop": 2 * query_heads * per_head * pairs, "context": context,
+        "head_dim": kv_rank + rope, "one_tensor": 0,
+        "activation_bytes": batch * new * query_heads * (nope + rope + value) * _result_bytes(form),
+        "kv_bytes": batch * context * (kv_rank + rope) * form.weight_bytes,
+    }  # fmt: skip
+
+
+def _stream(row: Mapping[str, Any], where: str, form: Format) -> Document:
     """A pass over rows × width elements of a function that is known, or over so many bytes."""
     op = row.get("op")
     if not op:
@@ -72,15 +125,15 @@ def _stream(row: Mapping[str, Any], where: str, element: int) -> Document:
         known = ", ".join(TIMES_MOVED)
         raise InputError(f"{where}: how many bytes {str(op)[:40]} moves is not known: give bytes (known: {known})")
     rows, width = (count(row.get(name), where, name) for name in ("rows", "width"))
-    return {"op": str(op), "activation_bytes": TIMES_MOVED[str(op)] * rows * width * element}
+    return {"op": str(op), "activation_bytes": TIMES_MOVED[str(op)] * rows * width * form.activation_bytes}
 
 
-def _null(row: Mapping[str, Any], where: str, element: int) -> Document:
+def _null(row: Mapping[str, Any], where: str, form: Format) -> Document:
     """A kernel that does nothing; launched eagerly, what one call costs the host."""
     return {"op": "null"}
 
 
-def _memory(row: Mapping[str, Any], where: str, element: int) -> Document:
+def _memory(row: Mapping[str, Any], where: str, form: Format) -> Document:
     """read: bytes read; copy: bytes read and written."""
     op = str(row.get("op"))
     if op not in ("read", "copy"):
@@ -88,6 +141,9 @@ def _memory(row: Mapping[str, Any], where: str, element: int) -> Document:
     return {"op": op, "activation_bytes": count(row.get("bytes"), where, "bytes")}
 
 
-KINDS: Mapping[str, Callable[[Mapping[str, Any], str, int], Document]] = MappingProxyType(
-    {"matmul": _matmul, "attention": _attention, "stream": _stream, "null": _null, "memory": _memory}
-)
+KINDS: Mapping[str, Callable[[Mapping[str, Any], str, Format], Document]] = MappingProxyType(
+    {
+        "matmul": _matmul, "experts": _experts, "attention": _attention, "latent_attention": _latent, "stream": _stream,
+        "null": _null, "memory": _memory,
+    }
+)  # fmt: skip

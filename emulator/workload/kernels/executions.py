@@ -7,8 +7,8 @@ execution here against what it really does: torch's dispatched operations, and t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -23,11 +23,18 @@ TIMES_MOVED: Mapping[str, float] = MappingProxyType(
 KERNELS: Mapping[str, int] = MappingProxyType({"silu_mul": 2})
 
 
+#: The matmuls of an expert layer, as laws name them: in and out with the activation between.
+EXPERTS = "experts"
+WITH_EXPERTS = ("gated", "activated")
+"""Passes that are part of an expert layer's time."""
+
+
 class Kernel(NamedTuple):
-    """One function on the device: its name, the bytes that it reads and writes."""
+    """One function on the device: its name, the bytes that it reads and writes. launched: in a kernel of its own."""
 
     function: str
     moved_bytes: Size
+    launched: bool = True
 
 
 @dataclass(frozen=True)
@@ -35,20 +42,22 @@ class Execution:
     """How something executes programs.
 
     together: rotary positions are applied to queries and keys in one tensor. host_calls: calls into torch from Python, by
-    kind of operation (matmul, stream; of attention decode or prefill) and, for each of its tensors, by kind of pass.
+    kind of operation (matmul, stream; of attention decode or prefill) and, for each of its tensors, by kind of pass. fused:
+    the kernels of a pass over all its tensors together, where an engine has kernels of its own for it.
     """
 
     name: str
     together: bool
     host_calls: Mapping[str, int]
+    fused: Mapping[str, Callable[[Size], list[Kernel]]] = field(default_factory=lambda: MappingProxyType({}))
 
-    def kernels(self, op: Compute) -> list[Kernel]:
-        """Those of the passes around an operation, without the operation's own."""
-        return [kernel for one in op.passes for kernel in self._kernels(one)]
+    def kernels(self, op: Compute, without: Container[str] = ()) -> list[Kernel]:
+        """Those of the passes around an operation, without the operation's own, nor those of some kinds of passes."""
+        return [kernel for one in op.passes if one.kind not in without for kernel in self._kernels(one)]
 
     def launches(self, op: Compute) -> int:
         """Kernels on the device, the operation's own included. An attention counts as one."""
-        return 1 + sum(KERNELS.get(kernel.function, 1) for kernel in self.kernels(op))
+        return 1 + sum(KERNELS.get(one.function, 1) for one in self.kernels(op) if one.launched)
 
     def calls(self, op: Compute) -> int:
         """Into torch from Python, of an operation and the passes around it."""
@@ -59,6 +68,9 @@ class Execution:
         return (sum(one.tensors[1:], one.tensors[0]),) if self.together and one.kind == "rotate" else one.tensors
 
     def _kernels(self, one: Pass) -> Iterator[Kernel]:
+        if one.kind in self.fused:
+            yield from self.fused[one.kind](sum(one.tensors[1:], one.tensors[0]))
+            return
         tensors = self._tensors(one)
         for size in tensors:
             yield from UNFUSED[one.kind](size)
@@ -113,6 +125,38 @@ PLAIN = Execution(
 )  # fmt: skip
 
 
+_ONE_CALL = MappingProxyType(dict.fromkeys((*ENGINE.host_calls, "head_norm"), 1))
+
+
+def _nothing(size: Size) -> list[Kernel]:
+    return []
+
+
+#: A serving engine: one kernel for the rotary positions of queries and keys, one for the cache, one for the gate; the
+#: residual sum is part of the norm that follows, which reads and writes the stream once more.
+FUSED = Execution(
+    "fused",
+    True,
+    _ONE_CALL,
+    MappingProxyType(
+        {
+            "rotate": lambda size: [_kernel("copy", size)],
+            "cache": lambda size: [_kernel("copy", size)],
+            "head_norm": lambda size: [_kernel("rms_norm", size)],
+            "join": _nothing,
+            "residual": lambda size: [Kernel("rms_norm", 2 * size, launched=False)],
+            "gated": lambda size: [Kernel("silu_mul", 3 * size)],
+        }
+    ),
+)
+#: The same, where attention's kernels apply the rotary positions and write the cache.
+FUSED_ATTENTION = replace(
+    FUSED, name="fused attention", fused=MappingProxyType({**FUSED.fused, "rotate": _nothing, "cache": _nothing})
+)
+ENGINES: Mapping[str, Execution] = MappingProxyType({"vllm": FUSED, "sglang": FUSED, "trtllm": FUSED_ATTENTION})
+
+
 def execution_of(backend: str) -> Execution:
-    """Whose kernels a backend's compute laws are of: "torch" is plain torch, everything else ran in the engine."""
-    return PLAIN if backend == PLAIN.name else ENGINE
+    """Whose kernels a backend's compute laws are of: "torch" is plain torch, "vllm 0.24.0" a serving engine, everything else
+    ran in the engine."""
+    return PLAIN if backend == PLAIN.name else ENGINES.get(backend.partition(" ")[0], ENGINE)

@@ -17,13 +17,14 @@ def core(
     moved: int,
     norms: int,
     chosen: int | None = None,
+    head_dim: int = 0,
     passes: tuple[Pass, ...] = (),
 ) -> Compute:
     """Scores, softmax, weighted values. The cache is read once for each sequence, the new tokens' part written.
 
     flop_per_pair: of the rank's heads, of one new token and one it sees. moved: elements of queries and outputs per token.
     norms: elements of the inner norms' scales (of queries and keys, of the latents). chosen: tokens that an index leaves of
-    all those before a new one; each new token then reads its own.
+    all those before a new one; each new token then reads its own. head_dim: of keys and values alike.
     """
     step, p = work.step, work.precision
     window = attention.window if chosen is None else chosen
@@ -47,6 +48,7 @@ def core(
         resident_bytes=norms * p.weight_bytes,
         function="decode" if one_by_one(work) else "prefill",
         context=cached_tokens(step.context, window) + step.new_tokens,
+        head_dim=head_dim,
         passes=passes,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.workload.kinds.core import core, one_by_one, output
@@ -125,11 +125,13 @@ class Heads:
         keys = 2 if self.cache == "own" else 1
         read = keys * self.head_dim * self.qk_norm + heads * self.sinks
         flop = self.flop_per_pair() / self.query_heads * heads
-        chosen = None if self.index is None else self.index.tokens
+        cost: dict[str, Any] = {"flop_per_pair": flop, "moved": width + out, "norms": read}
+        cost["chosen"] = None if self.index is None else self.index.tokens
+        cost["head_dim"] = self.head_dim if self.value_width == self.head_dim else 0
         return [
             *work.into("attention.qkv", work.tokens, outer, collective="reduce_scatter", of=INTO, bias=self.bias),
             *(self.index.block(work) if self.index is not None else []),
-            core(work, self, flop_per_pair=flop, moved=width + out, norms=read, chosen=chosen, passes=self._passes(work)),
+            core(work, self, passes=self._passes(work), **cost),
             *output(work, out, bias=self.out_bias),
             *work.extras("attention.extra", self.extra),
         ]

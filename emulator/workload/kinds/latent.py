@@ -114,6 +114,7 @@ class Latent:
         if self.index is not None:
             ops += self.index.block(work)
         cost: dict[str, Any] = {"moved": query_width + value_width, "norms": self.inner_norms, "chosen": chosen}
+        cost["head_dim"] = self.kv_rank + self.rope_dim
         if absorbed(work):
             per_head: dict[str, Any] = {"matrices_read": heads, "matrices_kept": heads, "of": UP}
             pair = 2.0 * heads * (2 * self.kv_rank + self.rope_dim)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from inferometer.emulator.calibrate.evaluate.compute import Call, ComputeLaws
+from inferometer.emulator.calibrate.evaluate.compute_choice import Widths
 from inferometer.emulator.calibrate.fit.compute import fit_compute
 from inferometer.emulator.calibrate.laws.compute import chosen_shares
 from inferometer.emulator.calibrate.schema.compute_records import ComputeLaw
@@ -90,7 +91,7 @@ def test_a_price_asks_for_what_the_fit_kept(laws):
             for before, op in zip(["", *names], program.stages[0])
             if isinstance(op, Compute)
         ]
-        compute.times(calls, "float32")
+        compute.times(calls, Widths(32, 32, 32))
     for law in laws:
         kept = [residual.model_dump(exclude={"ratio"}) for residual in law.residuals or ()]
         for place in asked[id(law)].places if kept else []:
