@@ -59,7 +59,7 @@ def build(
     stages = tuple(
         _stage(shape, work, index, layers, made) for index, layers in enumerate(stage_layers(shape.layers, layout.pp))
     )
-    return Program(shape, layout, work.precision, micro_batches, stages, work.step.tokens)
+    return Program(shape, layout, work.precision, micro_batches, stages, work.step.tokens, work.step.sequences)
 
 
 def _stage(shape: Shape, work: RankWork, index: int, layers: range, made: dict[Hashable, tuple[Op, ...]]) -> Stage:

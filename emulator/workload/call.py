@@ -13,6 +13,7 @@ class Call(NamedTuple):
     predecessors: the computation before it and the collectives since; none for the first of a step. concurrent_ranks: ranks
     of a node that compute at the same time. sharded: of steps with collectives, after which core and caches are cold.
     tokens: new ones in the step; the more there are, the colder the caches for operations that run once a step.
+    sequences: that get a token.
     """
 
     op: Compute
@@ -20,3 +21,4 @@ class Call(NamedTuple):
     concurrent_ranks: int = 1
     sharded: bool = False
     tokens: Size = 1
+    sequences: Size = 1

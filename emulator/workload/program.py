@@ -31,6 +31,8 @@ class Program:
     stages: tuple[Stage, ...]
     tokens: Size
     """New ones of a micro-batch, of the sequences whose attention a rank shares in."""
+    sequences: Size = 0.0
+    """Of a micro-batch that get a token, as tokens are counted."""
 
     def total(self, field: str, collective: str | None = None) -> Size:
         """Sum over stages and repeats, for one rank of each stage and one micro-batch.

@@ -79,6 +79,8 @@ class Shape:
             at_least(1, self, "max_context")
         if not self.stack:
             raise InputError("layers = 0 must be a whole number, at least 1")
+        alike: dict[Layer, Layer] = {}  # equal layers are one object: a program holds their operations once
+        object.__setattr__(self, "stack", tuple(alike.setdefault(layer, layer) for layer in self.stack))
         if any(shares(layer.attention) for layer in self.kinds):
             try:
                 for number in range(self.layers):

@@ -3,6 +3,7 @@
   inferometer predict llama-3-70b --accelerator h100-sxm --tp 8 --batch 64 --context 2048 --weight-bits 8
   inferometer predict llama-3-8b --accelerator h100-sxm --tp 4 --calibration calibration.json
   inferometer predict llama-3-8b --tp 2 --calibration calibration.json
+  inferometer predict qwen3-32b --accelerator h100-sxm --tp 4 --engine vllm --prompt 1024 --output 512 --concurrency 64
 
 MODEL is a built-in name, a config.json of Hugging Face or a folder that holds one. Without a layout the fastest on --gpus is
 taken; without --gpus the fastest on one node, or on the fewest nodes that hold the model. `--convention epoch-2025` stands for
@@ -27,6 +28,7 @@ from inferometer.launch.commands.flags.economics import (
     number,
     scenario_from,
 )
+from inferometer.launch.commands.flags.engine import add_engine_flags, refuse_engine_flags
 from inferometer.launch.runs.outputs import show
 from inferometer.launch.runs.schemas import stamped
 
@@ -59,12 +61,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--max-context", type=count, metavar="TOKENS", help="the longest context, instead of the model's own"
     )
     add_prompt_flags(parser)
+    add_engine_flags(parser)
+    parser.add_argument(
+        "--emit", action="store_true", help="with --engine: print the command that launches the deployment, and nothing else"
+    )
+    parser.add_argument(
+        "--simulate", action="store_true", help="with --engine: also run the event simulation, and print its difference"
+    )
     add_deployment_flags(parser)
     add_price_flags(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     keep_inputs(args)
+    if args.engine is not None:
+        from inferometer.launch.commands.flags.serving import run_engine
+
+        return run_engine(args, _layout(args))
+    refuse_engine_flags(args)
     scenario = scenario_from(args)
     prediction = answer(scenario, batch=args.batch, layout=_layout(args), gpus=args.gpus)
     bits = None if scenario.prices.precision.shipped else args.weight_bits

@@ -112,7 +112,7 @@ class Itemised:
         at = self._call_at.get(key)
         if at is None:
             at = self._call_at[key] = len(self.calls)
-            self.calls.append(Call(op, previous, self._ranks, sharded, self.program.tokens))
+            self.calls.append(Call(op, previous, self._ranks, sharded, self.program.tokens, self.program.sequences))
         return Entry(op, False, at)
 
     @property

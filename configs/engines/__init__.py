@@ -1,0 +1,1 @@
+"""Profiles of serving engines (docs/serving.md)."""
