@@ -6,7 +6,7 @@ import argparse
 
 from inferometer.emulator.economics.serving.engines.launching import launch_command
 from inferometer.emulator.economics.serving.engines.serve import serve
-from inferometer.emulator.report.serving import answer_lines, answer_record
+from inferometer.emulator.report.serving.answers import answer_lines, answer_record
 from inferometer.emulator.workload.layout import Layout
 from inferometer.launch.commands.flags.engine import engine_from, workload_from
 from inferometer.launch.runs.outputs import show
