@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from inferometer.emulator.importers.imports import import_files
     from inferometer.emulator.measure.doctor import doctor
     from inferometer.emulator.report.catalogues import catalogue
+    from inferometer.emulator.report.page.page import report
     from inferometer.emulator.samples.samples import load_samples
     from inferometer.emulator.validate.table import validation_table
     from inferometer.emulator.workload.layout import Layout
@@ -69,6 +70,7 @@ __all__ = [
     "paper_frontier",
     "paper_predict",
     "predict",
+    "report",
     "reproduce",
     "schema",
     "validate",
@@ -106,6 +108,7 @@ def __getattr__(name: str) -> Any:
         "paper_frontier": "emulator.economics.paper.epoch_answer",
         "paper_predict": "emulator.economics.paper.epoch_answer",
         "predict": "emulator.economics.serving.predict",
+        "report": "emulator.report.page.page",
         "reproduce": "emulator.economics.paper.published.reproduce",
         "schema": "launch.runs.schemas",
         "validate": "launch.runs.validate",

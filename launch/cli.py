@@ -33,6 +33,7 @@ COMMANDS = {
     "export": "write a calibration for another tool, and say what is lost",
     "predict": "latency and cost of one configuration of a model",
     "frontier": "speed against cost over layouts and batches",
+    "report": "one HTML page: can it be trusted, what it costs, what that means",
     "compare": "what changed between calibrations, and what that does to a model",
     "models": "models known by name, types of configurations, what is read of one",
     "list": "built-in models, accelerators, calibrations, and collectives",

@@ -32,7 +32,7 @@ class Question:
     """
 
     model: str | Path
-    accelerator: str | Path
+    accelerator: str | Path | None
     target: Target = ANY
     weight_bits: int = 16
     context: float | None = None
@@ -62,29 +62,31 @@ class Deployment:
 
 def deployments(question: Question, calibrations: Sequence[Calibration], seed: int = 0) -> list[Deployment]:
     """Each calibration's answer. Raises InputError where a model fits nowhere, or no layout meets the target."""
-    tables = [_searched(question, calibration) for calibration in calibrations]
-    chosen = [_best(question, table) for table in tables]
+    tables = [search(question, calibration) for calibration in calibrations]
+    chosen = [best_of(question, table) for table in tables]
     found = []
     for at, table in enumerate(tables):
-        likely, why = _likely(question, table, seed)
+        likely, why = likely_of(question, table, seed)
         others = [_same(table, best) for other, best in enumerate(chosen) if other != at]
         found.append(Deployment(chosen[at], likely, why, others))
     return found
 
 
-def _searched(question: Question, calibration: Calibration) -> Searched:
+def search(question: Question, calibration: Calibration | None) -> Searched:
+    """All candidates, by a calibration or (None) by the paper's network constants. Raises as `candidates` does."""
     scenario = scenario_of(
         question.model,
         question.accelerator,
         load_of(question.context, question.prompt, question.output, False),
-        Precision(question.weight_bits),
+        None if question.accelerator is None else Precision(question.weight_bits),
         calibration=calibration,
         **question.further,
     )
     return searched(scenario, question.gpus_max, question.batch_max)
 
 
-def _best(question: Question, table: Searched) -> Row:
+def best_of(question: Question, table: Searched) -> Row:
+    """The row that a question asks for. Raises InputError where none meets its target."""
     if question.target == ANY:
         at = int(np.argmin(table.columns["token_latency_s"]))
         return rows_of(taken(table.columns, np.array([at])))[0]
@@ -98,7 +100,7 @@ def _same(table: Searched, other: Row) -> Row | None:
     return rows_of(taken(columns, np.flatnonzero(same)))[0] if same.any() else None
 
 
-def _likely(question: Question, table: Searched, seed: int) -> tuple[list[Row] | None, str | None]:
+def likely_of(question: Question, table: Searched, seed: int = 0) -> tuple[list[Row] | None, str | None]:
     """The candidates that may be the best, or why nobody knows."""
     columns = table.columns
     try:

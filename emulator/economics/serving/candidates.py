@@ -47,11 +47,13 @@ class Searched:
         """What the laws leave open of each row. Raises InputError for drafted or interleaved tokens, or an unknown error."""
         tables = []
         for timing, known in self.timings:
+            if not known.any():
+                continue
             if not isinstance(timing.step, StepTime) or timing.gamma is not None:
                 raise InputError("probabilities are of plain decode steps: without a speculator, without --interleave")
             found, unknown = shares(timing.step)
             if unknown:
-                raise InputError(f"no probabilities: nothing says how far {unknown} may be off")
+                raise InputError(f"nothing says how far {unknown} may be off")
             latency_s, total_s = np.broadcast_arrays(timing.token_latency_s, timing.step.terms.total_s)
             whole = Open.of(np.broadcast_to(latency_s, known.shape), np.broadcast_to(total_s, known.shape), found)
             tables.append(whole.taken(known))

@@ -104,3 +104,24 @@ def band(drawn: Array, level: float = 0.9) -> tuple[Array, Array]:
     tail = (1 - level) / 2
     low, high = np.quantile(drawn, [tail, 1 - tail], axis=0)
     return low, high
+
+
+def frontier_band(drawn_s: Array, cost: Array, at_cost: Array, level: float = 0.9) -> tuple[Array, Array, Array]:
+    """The most tokens/s of a user at a given cost: low end, median, high end over draws [m]; NaN where none is so cheap.
+
+    drawn_s [draws, n]: times per token; cost [n]: of a second of each candidate's time, so that a token costs drawn_s·cost;
+    at_cost [m].
+    """
+    found = np.full((len(drawn_s), len(at_cost)), np.nan)
+    for row, times_s in enumerate(drawn_s):
+        price = times_s * cost
+        order = np.argsort(price, kind="stable")
+        fastest = np.maximum.accumulate(1 / times_s[order])
+        place = np.searchsorted(price[order], at_cost, side="right") - 1
+        found[row] = np.where(place >= 0, fastest[np.maximum(place, 0)], np.nan)
+    tail = (1 - level) / 2
+    known = np.isfinite(found).mean(axis=0) > 1 - tail  # where some draws have nothing so cheap, the low end is not known
+    low, middle, high = np.full((3, len(at_cost)), np.nan)
+    if known.any():
+        low[known], middle[known], high[known] = np.nanquantile(found[:, known], [tail, 0.5, 1 - tail], axis=0)
+    return low, middle, high
