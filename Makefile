@@ -38,6 +38,7 @@ bench: $(VENV)/dev.stamp
 	$(BIN)/python benchmarks/engine_step.py
 	$(BIN)/python benchmarks/weight_pages.py
 	$(BIN)/python benchmarks/launch_speed.py
+	$(BIN)/python benchmarks/report_speed.py
 
 verify: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -m verify -s

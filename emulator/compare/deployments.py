@@ -72,7 +72,7 @@ def deployments(question: Question, calibrations: Sequence[Calibration], seed: i
     return found
 
 
-def search(question: Question, calibration: Calibration | None) -> Searched:
+def search(question: Question, calibration: str | Path | Calibration | None) -> Searched:
     """All candidates, by a calibration or (None) by the paper's network constants. Raises as `candidates` does."""
     scenario = scenario_of(
         question.model,
