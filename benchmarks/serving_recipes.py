@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 WHEEL = "aiconfigurator-core 0.12.0"
 VARIABLE = "AICONFIGURATOR"
-"""The environment variable that names the folder with the wheel's contents."""
+"""The environment variable that names the folder with the wheel's contents, where it is not installed."""
 ENGINES = {"vllm": "vLLM", "sglang": "SGLang", "trtllm": "TensorRT-LLM"}
 TABLES = (
     "gemm/{}/gemm_perf", "attention/{}/context_attention_perf", "attention/{}/generation_attention_perf", "moe/{}/moe_perf",
@@ -51,7 +52,9 @@ NODES = {
 
 def tables() -> Path:
     """The folder of the tables. Raises FileNotFoundError, saying where they come from."""
-    given = os.environ.get(VARIABLE)
+    given, installed = os.environ.get(VARIABLE), find_spec("aiconfigurator_core")
+    if not given and installed is not None and installed.origin:
+        given = str(Path(installed.origin).parents[1])
     folder = Path(given or ".") / "aiconfigurator_core" / "systems" / "data"
     if not given or not folder.is_dir():
         where = f"{folder}: no such folder" if given else f"{VARIABLE} is not set"

@@ -58,8 +58,10 @@ def load_accelerator(name_or_path: str | Path) -> Accelerator:
 def built_in_of(device: str) -> Accelerator | None:
     """The built-in accelerator that a device's own name means (NVIDIA H100 80GB HBM3: h100-sxm); None where none does."""
     words = re.split(r"[^a-z0-9]+", device.lower())
-    name = next((name for name in accelerator_names() if name.partition("-")[0] in words), None)
-    return None if name is None else load_accelerator(name)
+    found = [name for name in accelerator_names() if name.partition("-")[0] in words]
+    forms = [name for name in found if name.partition("-")[2] in words]  # h100-pcie, or b200, of which there is one form
+    named = forms or [name for name in found if name.endswith("-sxm")] or found
+    return load_accelerator(named[0]) if named else None
 
 
 def accelerator_of(tables: Mapping[str, Any], name: str) -> Accelerator:

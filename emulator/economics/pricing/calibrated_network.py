@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: An all_reduce of a buffer that is zero where other ranks' parts go does the work of these.
 DONE_BY_ALL_REDUCE = frozenset({"all_gather", "reduce_scatter"})
+#: What of a key may choose among kernels alone, in a calibration that has their laws beside collectives'.
+OF_KERNELS = ("launch_mode", "backend")
 
 
 class CalibrationNetwork(Network):
@@ -34,6 +36,7 @@ class CalibrationNetwork(Network):
         self._laws = calibration.evaluator.network
         self._key = dict(key or {})
         self._bits = bits
+        self._of_kernels = any(law.form == "roofline" for law in calibration.compute_laws)
         self._law: dict[str, FittedLaw] = {}
         backends = sorted({law.target.backend for law in calibration.network_laws if law.target.backend})
         where = measured_on(calibration)
@@ -53,8 +56,17 @@ class CalibrationNetwork(Network):
             return self._law[collective]
         stands_in = collective in DONE_BY_ALL_REDUCE and not self._laws.of(collective) and self._laws.of("all_reduce")
         name = "all_reduce" if stands_in else collective
-        found = self._law[collective] = self._laws.fitted(name, self._width_of(name) | self._key)
+        found = self._law[collective] = self._laws.fitted(name, self._width_of(name) | self._key_of(name))
         return found
+
+    def _key_of(self, collective: str) -> dict[str, Any]:
+        """The key, without a launch mode and a backend that are of the kernels: no law of a collective has them."""
+        laws = self._laws.of(collective) if self._of_kernels else ()
+        return {
+            name: value
+            for name, value in self._key.items()
+            if not laws or name not in OF_KERNELS or any(getattr(law.target, name) == value for law in laws)
+        }
 
     def knows(self, collective: str) -> bool:
         try:

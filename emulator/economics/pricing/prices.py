@@ -29,6 +29,7 @@ class Prices:
     processor None: nothing is known of computing, which is left out; no_compute says why. in_step None: nothing is known of
     what collectives cost in a step beyond their isolated time. accelerator: the device as a datasheet has it, where one was
     asked for. precision: the widths that were asked for, or else measured. calibration: the one whose laws price something.
+    computing: in words, which of calibration and datasheet prices computing, where both could.
     """
 
     network: Network
@@ -38,6 +39,7 @@ class Prices:
     accelerator: Accelerator | None = None
     calibration: Calibration | None = None
     no_compute: str = ""
+    computing: str = ""
 
     @property
     def mismatch(self) -> str | None:
@@ -73,7 +75,8 @@ def prices_of(
     """The prices of a deployment.
 
     calibration: a file, a built-in name or a record, whose laws replace the paper's constants; key narrows the choice among
-    them. accelerator: a built-in name, a TOML file or a record; None is the machine that the calibration has measured.
+    them. accelerator: a built-in name, a TOML file or a record; None is the machine that the calibration has measured. Where
+    it has measured the kernels of this very accelerator, their laws price computing too.
     precision None: 16 bits throughout, without an accelerator what was measured.
 
     Raises InputError for anything that cannot be found or read, and where nothing says what computing costs.
@@ -94,7 +97,27 @@ def prices_of(
         from inferometer.emulator.economics.pricing.calibrated_in_step import CalibrationInStep
 
         in_step = CalibrationInStep(laws, key)
-    return Prices(network, Datasheet(device), in_step, precision, at_price(device, usd_per_hour), laws)
+    processor, why = _processor(laws, device, precision, key)
+    return Prices(network, processor, in_step, precision, at_price(device, usd_per_hour), laws, computing=why)
+
+
+def _processor(
+    laws: Calibration | None, device: Accelerator, precision: Precision, key: Mapping[str, Any]
+) -> tuple[Processor, str]:
+    """The kernels that a calibration has measured on this accelerator, else its datasheet; which, where kernels were."""
+    if laws is None or not any(law.form == "roofline" for law in laws.compute_laws):
+        return Datasheet(device), ""
+    from inferometer.emulator.economics.pricing.calibrated_processor import CalibrationProcessor
+
+    try:
+        processor = CalibrationProcessor(laws, key)
+        known = built_in_of(processor.device)
+        if known is None or known.name != device.name:
+            return Datasheet(device), ""
+        processor.check(precision)
+    except InputError as error:
+        return Datasheet(device), f"computing is priced by the datasheet: {error}"
+    return processor, f"computing: {processor.name}"
 
 
 def measured_prices(

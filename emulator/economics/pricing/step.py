@@ -117,6 +117,8 @@ class StepTime:
         return list(own | dict.fromkeys(self.busiest.notes if self.busiest else ()))
 
     def _network_notes(self) -> Iterator[str]:
+        if self.prices.computing:
+            yield self.prices.computing
         if self.sent and self.prices.mismatch:
             yield self.prices.mismatch
         for one in self.sent:

@@ -156,15 +156,14 @@ def _law(
     # Where there are enough points for corrections, the roofline is that of the first formula: they say the rest.
     options = [(formula, ()) for formula in formulas] if not borne else [(formulas[0], one) for one in ((), *borne)]
     tried: list[tuple[Fitted, Array | None]] = []
-    parts: dict[Designs, list[Fitted]] = {}
+    plain = {formula: [_fit(some, formula, given) for some in _folds(rows, shapes)] for formula, _ in options}
     for formula, designs in options:
         held = np.full(len(rows), np.nan)
-        for fold in range(FOLDS):
+        *parts, whole = (_corrected(one, some, designs) for one, some in zip(plain[formula], _folds(rows, shapes)))
+        for fold, part in enumerate(parts):
             out = shapes % FOLDS == fold
-            part = _fit(rows[~out], formula, given, designs)
             held[out] = part.us(rows[out])
-            parts.setdefault(designs, []).append(part)
-        tried.append((_fit(rows, formula, given, designs), held))
+        tried.append((whole, held))
     us = rows["us"].to_numpy(dtype=float)
     tried.sort(key=lambda one: _score(one[1], us))
     best = tried[0][0]
@@ -175,8 +174,13 @@ def _law(
         refits = [_fit(rows[rows["launch"] != launch], best.formula, given) for launch in launches]
         others, over = np.array([[one.params[name] for name in names] for one in refits]), "launches"
     elif borne:
-        others, over = np.array([[one.params[name] for name in names] for one in parts[best.designs]]), "cells"
+        others, over = np.array([[one.params[name] for name in names] for one in plain[best.formula][:-1]]), "cells"
     return _document(kind, op, tried, rows, others, over)
+
+
+def _folds(rows: pd.DataFrame, shapes: NDArray[np.intp]) -> list[pd.DataFrame]:
+    """The rows without every third shape, thrice, and all."""
+    return [*(rows[shapes % FOLDS != fold] for fold in range(FOLDS)), rows]
 
 
 def _score(held: Array | None, us: Array) -> float:
@@ -192,7 +196,7 @@ def _shapes(rows: pd.DataFrame, kind: str) -> NDArray[np.intp]:
     return np.asarray(found).ravel()
 
 
-def _fit(rows: pd.DataFrame, formula: KernelFormula, given: Mapping[str, float], designs: Designs = ()) -> Fitted:
+def _fit(rows: pd.DataFrame, formula: KernelFormula, given: Mapping[str, float]) -> Fitted:
     """Least squares of ln(predicted/measured) with the loss of network laws, parameters positive."""
     from scipy.optimize import least_squares
 
@@ -208,7 +212,11 @@ def _fit(rows: pd.DataFrame, formula: KernelFormula, given: Mapping[str, float],
     low, high = (np.log([bound[name] for name in names]) for bound in (LEAST, MOST))
     start = np.log([min(some["us"].min(), START["o"]) if name == "o" else START[name] for name in names])
     free = least_squares(error, start, bounds=(low, high), loss=LOSS, f_scale=F_SCALE).x
-    plain = Fitted(formula, dict(zip(names, map(float, np.exp(free)))) | dict(given), given)
+    return Fitted(formula, dict(zip(names, map(float, np.exp(free)))) | dict(given), given)
+
+
+def _corrected(plain: Fitted, rows: pd.DataFrame, designs: Designs) -> Fitted:
+    """A roofline with corrections of what it leaves over."""
     if not designs:
         return plain
     left = np.log(rows["us"].to_numpy(dtype=float) / plain.us(rows))
