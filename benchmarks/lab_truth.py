@@ -3,8 +3,8 @@
     python benchmarks/lab_truth.py delay [--hosts 8] [--launches 3] [--delays 500,1000,2000]
     python benchmarks/lab_truth.py rate  [--rates 200,500,1000] [--keep FOLDER]
 
-delay: all_reduces of small messages between hosts with one rank each, by gloo's ring and by node (--two-level), at no delay
-and at each of these, in µs one way. The wire's own delay is measured by UDP messages in the same run. gloo's ring should
+delay: all_reduces of small messages between hosts with one rank each, by gloo's ring and by node (--two-level), at
+each of these, in µs one way. The wire's own delay is measured by UDP messages in the same run. gloo's ring should
 take 4(r − 1) of them, recursive doubling 2·log2(N); the fits are not informed of either.
 
 rate: all_reduces and all_to_alls of large messages at each of these rates, in Mbit/s, on 2 and 4 hosts. A wire's goodput
@@ -22,6 +22,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import mean, median
+from typing import Any
 
 import inferometer
 from inferometer.emulator.calibrate.evaluate.calibration import Calibration
@@ -74,15 +75,15 @@ def one_way_us(samples: Path) -> float:
 def delays(folder: Path, hosts: int, launches: int, planted_us: Sequence[float]) -> Iterator[dict]:
     """A row for each kind of all_reduce and delay."""
     sweep = "--collectives all_reduce --timings isolated -b 256 -e 4096 --iters 30 -T 60 --budget none".split()
-    print(f"{hosts} hosts, one rank each, {launches} launches. Growth: of the latency, in one-way delays, from no delay on.")
+    print(f"{hosts} hosts, one rank each, {launches} launches. Growth: of the latency, in one-way delays.")
     print(
         f"{'all_reduce':12s} {'delay':>7s} {'by UDP':>7s}  growth at 2, at 4 (expected)  law; its parameter [95 %], expected"
     )
     for kind, flags in ((RING, []), (DOUBLING, ["--two-level"])):
-        bare: tuple[float, dict[int, float], Calibration] | None = None
-        for delay_us in (0.0, *planted_us):
+        first: tuple[float, dict[int, float], Calibration] | None = None
+        for delay_us in planted_us:
             samples = folder / f"{kind.split()[-1]}-{delay_us:g}.samples.jsonl"
-            for launch in range(launches):
+            for launch in range(launches_in(samples), launches):
                 lab = ["--nodes", str(hosts), "--own-cores", "--delay", f"{delay_us:g}us"]
                 more = ["--append"] if launch else []
                 run_lab(folder, lab, [*sweep, *flags, *more, "-o", samples.name])
@@ -90,36 +91,51 @@ def delays(folder: Path, hosts: int, launches: int, planted_us: Sequence[float])
             table = table[table["concurrent_groups"] == 1]
             us = {count: float(table[table["ranks"] == count]["us"].median()) for count in sorted(set(table["ranks"]))}
             found = one_way_us(samples), us, fit([samples])
-            if bare is None:
-                bare = found
-            else:
-                yield shown(kind, delay_us, bare, found)
+            first = first or found
+            yield shown(kind, delay_us, first, found)
 
 
-def shown(kind: str, planted_us: float, bare: tuple, found: tuple) -> dict:
-    """The row, printed. bare, found: the wire's delay by UDP, µs by ranks, the calibration; without and with the delay."""
-    wire_us = found[0] - bare[0]
-    growth = {ranks: (found[1][ranks] - bare[1][ranks]) / wire_us for ranks in found[1]}
+def launches_in(samples: Path) -> int:
+    """That a file of an earlier run holds already."""
+    return len({r["launch"] for r in read_records(samples) if r["record"] == "launch"}) if samples.exists() else 0
+
+
+def shown(kind: str, planted_us: float, first: tuple, found: tuple) -> dict:
+    """The row, printed. first, found: the wire's delay by UDP, µs by ranks, the calibration; at the least delay and this."""
+    wire_us = found[0] - first[0]
+    growth = {ranks: (found[1][ranks] - first[1][ranks]) / wire_us if wire_us else float("nan") for ranks in found[1]}
     expected = {ranks: TRIPS[kind] * (ranks - 1 if kind == RING else ranks.bit_length() - 1) for ranks in growth}
-    law, at_rest = found[2].law("all_reduce"), bare[2].law("all_reduce")
+    law, before = found[2].law("all_reduce"), first[2].law("all_reduce")
     name = "b" if law.formula.rank_latency == "ring" else "c"
-    parameter = law.params[name]
-    start = at_rest.params[name].value if name in at_rest.params else 0.0
-    planted = start + TRIPS[kind] * wire_us
-    low, high = parameter.ci95 or (float("nan"), float("nan"))
     right = law.formula.rank_latency == "ring" or law.formula.node_latency == "linear"
     right = right if kind == RING else law.formula.node_latency == "log2"
-    beyond = "" if low <= planted <= high else " outside"
+    (value, low, high), (value_0, low_0, high_0) = (of_parameter(one, name) for one in (law, before))
+    grown, planted = value - value_0, TRIPS[kind] * wire_us
+    half = ((high - low) ** 2 + (high_0 - low_0) ** 2) ** 0.5 / 2  # both are uncertain, independently of each other
+    covers = None if not wire_us else abs(grown - planted) <= half
     words = ", ".join(f"{growth[r]:5.2f} ({expected[r]:g})" for r in (2, 4))
+    judged = (
+        "" if covers is None else f", grown by {grown:.0f} ± {half:.0f}, planted {planted:.0f}{'' if covers else ' OUTSIDE'}"
+    )
     print(
-        f"{kind:12s} {planted_us:7g} {wire_us:7.0f}  {words:26s}  {'right' if right else 'WRONG'}: {law.form}; "
-        f"{name} = {parameter.value:.0f} [{low:.0f}, {high:.0f}], {planted:.0f}{beyond}",
+        f"{kind:12s} {planted_us:7g} {found[0]:7.0f}  {words if wire_us else 'the least delay':26s}  "
+        f"{'right' if right else 'WRONG'}: {law.form}; {name} = {value:.0f} [{low:.0f}, {high:.0f}]{judged}",
         flush=True,
     )
     return {
-        "kind": kind, "delay_us": planted_us, "wire_us": wire_us, "growth": growth, "expected": expected, "form": law.form,
-        "right": right, "value": parameter.value, "ci95": [low, high], "planted": planted,
+        "kind": kind, "delay_us": planted_us, "one_way_us": found[0], "growth": growth, "expected": expected,
+        "form": law.form, "right": right, "value": value, "ci95": [low, high], "grown": grown, "planted": planted,
+        "covers": covers,
     }  # fmt: skip
+
+
+def of_parameter(law: Any, name: str) -> tuple[float, float, float]:
+    """Its value and 95 % interval; NaN where it has none."""
+    parameter = law.params.get(name)
+    if parameter is None or parameter.value is None:
+        return (float("nan"),) * 3
+    low, high = parameter.ci95 or (float("nan"), float("nan"))
+    return parameter.value, low, high
 
 
 def rates(folder: Path, planted_mbit: Sequence[float]) -> Iterator[dict]:

@@ -17,6 +17,7 @@ import numpy as np
 from inferometer.emulator.measure.filler import Filler
 from inferometer.emulator.measure.method import Method
 from inferometer.emulator.measure.plan import Cell, GroupMesh
+from inferometer.emulator.measure.reference import BYTES, EVERY, Reference
 from inferometer.emulator.measure.rests import Rests
 from inferometer.emulator.measure.timing import GraphTimer, HostTimer, QueueTimer, Timer
 from inferometer.emulator.measure.visit import Visit
@@ -88,6 +89,11 @@ class Launch:
         return Filler(self.device)
 
     @cached_property
+    def reference(self) -> Reference:
+        """What the network is looked at with."""
+        return Reference(self.world)
+
+    @cached_property
     def rests(self) -> Rests:
         """Between what this rank computes."""
         here = self.placement.ranks_per_node(range(self.world.size))
@@ -114,12 +120,13 @@ class Launch:
         stop_asked: Callable[[], bool],
         done: Callable[[dict], None],
         began: Callable[[str], None] = lambda doing: None,
+        looked: Callable[[float], None] = lambda us: None,
     ) -> tuple[str, list[Cell]]:
         """Measure the cells in order; returns why it ended and the cells not reached.
 
         ``deadline``: of time.monotonic(), on rank 0. ``stop_asked``: rank 0's wish to end. On rank 0 ``began`` gets each
-        cell's description, ``done`` its record. Raises ``Disagreement`` where ranks disagree about a cell, and whatever
-        the collectives raise.
+        cell's description, ``done`` its record, ``looked`` the times of looks at the network between nodes. Raises
+        ``Disagreement`` where ranks disagree about a cell, and whatever the collectives raise.
         """
         for index, cell in enumerate(cells):
             end = None
@@ -128,6 +135,8 @@ class Launch:
                     end = "interrupted"
                 elif deadline is not None and index > 0 and time.monotonic() > deadline:
                     end = "budget"  # never before the first cell: an empty launch would be worth nothing
+            if index % EVERY == 0:
+                self._look(looked)
             self.doing = f"waiting for {describe(cell)}"
             end = self.control.agree(f"cell {index}", self._signature(cell), then=end)
             if end:
@@ -136,7 +145,17 @@ class Launch:
             record = self._measure(index, cell, stop_asked)
             if record is not None:
                 done(record)
+        self._look(looked)
         return "complete", []
+
+    def _look(self, looked: Callable[[float], None]) -> None:
+        """Time the reference, where there are several nodes. Collective over the world."""
+        if self.placement.nodes > 1:
+            self.doing, self.busy_since = f"in a look at the network (all_reduce of {BYTES} bytes)", time.monotonic()
+            us = self.reference.look_us()
+            self.busy_since = None
+            if self.world.rank == 0:
+                looked(us)
 
     def _signature(self, cell: Cell) -> list[Any]:
         """What must be the same on all ranks before the first call: gloo aborts or returns nonsense when it differs."""

@@ -73,13 +73,18 @@ def environment(variables: Mapping[str, str], cores: int | None = None) -> dict[
             "gpus": _gpus(),
             **({} if (link := lab_link(variables)) is None else {"lab": link}),
         },
-        "software": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
+        "software": software(),
         "variables": {
             key: value
             for key, value in sorted(variables.items())
             if key.startswith(VARIABLE_PREFIXES) and not key.startswith(SET_BY_LAUNCHERS)
         },
     }
+
+
+def software() -> dict[str, str | None]:
+    """Versions by name, None for what is not installed."""
+    return {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}}
 
 
 def conditions() -> dict[str, Any]:

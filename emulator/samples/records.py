@@ -55,6 +55,15 @@ class LaunchEnd(Record):
     ranks: list[Rank] | None = None
 
 
+class Reference(Record):
+    """A look at the network in the middle of a launch; changed: cells next to it were measured on another one."""
+
+    record: Literal["reference"]
+    launch: NonNegativeInt
+    us: FiniteFloat
+    changed: bool
+
+
 class Cell(Record):
     """``start_ns`` and ``stop_ns``: [ranks][iterations]; null for an imported cell, which has ``us`` and ``statistic``.
 
@@ -200,6 +209,7 @@ KINDS: dict[str, type[Record]] = {
     "launch": LaunchStart,
     "launch_end": LaunchEnd,
     "cell": Cell,
+    "reference": Reference,
     "compute": Compute,
 }
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -138,6 +138,28 @@ def checked_records(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
         yield number, record
 
 
+def on_one_network(records: Iterable[tuple[int, dict[str, Any]]]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The records without the cells next to a look that found the network changed (see `measure.reference`).
+
+    A cell counts where neither the look before it nor the one after it has found a change.
+    """
+    waiting: list[tuple[int, dict[str, Any]]] = []
+    looks, changed = False, False
+    for number, record in records:
+        kind = record["record"]
+        if kind == "cell" and looks:
+            waiting.append((number, record))
+            continue
+        if kind in ("reference", "launch", "launch_end"):
+            now = kind == "reference" and record["changed"]
+            if not changed and not now:
+                yield from waiting
+            waiting, looks, changed = [], kind == "reference", now
+        yield number, record
+    if not changed:
+        yield from waiting
+
+
 def read_header(path: str | Path, schema: str = SCHEMA) -> dict[str, Any]:
     """The first record. Raises ``InputError`` as `read_records` does."""
     return next(read_records(path, allow_cut=True, schema=schema), None) or _no_header(path)
@@ -227,7 +249,7 @@ def cell_table(*paths: str | Path, without: Launches = frozenset()) -> pandas.Da
 def _cells(*paths: str | Path, without: Launches = frozenset()) -> Iterator[tuple[dict[str, Any], np.ndarray | None]]:
     """Each cell record that was measured or imported, with the times of its iterations."""
     for path in paths:
-        for number, record in checked_records(path):
+        for number, record in on_one_network(checked_records(path)):
             if record["record"] != "cell" or "unmeasured" in record:
                 continue
             if (str(path), record["launch"]) in without:

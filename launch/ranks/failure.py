@@ -18,7 +18,7 @@ from pathlib import Path
 import torch.distributed as dist
 
 from inferometer.parallel.control import Control, ControlError, Disagreement, Fault
-from inferometer.parallel.placement import HostReport
+from inferometer.parallel.placement import HostReport, Placement
 
 GRACE_S = 3.0
 """How long the ranks that are left wait for each other's word before they call a rank silent."""
@@ -66,7 +66,8 @@ def report_failure(
     if not control.claim("reporter"):
         return None
     faults, states = control.faults(), {rank: process_state(host) for rank, host in enumerate(hosts)}
-    text = explain(control.world_size, faults, states, logs)
+    nodes = Placement.from_reports(hosts).node_of if hosts else ()
+    text = explain(control.world_size, faults, states, logs, nodes)
     _kill_silent(faults, states, hosts)
     return text
 
@@ -88,8 +89,14 @@ def _kill_silent(faults: Mapping[int, Fault], states: Mapping[int, str], hosts: 
                 os.kill(hosts[rank].pid, signal.SIGKILL)
 
 
-def explain(world_size: int, faults: Mapping[int, Fault], states: Mapping[int, str], logs: Mapping[int, Path]) -> str:
-    """One or two lines: which rank, how, in which collective and size, where its log is."""
+def explain(
+    world_size: int,
+    faults: Mapping[int, Fault],
+    states: Mapping[int, str],
+    logs: Mapping[int, Path],
+    nodes: Sequence[int] = (),
+) -> str:
+    """One or two lines: which rank, how, in which collective and size, where its log is. nodes: of each rank, if known."""
     raised = {rank: fault for rank, fault in faults.items() if fault.kind == "raised"}
     silent = [rank for rank in range(world_size) if rank not in faults]
     ended = [rank for rank, fault in faults.items() if fault.kind == "terminated"]
@@ -112,7 +119,15 @@ def explain(world_size: int, faults: Mapping[int, Fault], states: Mapping[int, s
     else:
         blamed = min(faults)
         words = f"the ranks lost each other {doing}: rank {blamed} says {faults[blamed].message}"
+    if len(set(nodes)) > 1:
+        words = words.replace(f"rank {blamed}", f"rank {blamed} (node {nodes[blamed]})", 1)
     return f"{words}; its log: {logs[blamed]}" if blamed in logs else words
+
+
+def meeting_lost(rank: int, doing: str, error: BaseException, logs: Mapping[int, Path]) -> str:
+    """What a rank says that can reach nobody: rank 0, where all meet, has died with its node, or the link to it is down."""
+    words = f"rank 0, where all ranks meet, does not answer; rank {rank} was {doing}"
+    return f"{words} ({type(error).__name__}: {first_line(error)}); its log: {logs[rank]}"
 
 
 def _common(texts: Iterable[str]) -> str:

@@ -5,6 +5,7 @@ They find themselves started as by torchrun, with the first host's address to me
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 import runpy
@@ -21,6 +22,7 @@ from pathlib import Path
 from inferometer.launch.ranks.forked import PRELOADED
 from inferometer.launch.ranks.wire_delay import enter
 
+PR_SET_NAME = 15
 POLL_S = 0.05
 PATIENCE_S = 10.0
 """How long the other ranks may take to end once one has failed."""
@@ -58,6 +60,7 @@ def _be(command: Command, rank: int, variables: Mapping[str, str], log: Path) ->
     try:
         host, local = divmod(rank, command.per_node)
         enter(f"/run/netns/host{host}")
+        ctypes.CDLL(None).prctl(PR_SET_NAME, f"rank {rank} host {host}".encode(), 0, 0, 0)  # as ps and top show it
         if rank:
             with log.open("ab") as output:
                 os.dup2(output.fileno(), 1)

@@ -23,6 +23,8 @@ class Job(BaseModel):
     """Ids of the cells to visit, in any order; None: all that the sweep allows, until the deadline."""
     skip: list[str] = []
     """Ids of cells that an earlier start of the ranks has done for this slot."""
+    node_of: list[int] | None = None
+    """The node of each rank as earlier launches of the file had it; None: there is none."""
     deadline: float | None = None
     """Of time.monotonic() on rank 0's machine."""
     logs: Path

@@ -16,6 +16,7 @@ from inferometer.launch.ranks.environment import rank_report
 from inferometer.launch.ranks.events import Listener
 from inferometer.launch.ranks.job import Job
 from inferometer.launch.ranks.recorder import LaunchRecorder, Record
+from inferometer.parallel.control import Disagreement
 from inferometer.parallel.placement import HostReport
 
 
@@ -29,6 +30,7 @@ class MeasurementRank:
 
     def carry_out(self, hosts: Sequence[HostReport], listener: Listener | None, interrupted: Callable[[], bool]) -> int:
         """Visit the cells of the job; the exit status, on every rank: 1 where data were wrong. listener: rank 0's."""
+        self._check_nodes()
         self.work.connect()
         order = self._order()
         ranks = self.work.control.gather("ranks", rank_report(self.method.threads))
@@ -38,6 +40,17 @@ class MeasurementRank:
         recorder = LaunchRecorder(self.job, listener, SamplesFile.reopen(self.job.samples))
         recorder.begin(self.work, ranks, hosts, len(order), cells=len(order), resumed=bool(self.job.skip))
         return self._lead(order, recorder, interrupted)
+
+    def _check_nodes(self) -> None:
+        """Raise Disagreement, on every rank, where the ranks are on other nodes than in the file's earlier launches."""
+        here, before = list(self.work.placement.node_of), self.job.node_of
+        complaint = None
+        if before is not None and before != here:
+            complaint = (
+                f"node of each rank is {before} in {self.job.samples.name} and {here} here: no launch of the same cells"
+            )
+        if complaint := self.work.control.share("nodes", complaint):
+            raise Disagreement(complaint)
 
     def _order(self) -> list[Cell]:
         """The cells to visit, as rank 0 has them."""
@@ -73,7 +86,9 @@ class MeasurementRank:
         dropped = order
         reason, unmade = probe_all(launch, job.cells, job.skip, job.deadline, interrupted, probed)
         if not reason:
-            reason, dropped = launch.visit(order, job.deadline, interrupted, measured, began=recorder.doing)
+            reason, dropped = launch.visit(
+                order, job.deadline, interrupted, measured, began=recorder.doing, looked=recorder.looked
+            )
         usage = launch.control.gather("usage", rank_usage())
         recorder.end(reason, usage, sum(wrong), [*unmade, *(cell.id for cell in dropped)])
         return int(launch.control.share("status", int(sum(wrong) > 0)))

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from inferometer.emulator.measure.reference import changed
 from inferometer.emulator.samples.environment import conditions, others_fraction, steal_fraction
 from inferometer.emulator.samples.lab import lab_one_way
 from inferometer.emulator.samples.samples import SamplesFile, times_us
@@ -42,6 +43,9 @@ class LaunchRecorder:
     """The state of the machine when the launch began."""
     began: list[Record] = field(default_factory=list)
     """What each rank said of itself then."""
+    first_us: float | None = None
+    changed: bool = False
+    """Of the network's reference: see `looked`."""
     one_machine: bool = True
     """Whether all ranks share this kernel, whose counters are read."""
 
@@ -68,6 +72,17 @@ class LaunchRecorder:
     def doing(self, text: str, **further: Any) -> None:
         """What the ranks are at."""
         self.listener({"event": "doing", "text": text, **further})
+
+    def looked(self, us: float) -> None:
+        """The network's reference took so long. Where it took another time at first, the cells next to it do not count."""
+        first_us, self.first_us = self.first_us or us, self.first_us or us
+        now = changed(first_us, us)
+        self.record("reference", us=round(us, 1), changed=now)
+        if now != self.changed:
+            ratio = f"{us / first_us:.2g} times what it took at the launch's begin"
+            since = "cells from the last look on are left out" if now else "cells count again"
+            self.listener({"event": "note", "text": f"the network's reference takes {ratio}: {since}"})
+        self.changed = now
 
     def cell(self, record: Record) -> None:
         """A cell that was measured, or could not be."""

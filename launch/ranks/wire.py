@@ -27,6 +27,8 @@ VNET_HDR_BYTES = 10
 LARGEST_FRAME = 70_000
 QUEUE_BYTES = 64 << 20
 """Of each port: frames that arrive while this process sleeps."""
+LONGEST_WAIT_NS = 100_000_000
+"""That this process is believed to have slept through: beyond it the system's clock was set."""
 PR_SET_TIMERSLACK = 29
 PRIORITY = 40
 """Above that of the ranks (emulator.measure.scheduler): a rank that computes does not hold up the wire."""
@@ -69,7 +71,7 @@ class Switch:
 
 
 def arrived(port: socket.socket) -> Iterator[tuple[int, bytes]]:
-    """The frames that wait at a port: when each arrived (ns of the system's clock), and the frame."""
+    """The frames that wait at a port: when each arrived (ns, monotonic), and the frame."""
     while True:
         try:
             frame, extra, _, _ = port.recvmsg(LARGEST_FRAME, 64)
@@ -77,12 +79,17 @@ def arrived(port: socket.socket) -> Iterator[tuple[int, bytes]]:
             return
         except OSError:  # the host has gone, and its port with it
             return
-        stamp = time.time_ns()
-        for level, kind, data in extra:
-            if level == socket.SOL_SOCKET and kind == SO_TIMESTAMPNS:
-                seconds, nanoseconds = struct.unpack("=qq", data[:16])
-                stamp = seconds * 1_000_000_000 + nanoseconds
-        yield stamp, frame
+        yield time.monotonic_ns() - waited_ns(extra, time.time_ns()), frame
+
+
+def waited_ns(extra: Sequence[tuple[int, int, bytes]], now_ns: int) -> int:
+    """How long ago the kernel received a frame; now_ns: of the system's clock, which somebody may set in between."""
+    for level, kind, data in extra:
+        if level == socket.SOL_SOCKET and kind == SO_TIMESTAMPNS:
+            seconds, nanoseconds = struct.unpack("=qq", data[:16])
+            waited = now_ns - seconds * 1_000_000_000 - nanoseconds
+            return waited if 0 <= waited < LONGEST_WAIT_NS else 0
+    return 0
 
 
 def forward(ports: Sequence[socket.socket], delay_ns: int) -> None:
@@ -91,12 +98,12 @@ def forward(ports: Sequence[socket.socket], delay_ns: int) -> None:
     waiting: list[tuple[int, int, bytes, socket.socket]] = []
     number = 0
     while True:
-        now = time.time_ns()
+        now = time.monotonic_ns()
         while waiting and waiting[0][0] <= now:
             _, _, frame, port = heapq.heappop(waiting)
             with contextlib.suppress(OSError):  # a port whose host is gone, or a full queue: the frame is lost, as on wires
                 port.send(frame)
-        left_s = None if not waiting else max(0.0, (waiting[0][0] - time.time_ns()) * 1e-9)
+        left_s = None if not waiting else max(0.0, (waiting[0][0] - time.monotonic_ns()) * 1e-9)
         ready, _, _ = select.select(ports, [], [], left_s)
         for came_by in ready:
             for stamp, frame in arrived(came_by):

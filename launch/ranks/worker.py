@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.measure import scheduler
 from inferometer.emulator.measure.method import Method
-from inferometer.emulator.samples.environment import cgroup_cpu_limit
+from inferometer.emulator.samples.environment import cgroup_cpu_limit, software
 from inferometer.emulator.samples.lab import lab_own_cores
 from inferometer.emulator.validate.campaign import Matrix
 from inferometer.launch.ranks.devices import QUIET_WATCHDOG
@@ -70,8 +70,12 @@ def take_part(job: Job, identity: Identity, listener: Callable[[], Listener], pa
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the launcher may not end us before we have spoken
         text = None
+        doing = task.work.doing if task else "starting up"
         try:
-            text = failure.report_failure(plane, error, task.work.doing if task else "starting up", hosts, logs)
+            text = failure.report_failure(plane, error, doing, hosts, logs)
+        except Exception:  # where the ranks meet is gone, and with it what the others say
+            if identity.local_rank == 0:
+                text = failure.meeting_lost(identity.rank, doing, error, logs)
         finally:
             if text:
                 listener()({"event": "fault", "text": text})
@@ -89,6 +93,8 @@ def take_part(job: Job, identity: Identity, listener: Callable[[], Listener], pa
         here = replace(this_host(), core_limit=cgroup_cpu_limit(), gpu=gpu, own_cores=lab_own_cores(os.environ))
         hosts.extend(HostReport(**report) for report in control.gather_all("hosts", asdict(here)))
         control.agree("method", job.method.model_dump(mode="json"))
+        if len({host.node for host in hosts}) > 1:  # nodes have installations of their own
+            control.agree("software", software())
         sink = listener() if identity.rank == 0 else None
         shared = sharing(hosts)
         check_sharing(job.method.backend, shared)

@@ -266,7 +266,8 @@ def _as_rank(
         number = next((n for n, launch in held.items() if launch.reason not in ("complete", "budget")), 0)
     plan = held[0].done if number > 0 and 0 in held else None
     skip = held[number].done if number in held else []
-    job = job.model_copy(update={"launch": number, "cells": plan, "skip": skip})
+    node_of = next((launch.node_of for launch in held.values() if launch.node_of), None)
+    job = job.model_copy(update={"launch": number, "cells": plan, "skip": skip, "node_of": node_of})
     display = Display(out, terminal_of(sys.stderr), shown)
     if kept:
         display.say(f"the older {path} is kept as {kept}")

@@ -22,6 +22,8 @@ class HeldLaunch:
     done: list[str] = field(default_factory=list)
     reason: str | None = None
     """Why it ended; None while it has not ended in order."""
+    node_of: list[int] | None = None
+    """The node of each of its ranks."""
 
 
 def logs_of(samples: Path) -> Path:
@@ -70,7 +72,8 @@ def held_in(path: Path) -> dict[int, HeldLaunch]:
     held: dict[int, HeldLaunch] = {}
     for record in read_records(path, allow_cut=True):
         if record["record"] == "launch":
-            held.setdefault(record["launch"], HeldLaunch()).reason = None
+            launch = held.setdefault(record["launch"], HeldLaunch())
+            launch.reason, launch.node_of = None, record.get("node_of")
         elif record["record"] in ("cell", "compute"):
             held.setdefault(record["launch"], HeldLaunch()).done.append(record["cell"])
         elif record["record"] == "launch_end":

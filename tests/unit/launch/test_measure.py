@@ -24,14 +24,17 @@ class Shown:
         self.launches.append((number, of, deadline))
 
     def say(self, text):
-        pass
+        self.said = text
 
 
 class Ranks:
-    """Measures what the job asks for (or CELLS), but launch n at most ``reach[n]`` cells, and ends as ``ends[n]`` says."""
+    """Measures what the job asks for (or CELLS), but launch n at most ``reach[n]`` cells, and ends as ``ends[n]`` says.
 
-    def __init__(self, reach=None, ends=None):
-        self.jobs, self.reach, self.ends = [], reach or {}, ends or {}
+    Of the launches in ``stolen`` the hypervisor gave a fifth of the cores' time to others.
+    """
+
+    def __init__(self, reach=None, ends=None, stolen=()):
+        self.jobs, self.reach, self.ends, self.stolen = [], reach or {}, ends or {}, stolen
 
     def __call__(self, job):
         self.jobs.append(job)
@@ -43,7 +46,8 @@ class Ranks:
             samples.append({"record": "cell", "launch": job.launch, "cell": name})
         if outcome.reason != "failed":
             reason = "complete" if outcome.reason == "wrong_data" else outcome.reason
-            samples.append({"record": "launch_end", "launch": job.launch, "reason": reason})
+            steal = 0.2 if job.launch in self.stolen else 0.0
+            samples.append({"record": "launch_end", "launch": job.launch, "reason": reason, "steal_fraction": steal})
         samples.close()
         return outcome
 
@@ -157,6 +161,26 @@ def test_each_launch_gets_an_equal_share_of_what_is_left_of_the_budget(path, met
     assert [job.deadline for job in ranks.jobs] == pytest.approx(deadlines)
     assert [shown for _, _, shown in shown.launches] == pytest.approx(deadlines)
     assert [(number, of) for number, of, _ in shown.launches] == [(0, 3), (1, 3), (2, 3)]
+
+
+def test_a_disturbed_launch_is_made_again_while_the_budget_lasts(path, method):
+    ranks, shown = Ranks(stolen=(0, 2)), Shown()
+    assert go(path, method(budget_s=90.0), ranks, shown=shown)
+    assert [job.launch for job in ranks.jobs] == [0, 1, 2, 3, 4]
+    assert "launch 3 was disturbed (the hypervisor gave 20% of the cores' time to others)" in shown.said
+
+
+def test_launches_that_are_all_disturbed_are_made_again_once_each(path, method):
+    ranks = Ranks(stolen=range(100))
+    go(path, method(budget_s=90.0), ranks)
+    assert len(ranks.jobs) == 6
+
+
+@pytest.mark.parametrize("budget_s", [None, 1e-9])
+def test_without_a_budget_or_time_left_nothing_is_made_again(path, method, budget_s):
+    ranks = Ranks(stolen=(0,))
+    go(path, method(budget_s=budget_s), ranks)
+    assert len(ranks.jobs) == 3
 
 
 def test_without_a_budget_there_is_no_deadline(path, method):
