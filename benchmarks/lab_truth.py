@@ -67,9 +67,10 @@ def run_lab(folder: Path, lab: Sequence[str], measure: Sequence[str]) -> None:
         sys.exit(f"{' '.join(command[3:])}: status {done.returncode}: {done.stderr}")
 
 
-def one_way_us(samples: Path) -> float:
-    """Measured before each launch; mean over the launches."""
-    return mean(r["lab_one_way_us"]["median"] for r in read_records(samples) if r["record"] == "launch")
+def one_way_us(samples: Path) -> tuple[float, float]:
+    """Measured before each launch: mean of the launches' medians, and half their mean range from 10th to 90th percentile."""
+    found = [r["lab_one_way_us"] for r in read_records(samples) if r["record"] == "launch"]
+    return mean(one["median"] for one in found), mean(one["p90"] - one["p10"] for one in found) / 2
 
 
 def delays(folder: Path, hosts: int, launches: int, planted_us: Sequence[float]) -> Iterator[dict]:
@@ -80,7 +81,7 @@ def delays(folder: Path, hosts: int, launches: int, planted_us: Sequence[float])
         f"{'all_reduce':12s} {'delay':>7s} {'by UDP':>7s}  growth at 2, at 4 (expected)  law; its parameter [95 %], expected"
     )
     for kind, flags in ((RING, []), (DOUBLING, ["--two-level"])):
-        first: tuple[float, dict[int, float], Calibration] | None = None
+        first: tuple[tuple[float, float], dict[int, float], Calibration] | None = None
         for delay_us in planted_us:
             samples = folder / f"{kind.split()[-1]}-{delay_us:g}.samples.jsonl"
             for launch in range(launches_in(samples), launches):
@@ -102,7 +103,8 @@ def launches_in(samples: Path) -> int:
 
 def shown(kind: str, planted_us: float, first: tuple, found: tuple) -> dict:
     """The row, printed. first, found: the wire's delay by UDP, µs by ranks, the calibration; at the least delay and this."""
-    wire_us = found[0] - first[0]
+    (here_us, spread_us), (first_us, first_spread_us) = found[0], first[0]
+    wire_us = here_us - first_us
     growth = {ranks: (found[1][ranks] - first[1][ranks]) / wire_us if wire_us else float("nan") for ranks in found[1]}
     expected = {ranks: TRIPS[kind] * (ranks - 1 if kind == RING else ranks.bit_length() - 1) for ranks in growth}
     law, before = found[2].law("all_reduce"), first[2].law("all_reduce")
@@ -111,19 +113,21 @@ def shown(kind: str, planted_us: float, first: tuple, found: tuple) -> dict:
     right = right if kind == RING else law.formula.node_latency == "log2"
     (value, low, high), (value_0, low_0, high_0) = (of_parameter(one, name) for one in (law, before))
     grown, planted = value - value_0, TRIPS[kind] * wire_us
-    half = ((high - low) ** 2 + (high_0 - low_0) ** 2) ** 0.5 / 2  # both are uncertain, independently of each other
+    # Four things are uncertain, independently of each other: the parameter and the wire, here and at the least delay.
+    sides = ((high - low) / 2, (high_0 - low_0) / 2, TRIPS[kind] * spread_us, TRIPS[kind] * first_spread_us)
+    half = sum(side**2 for side in sides) ** 0.5
     covers = None if not wire_us else abs(grown - planted) <= half
     words = ", ".join(f"{growth[r]:5.2f} ({expected[r]:g})" for r in (2, 4))
     judged = (
         "" if covers is None else f", grown by {grown:.0f} ± {half:.0f}, planted {planted:.0f}{'' if covers else ' OUTSIDE'}"
     )
     print(
-        f"{kind:12s} {planted_us:7g} {found[0]:7.0f}  {words if wire_us else 'the least delay':26s}  "
+        f"{kind:12s} {planted_us:7g} {here_us:7.0f}  {words if wire_us else 'the least delay':26s}  "
         f"{'right' if right else 'WRONG'}: {law.form}; {name} = {value:.0f} [{low:.0f}, {high:.0f}]{judged}",
         flush=True,
     )
     return {
-        "kind": kind, "delay_us": planted_us, "one_way_us": found[0], "growth": growth, "expected": expected,
+        "kind": kind, "delay_us": planted_us, "one_way_us": here_us, "growth": growth, "expected": expected,
         "form": law.form, "right": right, "value": value, "ci95": [low, high], "grown": grown, "planted": planted,
         "covers": covers,
     }  # fmt: skip

@@ -1,10 +1,10 @@
 """What it costs to start and end the ranks of one launch: time, processor time, memory; this checkout against another.
 
-    python benchmarks/launch_speed.py [--ranks 16] [--rounds 3] [--against CHECKOUT]
+    python benchmarks/launch_speed.py [--ranks 16] [--rounds 3] [--against CHECKOUT] [--sweep]
 
 Each round runs, in every checkout in turn, `inferometer measure` of one empty operation: nearly all of its time goes into
 starting Python, torch and the ranks, and into ending them. Processor time is that of all processes, the ranks' included.
-Memory is the largest sum of proportional set sizes (Pss) of all processes of the launch: shared pages count once. A checkout
+With --sweep it is a small sweep instead (all_reduce and all_to_all, 64 bytes to 64 KiB). Memory is the largest sum of proportional set sizes (Pss) of all processes of the launch: shared pages count once. A checkout
 runs under the Python of its own .venv where it has one, else under this Python.
 """
 
@@ -29,11 +29,18 @@ COMMAND = (
 )
 
 
+SWEEP = (
+    "-m inferometer.launch measure --collectives all_reduce,all_to_all --timings isolated -b 64 -e 64K -f 32 --iters 6 "
+    "--launches 1 --budget none -o x.samples.jsonl"
+)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ranks", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--against", type=Path, metavar="CHECKOUT")
+    parser.add_argument("--sweep", action="store_true")
     args = parser.parse_args()
     # Ranks whose parent has gone become children of this process: their processor time is then not lost.
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -41,7 +48,7 @@ def main() -> int:
     rounds = {name: [] for name in checkouts}
     for _ in range(args.rounds):
         for name, checkout in checkouts.items():
-            rounds[name].append(one_launch(checkout, args.ranks))
+            rounds[name].append(one_launch(checkout, args.ranks, SWEEP if args.sweep else COMMAND))
     print(f"{args.ranks} ranks, median of {args.rounds} launches   time      processor time   memory, all processes")
     middle = {name: [median(column) for column in zip(*runs)] for name, runs in rounds.items()}
     for name, (wall_s, cpu_s, bytes) in middle.items():
@@ -52,14 +59,14 @@ def main() -> int:
     return 0
 
 
-def one_launch(checkout: Path, ranks: int) -> tuple[float, float, float]:
+def one_launch(checkout: Path, ranks: int, command: str = COMMAND) -> tuple[float, float, float]:
     """Wall time and processor time in seconds, largest memory in bytes."""
     own = checkout / ".venv" / "bin" / "python"
     python = str(own) if own.exists() else sys.executable
     before, began = cpu_s(), time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         process = subprocess.Popen(
-            [python, *COMMAND.split(), "-n", str(ranks)], cwd=folder, env=os.environ | {"PYTHONPATH": str(checkout)},
+            [python, *command.split(), "-n", str(ranks)], cwd=folder, env=os.environ | {"PYTHONPATH": str(checkout)},
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         largest = 0

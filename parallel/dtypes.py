@@ -69,7 +69,7 @@ NAMED: Mapping[str, Dtype] = by_name(
         ),
         Dtype(
             name="float16", bits=16, nccl_tests="half", mpi=("HALF", "FLOAT16"), spellings=("fp16",),
-            summed_by=SUMMING, aiconfigurator="half",
+            summed_by=_MPI_TOO, aiconfigurator="half",
         ),
         Dtype(name="float64", bits=64, nccl_tests="double", mpi=("DOUBLE",), summed_by=_MPI_TOO, aiconfigurator=None),
         Dtype(

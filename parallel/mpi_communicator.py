@@ -1,7 +1,8 @@
 """A communicator on MPI through mpi4py, on the memory of CPU tensors.
 
 mpi4py is imported only when a world is made, so that a machine without an MPI library can still import this package.
-MPI knows neither bfloat16 nor (in its standard) float16: such tensors can be moved, as integers, but not summed.
+MPI does not sum bfloat16, and float16 only where the library has a type of its own for it (MPICH 5 and Open MPI 5 do): other
+such tensors can be moved, as integers, but not summed.
 """
 
 from __future__ import annotations
@@ -117,9 +118,18 @@ class MpiCommunicator:
 
 
 def _summable(tensor: torch.Tensor) -> np.ndarray:
-    if "mpi" not in DTYPES[str(tensor.dtype).removeprefix("torch.")].summed_by:
+    named = str(tensor.dtype).removeprefix("torch.")
+    if "mpi" not in DTYPES[named].summed_by or (named == "float16" and not _has_float16()):
         raise UnsupportedDtype(f"MPI cannot sum {tensor.dtype}: use float32, or a backend that can (gloo, nccl)")
     return tensor.numpy()
+
+
+def _has_float16() -> bool:
+    """Whether the library has a type for it, which mpi4py takes for numpy's."""
+    from mpi4py import MPI
+
+    known = getattr(MPI, "_typedict", {}).get("e")
+    return known is not None and known != MPI.DATATYPE_NULL
 
 
 def _words(tensor: torch.Tensor) -> np.ndarray:

@@ -34,7 +34,7 @@ world = MpiCommunicator.world()
 solo = world.split([[rank] for rank in range(world.size)])
 pair = world.split([[0, 2]])
 wrong, refused = {}, []
-for dtype in (torch.float32, torch.bfloat16):
+for dtype in (torch.float32, torch.bfloat16, torch.float16):
     for name, record in COLLECTIVES.items():
         comm = solo if record.solo else pair if record.pair else world
         if comm is None:
