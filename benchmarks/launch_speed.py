@@ -3,9 +3,10 @@
     python benchmarks/launch_speed.py [--ranks 16] [--rounds 3] [--against CHECKOUT] [--sweep]
 
 Each round runs, in every checkout in turn, `inferometer measure` of one empty operation: nearly all of its time goes into
-starting Python, torch and the ranks, and into ending them. Processor time is that of all processes, the ranks' included.
-With --sweep it is a small sweep instead (all_reduce and all_to_all, 64 bytes to 64 KiB). Memory is the largest sum of proportional set sizes (Pss) of all processes of the launch: shared pages count once. A checkout
-runs under the Python of its own .venv where it has one, else under this Python.
+starting Python, torch and the ranks, and into ending them; with --sweep it is a small sweep instead (all_reduce and
+all_to_all, 64 bytes to 64 KiB). Processor time is that of all processes, the ranks' included. Memory is the largest sum of
+proportional set sizes (Pss) of all processes of the launch: shared pages count once. A checkout runs under the Python of its
+own .venv where it has one, else under this Python.
 """
 
 from __future__ import annotations

@@ -155,6 +155,15 @@ class Control:
         posted = {rank: f"fault/{rank}" for rank in range(self.world_size)}
         return {rank: Fault(**self._get(key)) for rank, key in posted.items() if self._has(key)}
 
+    def leave_after_fault(self, patience_s: float) -> None:
+        """The last word of a rank that has failed. Rank 0, which may house the store, waits for the others'."""
+        if self.rank != 0:
+            self._put(f"left/{self.rank}", True)
+            return
+        deadline = time.monotonic() + patience_s
+        while time.monotonic() < deadline and not all(self._has(f"left/{rank}") for rank in self.faults() if rank):
+            time.sleep(POLL_S / 5)
+
     def claim(self, role: str) -> bool:
         """True for the first rank that asks: exactly one rank reports a failure, whichever are left."""
         return self._store.add(f"claim/{role}", 1) == 1

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from inferometer.emulator.measure.clocks import TOLERATED, Clocks
 from inferometer.emulator.measure.filler import Filler
 from inferometer.emulator.measure.method import Method
 from inferometer.emulator.measure.plan import Cell, GroupMesh
@@ -89,6 +90,16 @@ class Launch:
         return Filler(self.device)
 
     @cached_property
+    def clocks(self) -> Clocks:
+        """Of the machines, where the ranks are on several."""
+        machines = self.placement.machine_of or self.placement.node_of
+        return Clocks((0,) * self.world.size if self.placement.one_clock else machines)
+
+    def _aligned(self, ranks: Sequence[int], first_s: float) -> bool:
+        """Whether the ranks' clocks are known well enough to compare their readings of operations of first_s. On rank 0."""
+        return self.world.rank == 0 and self.clocks.error_ns(ranks) <= TOLERATED * first_s * 1e9
+
+    @cached_property
     def reference(self) -> Reference:
         """What the network is looked at with."""
         return Reference(self.world)
@@ -153,6 +164,8 @@ class Launch:
         if self.placement.nodes > 1:
             self.doing, self.busy_since = f"in a look at the network (all_reduce of {BYTES} bytes)", time.monotonic()
             us = self.reference.look_us()
+            if self.clocks.several:
+                self.clocks.look(self.world)
             self.busy_since = None
             if self.world.rank == 0:
                 looked(us)
@@ -191,7 +204,7 @@ class Launch:
         first = [*self._first_batch(cell, estimate_s), max(1, round(cell.compute_gap_us / matmul_us))]
         loops, count, matmuls = self.control.share(f"batch {index}", first, among=ranks)
         before = partial(self.filler.compute, matmuls) if cell.timing == "in_step" else everyone.barrier
-        one_clock = self.placement.one_clock and self.device.one_timeline
+        one_clock = self.device.one_timeline and (self.placement.one_clock or self._aligned(ranks, first_s=estimate_s))
         definition = time_definition(cell.timing, work.record.operations > 1, one_clock)
         visit = Visit(index, cell, work, groups, before, loops, definition, self.timer(cell))
         reason = self._iterate(visit, count, stop_asked)
@@ -214,7 +227,7 @@ class Launch:
             readings = self.control.gather(name, mine, among=visit.ranks)
             verdict: list[Any] = []
             if readings is not None:
-                visit.add(readings)
+                visit.add(self.clocks.by_rank_0(readings, visit.ranks) if self.clocks.several else readings)
                 verdict = self._verdict(visit, time.monotonic() - began, stop_asked())
             self.busy_since = None
             reason, count = self.control.share(name, verdict, among=visit.ranks)
@@ -265,6 +278,7 @@ class Launch:
             "wrong": wrong if self.method.check else None,
             "stop_reason": reason,
             **visit.record(),
+            **({"clock_error_ns": round(self.clocks.error_ns(visit.ranks))} if self.clocks.several else {}),
             "flags": self._flags(visit.cell, visit.work, visit.ranks, summary(visit.times_us())),
         }
 

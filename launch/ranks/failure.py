@@ -58,7 +58,7 @@ def report_failure(
     control: Control, error: BaseException, doing: str, hosts: Sequence[HostReport], logs: Mapping[int, Path]
 ) -> str | None:
     """Post this rank's fault; the text for the user on the one rank that is to show it, None on the others."""
-    traceback.print_exception(error)
+    _write_down(error, logs.get(control.rank))
     kind = kind_of(error)
     control.post_fault(kind, f"{type(error).__name__}: {first_line(error)}", doing)
     if kind != "raised":
@@ -122,6 +122,16 @@ def explain(
     if len(set(nodes)) > 1:
         words = words.replace(f"rank {blamed}", f"rank {blamed} (node {nodes[blamed]})", 1)
     return f"{words}; its log: {logs[blamed]}" if blamed in logs else words
+
+
+def _write_down(error: BaseException, log: Path | None) -> None:
+    """The traceback goes to the rank's log; rank 0 under a launcher has the terminal, where one line is enough."""
+    with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
+        out = sys.stderr
+        if log is not None:
+            log.parent.mkdir(parents=True, exist_ok=True)
+            out = stack.enter_context(log.open("a"))
+        traceback.print_exception(error, file=out)
 
 
 def meeting_lost(rank: int, doing: str, error: BaseException, logs: Mapping[int, Path]) -> str:

@@ -4,6 +4,7 @@ torchrun or mpiexec started on every rank.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -79,6 +80,8 @@ def take_part(job: Job, identity: Identity, listener: Callable[[], Listener], pa
         finally:
             if text:
                 listener()({"event": "fault", "text": text})
+            with contextlib.suppress(Exception):  # the others may be gone already
+                plane.leave_after_fault(failure.GRACE_S)
             failure.end_process(1)
 
     def expired(seconds: float) -> None:

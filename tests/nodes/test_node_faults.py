@@ -5,15 +5,15 @@ The lab's ranks have a time limit of 4 s.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
 import sys
-import time
 
 import pytest
 
-from inferometer.emulator.samples.samples import read_records
+from inferometer.emulator.samples.samples import cell_table, read_records
 from inferometer.launch.runs.lab import LabSettings, missing
 from tests.nodes.lab import SWEEP, cells_in, ended, kill, on_host, processes, start, wait_for_cells
 
@@ -34,9 +34,10 @@ def measuring(tmp_path):
 
 
 def fault_line(said: str) -> str:
-    """The one line that says who is to blame."""
-    lines = [line for line in said.splitlines() if re.match("inferometer: rank|inferometer: the ranks lost", line)]
-    assert len(lines) == 1, said
+    """The one line that says who is to blame; a node that nobody reaches any more may have one of its own."""
+    lines = [line for line in said.splitlines() if re.match("inferometer: rank .*; its log:", line)]
+    lines = [line for line in lines if "where all ranks meet" not in line or "rank 2 was" not in line]
+    assert len(lines) == 1 and "Traceback" not in said, said
     return lines[0]
 
 
@@ -120,14 +121,14 @@ def test_resume_on_another_allocation_is_refused_before_anything_is_measured(tmp
 
 @pytest.mark.skipif(shutil.which("unshare") is None, reason="needs unshare")
 def test_a_full_disk_on_the_first_host_is_named_and_whole_records_stay(tmp_path):
-    """A file system of 96 KiB, which ends with its namespace; what it held is copied out before that."""
+    """A file system of 32 KiB, which ends with its namespace; what it held is copied out before that."""
     script = (
-        "mount -t tmpfs -o size=96k tmpfs small && cd small && "
+        "mount -t tmpfs -o size=32k tmpfs small && cd small && "
         f"{sys.executable} -m inferometer.launch lab --nodes 2 -- measure {' '.join(SWEEP)}; "
         "status=$?; cp s.samples.jsonl ../kept.samples.jsonl; exit $status"
     )
     (tmp_path / "small").mkdir()
-    users = [] if __import__("os").geteuid() == 0 else ["--user", "--map-root-user"]
+    users = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
     command = ["unshare", *users, "--mount", "sh", "-c", script]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert done.returncode != 0
@@ -139,11 +140,7 @@ def test_a_full_disk_on_the_first_host_is_named_and_whole_records_stay(tmp_path)
 def test_a_link_that_becomes_slow_is_noticed_and_what_was_measured_then_is_left_out(measuring, tmp_path):
     path = tmp_path / "s.samples.jsonl"
     on_host(tmp_path, 1, *"tc qdisc add dev eth0 root tbf rate 2mbit burst 32kb latency 1s".split())
-    slow_from = time.monotonic()
     status, said = ended(measuring, 60)
-    assert time.monotonic() > slow_from
     assert status == 0, said
-    assert "left out" in said, said
-    from inferometer.emulator.samples.samples import cell_table
-
+    assert "cells from the last look on are left out" in said, said
     assert 3 <= len(cell_table(path)) < len(cells_in(path)) == 48
