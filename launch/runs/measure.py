@@ -105,7 +105,8 @@ def measure(
         method, words = asked.method(identity)
     else:
         named = (SETTLED if settings else ()) if given is None else given
-        method, words = resumed_method(path, mode, asked, named, identity)
+        with declining(identity) if identity and identity.rank == 0 else nullcontext():
+            method, words = resumed_method(path, mode, asked, named, identity)
     right = take_samples(method, path, mode, identity, out, words, shown)
     return None if right is None else Measured(path, right)
 
