@@ -15,7 +15,7 @@ import pytest
 
 from inferometer.emulator.samples.samples import cell_table, read_records
 from inferometer.launch.runs.lab import LabSettings, missing
-from tests.nodes.lab import SWEEP, cells_in, ended, kill, on_host, processes, start, wait_for_cells
+from tests.nodes.lab import CELLS, SWEEP, cells_in, ended, kill, on_host, processes, start, wait_for_cells
 
 REASON = missing(LabSettings(delay_us=0.0))
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(REASON is not None, reason=f"lab: {REASON}")]
@@ -48,12 +48,12 @@ def test_a_host_that_dies_is_named_and_resume_completes_the_file(measuring, tmp_
     assert status != 0
     assert re.search(rf"rank 2 \(node 2\) died; the others were .*{WHERE}", fault_line(said))
     kept = cells_in(path)
-    assert 3 <= len(kept) < 48
+    assert 3 <= len(kept) < CELLS
 
     status, said = ended(start(tmp_path, "--nodes", "3", "--", "measure", *SWEEP, "--resume"), 60)
     assert status == 0, said
     cells = cells_in(path)
-    assert cells[: len(kept)] == kept and len(cells) == len(set(cells)) == 48
+    assert cells[: len(kept)] == kept and len(cells) == len(set(cells)) == CELLS
     assert [r["reason"] for r in read_records(path) if r["record"] == "launch_end"] == ["complete"]
 
 
@@ -109,7 +109,7 @@ def test_two_versions_of_the_software_are_refused_by_name(tmp_path):
 
 
 def test_resume_on_another_allocation_is_refused_before_anything_is_measured(tmp_path):
-    few = [word if word != "6K" else "512" for word in SWEEP]
+    few = [word if word != "12K" else "512" for word in SWEEP]
     assert ended(start(tmp_path, "--nodes", "2", "--per-node", "1", "--", "measure", *few), 60)[0] == 0
     before = (tmp_path / "s.samples.jsonl").read_text()
     status, said = ended(start(tmp_path, "--nodes", "3", "--", "measure", *few, "--resume"), 60)
@@ -143,4 +143,4 @@ def test_a_link_that_becomes_slow_is_noticed_and_what_was_measured_then_is_left_
     status, said = ended(measuring, 60)
     assert status == 0, said
     assert "cells from the last look on are left out" in said, said
-    assert 3 <= len(cell_table(path)) < len(cells_in(path)) == 48
+    assert 3 <= len(cell_table(path)) < len(cells_in(path)) == CELLS

@@ -153,15 +153,16 @@ def planes():
     return [Control(store, rank, 3, 5.0) for rank in range(3)]
 
 
-def test_one_rank_alone_shows_the_failure(planes, monkeypatch, capfd):
+def test_one_rank_alone_shows_the_failure(planes, monkeypatch, tmp_path):
     monkeypatch.setattr(failure, "GRACE_S", 0.0)
     here = [report_of(os.getpid())] * 3
-    first = report_failure(planes[1], ValueError("odd\nshape"), IN, here, LOGS)
-    second = report_failure(planes[0], PeerFault("another rank failed"), IN, here, LOGS)
-    assert first == f"rank 1 failed {IN}: ValueError: odd; its log: /logs/rank-1.log"
+    logs = {rank: tmp_path / "logs" / f"rank-{rank}.log" for rank in range(3)}
+    first = report_failure(planes[1], ValueError("odd\nshape"), IN, here, logs)
+    second = report_failure(planes[0], PeerFault("another rank failed"), IN, here, logs)
+    assert first == f"rank 1 failed {IN}: ValueError: odd; its log: {logs[1]}"
     assert second is None
     assert planes[2].faults()[0].kind == "lost"
-    assert "ValueError: odd" in capfd.readouterr().err  # the whole error stands in the rank's log
+    assert "ValueError: odd\nshape" in logs[1].read_text()  # the whole error stands in the rank's log
 
 
 def test_who_lost_somebody_waits_for_the_others_words(planes, monkeypatch):
@@ -170,7 +171,7 @@ def test_who_lost_somebody_waits_for_the_others_words(planes, monkeypatch):
     monkeypatch.setattr(failure, "process_state", lambda host: "gone" if host.pid == 1 else "running")
     planes[2].post_fault("lost", "RuntimeError: gone", IN)
     began = time.monotonic()
-    text = report_failure(planes[0], MissingRanks([1], "x", 5), IN, [report_of(pid) for pid in (0, 1, 2)], LOGS)
+    text = report_failure(planes[0], MissingRanks([1], "x", 5), IN, [report_of(pid) for pid in (0, 1, 2)], {})
     assert text.startswith(f"rank 1 died; the others were {IN}")
     assert time.monotonic() - began < 60 / 4
 

@@ -118,11 +118,11 @@ import os
 if "INFEROMETER_EVENTS" in os.environ:
     from inferometer.emulator.measure.work import Work
     calls, plain = [], Work.check_again
-    def planted(work):
+    def planted(work, *launched):
         calls.append(work)
         if len(calls) == 9 and os.environ["RANK"] == "1":
             raise ValueError("planted in rank 1")
-        return plain(work)
+        return plain(work, *launched)
     Work.check_again = planted
 """
 
