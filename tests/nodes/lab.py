@@ -17,7 +17,8 @@ from tests.places import ROOT
 
 MARK = "INFEROMETER_LAB_TEST"
 SWEEP = (
-    "--collectives all_reduce --timings isolated -b 256 -e 12K -i 256 --iters 60 --budget none --timeout 4 -o s.samples.jsonl"
+    "--collectives all_reduce --timings isolated -b 256 -e 12K -i 256 --iters 60 --budget none --timeout 4 "
+    "-o s.samples.jsonl"
 ).split()
 CELLS = 96
 """Of that sweep on three hosts."""
