@@ -45,9 +45,8 @@ def _calibrations() -> Rows:
     rows: Rows = []
     for name in calibration_names():
         if computed(name):
-            rows.append(
-                {"name": name, "collectives": None, "ranks": None, "measured_on": "NCCL's own model, for any device"}
-            )
+            about = {"measured_on": "NCCL's own model, for any device", "software": None}
+            rows.append({"name": name, "collectives": None, "ranks": None, "kernels": None, **about})
             continue
         found = load_calibration(name)
         ranks = {cell.ranks for cell in found.cells}
@@ -56,7 +55,9 @@ def _calibrations() -> Rows:
                 "name": name,
                 "collectives": len({law.target.collective for law in found.network_laws}),
                 "ranks": f"{min(ranks)}–{max(ranks)}" if len(ranks) > 1 else "".join(map(str, ranks)) or None,
+                "kernels": kernels if (kernels := len(found.compute_laws)) else None,
                 "measured_on": measured_on(found) or (found.provenance.hardware or {}).get("description"),
+                "software": (found.provenance.software or {}).get("library"),
             }
         )
     return rows

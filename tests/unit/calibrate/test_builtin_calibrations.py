@@ -32,7 +32,7 @@ PUBLISHED = ("paper-2025", "paper-2025-code")
 FITTED = [name for name in NAMES if name not in PUBLISHED]
 GPUS = ("a100", "h100", "b200")
 ENGINES = ("vllm", "sglang", "trtllm")
-WITH_KERNELS = ("h200-vllm", "h200-sglang", "h200-trtllm")
+WITH_KERNELS = ("h100-vllm", "h200-vllm", "h200-sglang", "h200-trtllm")
 """Those that have laws of kernels too."""
 
 
