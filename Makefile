@@ -41,7 +41,7 @@ bench: $(VENV)/dev.stamp
 	$(BIN)/python benchmarks/report_speed.py
 
 verify: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest -m verify -s
+	$(BIN)/python -m pytest -m verify -s --timeout 1800
 
 torture: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.torture
