@@ -101,6 +101,8 @@ class KernelChoice:
     def stands_in(self, op: Compute, widths: Widths) -> Iterator[str]:
         """In words, where another law prices an operation than one of its own."""
         law = self.of(op, widths).law
+        if op.kind == "attention" and not op.function:
+            yield "layers with a state, or with compressed entries: not measured, priced as attention on a cache"
         if op.kind == "attention" and op.head_dim and law.head_dim and law.head_dim != op.head_dim:
             yield f"attention with heads of {op.head_dim}: not measured, priced as of {law.head_dim}"
         if op.kind == "matmul":

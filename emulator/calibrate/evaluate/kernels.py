@@ -144,8 +144,9 @@ class KernelLaws:
             missing |= {name: None for name in functions if self._choice.stream(name).law.op != name}
             yield from self._choice.stands_in(op, widths)
             yield from self._beyond(op, widths)
-            if (op.routed or np.max(op.matrices) > 1) and not experts:
-                yield "matmuls over several matrices were not measured: each is priced as a launch of its own"
+            if np.max(op.matrices) > 1 and not experts:
+                how = "each is priced as a launch of its own" if op.routed else "priced as one of as many rows"
+                yield f"matmuls over several matrices were not measured: {how}"
         if missing:
             mean = self._choice.stream(None).law
             how = f"priced as the {STANDS_IN}" if mean.fit.n_points else mean.params["B"].source

@@ -50,7 +50,8 @@ def read(source: Source, settings: Settings) -> tuple[Document, list[Document]]:
         for dtype in sorted({key[3] for key in groups}):
             groups.setdefault(_key(row | {"dtype": dtype}, where), []).append(operation(row, where))
     if not groups:
-        raise InputError(f"{source}: no kernel times in it")
+        out = ", ".join(f"{number} {why}" for why, number in left_out.items())
+        raise InputError(f"{source}: no kernel times in it{f'; left out: {out}' if out else ''}")
     records = [_record(key, ops, working_sets.get(key)) for key, ops in groups.items()]
     return _entry(source, groups) | {"left_out": dict(left_out), "kernel_sources": sorted(sources)}, records
 

@@ -127,3 +127,9 @@ def test_parquet_says_the_same_as_text(tmp_path):
     parquet.write_table(pyarrow.Table.from_pylist([GEMM, {**GEMM, "m": 16, "latency": 0.013}]), path)
     assert main(["import", "kernels", str(path), "-o", str(other)]) == 0
     assert out.read_text().splitlines()[1:] == other.read_text().splitlines()[1:]
+
+
+def test_a_table_of_which_nothing_is_read_says_why(tmp_path, capsys):
+    status, out = imported(tmp_path, {**MOE, "distribution": "power_law_1.2"})
+    assert status == 2 and not out.exists()
+    assert "no kernel times in it; left out: 1 of unevenly routed tokens" in capsys.readouterr().err
