@@ -65,6 +65,7 @@ def test_the_first_host_where_all_ranks_meet_may_die(measuring, tmp_path):
     assert len(cells_in(tmp_path / "s.samples.jsonl")) >= 3
 
 
+@pytest.mark.verify
 def test_a_link_that_goes_down_ends_the_measurement_within_its_limit(measuring, tmp_path):
     on_host(tmp_path, 2, "ip", "link", "set", "eth0", "down")
     status, said = ended(measuring, LIMIT_S)
@@ -87,6 +88,7 @@ if "inferometer.launch.ranks.hosts" in " ".join(sys.orig_argv):
 """
 
 
+@pytest.mark.verify
 def test_a_rank_that_never_arrives_is_named(tmp_path):
     status, said = ended(start(tmp_path, "--nodes", "2", "--", "measure", *SWEEP, planted=NEVER_ARRIVES), 60)
     assert status != 0
@@ -108,6 +110,7 @@ def test_two_versions_of_the_software_are_refused_by_name(tmp_path):
     assert processes(tmp_path) == []
 
 
+@pytest.mark.verify
 def test_resume_on_another_allocation_is_refused_before_anything_is_measured(tmp_path):
     few = [word if word != "12K" else "512" for word in SWEEP]
     assert ended(start(tmp_path, "--nodes", "2", "--per-node", "1", "--", "measure", *few), 60)[0] == 0
@@ -137,6 +140,7 @@ def test_a_full_disk_on_the_first_host_is_named_and_whole_records_stay(tmp_path)
     assert processes(tmp_path) == []
 
 
+@pytest.mark.verify
 def test_a_link_that_becomes_slow_is_noticed_and_what_was_measured_then_is_left_out(measuring, tmp_path):
     path = tmp_path / "s.samples.jsonl"
     on_host(tmp_path, 1, *"tc qdisc add dev eth0 root tbf rate 2mbit burst 32kb latency 1s".split())

@@ -1,4 +1,4 @@
-"""Ranks that were forked for a laboratory's hosts are seen through: their statuses, and an end where one or the wire fails."""
+"""Ranks that were forked for a laboratory are seen through: their statuses, and an end where one or the wire fails."""
 
 from __future__ import annotations
 

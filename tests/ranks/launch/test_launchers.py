@@ -57,6 +57,7 @@ def by_torchrun(tmp_path_factory):
     return cells_under(tmp_path_factory.mktemp("torchrun"), [*torchrun, "-m", "inferometer.launch"], environment)
 
 
+@pytest.mark.verify
 def test_under_mpich(by_torchrun, tmp_path):
     mpiexec = shutil.which("mpiexec", path=str(Path(sys.executable).parent))
     if mpiexec is None:
@@ -65,6 +66,7 @@ def test_under_mpich(by_torchrun, tmp_path):
     assert cells_under(tmp_path, command, os.environ | {"PYTHONPATH": str(ROOT)}) == by_torchrun
 
 
+@pytest.mark.verify
 def test_under_open_mpi(by_torchrun, tmp_path):
     mpiexec = os.environ.get(OPENMPI)
     if mpiexec is None:
