@@ -27,6 +27,8 @@ REACH = (2.0, 0.7, 0.7)
 """Doublings of bytes, ranks and nodes over which departures resemble each other."""
 NOISE_SD = 0.1
 """Of a cell's median, from launch to launch."""
+MOST = 200
+"""Cells of one key that are weighed against each other."""
 ITERATIONS, OVERHEAD_S = 25, 0.15
 """What a cell takes: so many operations, each after a barrier that takes about as long, and the ranks' agreement on it."""
 
@@ -34,9 +36,14 @@ ITERATIONS, OVERHEAD_S = 25, 0.15
 def by_information(cells: Sequence[Cell]) -> list[Cell]:
     """The cells, tier after tier; in each tier the most telling first, given all that stand before it.
 
-    Of every key (collective, dtype, timing, groups, compute gap) the first cell is one of the most ranks.
+    Of every key (collective, dtype, timing, groups, compute gap) the first cell is one of the most ranks. Cells of a key
+    beyond MOST come last in their tier, as they are given: what they tell is little, and to find out takes long.
     """
-    keys = {key: _Known([cell for cell in cells if _key(cell) == key]) for key in dict.fromkeys(map(_key, cells))}
+    of_key: dict[tuple[str, str, str, str, float], list[Cell]] = {}
+    for cell in cells:
+        of_key.setdefault(_key(cell), []).append(cell)
+    keys = {key: _Known(mine[:MOST]) for key, mine in of_key.items()}
+    late = [cell for mine in of_key.values() for cell in mine[MOST:]]
     found: list[Cell] = []
     for tier in sorted({cell.tier for cell in cells}):
         left = {key: known.indices(tier) for key, known in keys.items()}
@@ -46,6 +53,7 @@ def by_information(cells: Sequence[Cell]) -> list[Cell]:
             keys[best].measure(at)
             left[best].remove(at)
             found.append(keys[best].cells[at])
+        found += [cell for cell in late if cell.tier == tier]
     return found
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
+import time
 
 import numpy as np
 import pytest
 
 from inferometer.emulator.calibrate.experiment.allocation import Allocation, determined_by, would_determine
-from inferometer.emulator.calibrate.experiment.order import NOISE_SD, by_information, expected_s, prior
+from inferometer.emulator.calibrate.experiment.order import MOST, NOISE_SD, by_information, expected_s, prior
 from inferometer.emulator.measure.plan import Cell
 
 SIZES = [64 * 4**k for k in range(10)]
@@ -72,6 +73,15 @@ def test_the_order_holds_every_cell_once_tier_after_tier_and_begins_with_the_ran
     assert [cell.tier for cell in order] == sorted(cell.tier for cell in cells)
     assert order[0].ranks == 8 and next(cell for cell in order if cell.tier == 1).ranks == 8
     assert by_information([]) == []
+
+
+def test_thousands_of_cells_take_no_longer_than_hundreds():
+    sizes = range(64, 64 + 8 * 4000, 8)
+    cells = [Cell("all_reduce", "float32", size, "isolated", "alone", 0, 2, 1, 0) for size in sizes]
+    began = time.process_time()
+    order = by_information(cells)
+    assert time.process_time() - began < 20
+    assert len(order) == len(set(order)) == 4000 and order[MOST:] == cells[MOST:]
 
 
 def left_open(order, seconds):
