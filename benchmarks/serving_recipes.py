@@ -29,8 +29,8 @@ NEW = {"vllm": "0.24.0", "sglang": "0.5.14", "trtllm": "1.3.0rc20"}
 class Node:
     """A GPU's folder among the tables, its node, NCCL's version, the engines' versions.
 
-    older: of engines' tables of all_reduce, where they are of another version. uneven: engines whose expert layers were timed
-    with unevenly routed tokens alone, which no law takes.
+    older: of engines' tables of all_reduce, where they are of another version. uneven: engines whose expert layers were
+    timed with unevenly routed tokens alone, which no law takes.
     """
 
     folder: str

@@ -28,11 +28,22 @@ from tests.places import DATA, ROOT, SHARED_DATA
 
 NAMES = [name for name in calibration_names() if name != TUNER]
 BOUNDS = {"matmul": (0.06, 0.18), "attention": (0.10, 0.25)}
+L40S_BOUNDS = {"matmul": (0.06, 0.20), "attention": (0.10, 0.25)}
+"""Its L2 cache holds the weights of half the matmuls of the tables, and part of those of others."""
 PUBLISHED = ("paper-2025", "paper-2025-code")
 FITTED = [name for name in NAMES if name not in PUBLISHED]
 GPUS = ("a100", "h100", "b200")
 ENGINES = ("vllm", "sglang", "trtllm")
-WITH_KERNELS = ("h100-vllm", "h200-vllm", "h200-sglang", "h200-trtllm")
+WITH_KERNELS = tuple(
+    f"{gpu}-{engine}"
+    for gpu, engines in {
+        "h200": ENGINES,
+        "h100": ("vllm", "sglang"),
+        "a100": ("sglang", "trtllm"),
+        "l40s": ("vllm",),
+    }.items()
+    for engine in engines
+)
 """Those that have laws of kernels too."""
 
 
@@ -213,7 +224,7 @@ def test_kernel_laws_hold_on_shapes_left_out(name):
     assert set(kinds) == set(BOUNDS)
     for kind, found in kinds.items():
         points, medians, p90s = np.array(found).T
-        median, p90 = BOUNDS[kind]
+        median, p90 = L40S_BOUNDS[kind] if name.startswith("l40s") else BOUNDS[kind]
         assert np.average(medians, weights=points) <= median, kind
         assert np.average(p90s, weights=points) <= p90, kind
 
