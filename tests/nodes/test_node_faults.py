@@ -143,7 +143,7 @@ def test_a_full_disk_on_the_first_host_is_named_and_whole_records_stay(tmp_path)
 @pytest.mark.verify
 def test_a_link_that_becomes_slow_is_noticed_and_what_was_measured_then_is_left_out(measuring, tmp_path):
     path = tmp_path / "s.samples.jsonl"
-    on_host(tmp_path, 1, *"tc qdisc add dev eth0 root tbf rate 2mbit burst 32kb latency 1s".split())
+    on_host(tmp_path, 1, *"tc qdisc add dev eth0 root tbf rate 50mbit burst 32kb latency 1s".split())
     status, said = ended(measuring, 60)
     assert status == 0, said
     assert "cells from the last look on are left out" in said, said
