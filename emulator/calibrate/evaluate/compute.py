@@ -223,12 +223,12 @@ class ComputeLaws:
                 if low_high and value > FAR * low_high[1] > 0:
                     yield f"{op.kind}: {size} of {value:.3g} is beyond the {low_high[1]:.3g} measured"
 
-    def relative_error(self, widths: Widths, concurrent_ranks: int) -> float | None:
+    def relative_error(self, calls: Sequence[Call], widths: Widths) -> float | None:
         """How far the laws may be off at 95 %, as a fraction; None where nothing says so.
 
         By the matmuls of whole steps of models that they were not fitted to (nine in ten of them), and between launches.
         """
-        place, _ = self.place(self._dtype(widths), concurrent_ranks, False)
+        place, _ = self.place(self._dtype(widths), calls[0].concurrent_ranks, False)
         surface = self.law(place, "matmul")
         rate = (surface.rates or {})["memory_gb_per_s"]
         steps = surface.fit.whole_steps

@@ -165,17 +165,14 @@ class KernelLaws:
             if low_high and value > FAR * low_high[1] > 0:
                 yield f"{law.op or op.kind}: {name} of {value:.3g} is beyond the {low_high[1]:.3g} measured"
 
-    def relative_error(self, widths: Widths, concurrent_ranks: int) -> float | None:
-        """How far a step may be off, as a fraction: the laws' median errors on shapes left out, the largest of them.
+    def relative_error(self, calls: Sequence[Call], widths: Widths) -> float | None:
+        """How far a step may be off, as a fraction: median errors on shapes left out, the largest of the laws of its
+        operations.
 
         Errors of many different kernels largely cancel in a step, so that no 90th percentile is taken.
         """
-        matmul = self._choice.matmul_format(widths.weight_bits, widths.activation_bits)
-        cache = self._choice.cache_format(widths.kv_bits)
-        wanted = {"matmul": matmul, "attention": cache, "stream": matmul}
-        laws = [law for law in self._laws if wanted.get(law.kind) == law.target.dtype]
-        found = [law.fit.held_out.median for law in laws if law.op is not None or law.kind == "matmul"]
-        return max((one for one in found if one is not None), default=None)
+        laws = [self._choice.of(op, widths).law for op, *_ in calls if op.kind in ("matmul", "attention")]
+        return max((law.fit.held_out.median for law in laws if law.fit.held_out.median is not None), default=None)
 
 
 def _plain(values: Any) -> Size:

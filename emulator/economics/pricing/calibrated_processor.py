@@ -57,8 +57,8 @@ class CalibrationProcessor(Processor):
     def notes(self, calls: Sequence[Call], precision: Precision) -> list[str]:
         return self._laws.notes(calls, _widths(precision))
 
-    def relative_error(self, precision: Precision, concurrent_ranks: int) -> float | None:
-        return self._laws.relative_error(_widths(precision), concurrent_ranks)
+    def relative_error(self, calls: Sequence[Call], precision: Precision) -> float | None:
+        return self._laws.relative_error(calls, _widths(precision))
 
     @property
     def device(self) -> str:

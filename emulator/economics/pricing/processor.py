@@ -46,7 +46,7 @@ class Processor(Protocol):
         """What to know of these times, in words, each once: where they leave what was measured."""
         return []
 
-    def relative_error(self, precision: Precision, concurrent_ranks: int) -> float | None:
+    def relative_error(self, calls: Sequence[Call], precision: Precision) -> float | None:
         """How far the times may be off at 95 %, as a fraction; None where nothing says so; 0 of figures that are given."""
         return 0.0
 

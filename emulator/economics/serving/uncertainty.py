@@ -60,9 +60,7 @@ def shares(step: StepTime) -> tuple[dict[str, Share], str]:
             continue
         sides = (seconds, seconds * (1 - np.exp(-wide)), seconds * (np.exp(wide) - 1))
         found[collective] = Share(*(sum(stack.split(side)) for side in sides))
-    share = (
-        None if processor is None else processor.relative_error(step.program.precision, step.bill.calls[0].concurrent_ranks)
-    )
+    share = None if processor is None else processor.relative_error(step.bill.calls, step.program.precision)
     if share is None:
         unknown = unknown or "the laws of computing"
     elif share > 0:

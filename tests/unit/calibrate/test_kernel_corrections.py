@@ -110,3 +110,9 @@ def test_unaligned_rows_have_a_factor_of_their_own():
 def test_a_correction_is_whole(changes, words):
     with pytest.raises(ValueError, match=words):
         Correction.model_validate({"axes": ("inner",), "knots": [[1024, 4096]], "values": [0.0, 0.4]} | changes)
+
+
+def test_a_step_errs_as_the_laws_of_its_own_operations(calibration):
+    laws = calibration.evaluator.compute({"launch_mode": "graph"})
+    op = Compute("m", "matmul", 2.0 * 8 * 4096**2, 2 * 4096**2, 4.0 * 8 * 4096, matmul=(8, 4096, 4096))
+    assert laws.relative_error([Call(op)], Widths(16, 16, 16)) == law_of(calibration, "bfloat16").fit.held_out.median

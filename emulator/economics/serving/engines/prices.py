@@ -49,7 +49,7 @@ class EngineProcessor(Processor):
             found.append(ComputeTime(terms))
         return found
 
-    def relative_error(self, precision: Precision, concurrent_ranks: int) -> float | None:
+    def relative_error(self, calls: Sequence[Call], precision: Precision) -> float | None:
         return None
 
 
