@@ -16,7 +16,7 @@ from inferometer.emulator.importers.parquet import is_parquet, parquet_records
 from inferometer.emulator.importers.run import TOOL_COLLECTIVES, Row, Run, tool_name
 from inferometer.emulator.importers.settings import Settings
 from inferometer.emulator.importers.source import Source
-from inferometer.emulator.importers.tables import columns_of, count, number, records_of
+from inferometer.emulator.importers.tables import columns_of, count, number, records_of, us_of_ms
 from inferometer.parallel.dtypes import NAMED
 
 NEEDED = ("op_name", "num_gpus", "message_size", "latency", "kernel_source")
@@ -53,7 +53,7 @@ def _readings(source: Source) -> Iterator[Reading]:
         elements = count(record["message_size"], where, "message_size", zero=True)
         ms = number(record["latency"], where, "latency")
         yield Reading(
-            Row(elements * NAMED[dtype].itemsize, round((ms or 0.0) * 1000, 6), NAMED[dtype].name),
+            Row(elements * NAMED[dtype].itemsize, us_of_ms(ms or 0.0), NAMED[dtype].name),
             tool_collective=collective,
             ranks=count(record["num_gpus"], where, "num_gpus"),
             nodes=1,

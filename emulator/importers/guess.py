@@ -15,6 +15,7 @@ SIGNS = {
     "imb": r"Intel\s*\(R\)\s*MPI\s+Benchmarks|#\s*Benchmarking\s",
     "ds_bench": r"---- Performance of \w+ on \d+ devices",
     "param": r"COMMS-RES|nElementsPerRank",
+    "nvbandwidth": r"nvbandwidth Version|\"nvbandwidth\":|memcpy (?:CE|SM) [CG]PU\(row\)",
     "perftest": r"#bytes\s+#iterations\s+(?:t_min|BW peak)",
     "torch-trace": r"\"traceEvents\"|\"deviceProperties\"",
     "nccl-inspector": r"\"coll_(?:sn|msg_size_bytes|perf)\"",

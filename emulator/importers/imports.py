@@ -21,7 +21,7 @@ from inferometer.emulator.importers.nccl import nccl_tests, rccl_tests
 from inferometer.emulator.importers.run import Run
 from inferometer.emulator.importers.settings import Settings, apply
 from inferometer.emulator.importers.source import STDIN, Source
-from inferometer.emulator.importers.tools import ds_bench, mscclpp, param, perftest
+from inferometer.emulator.importers.tools import ds_bench, mscclpp, nvbandwidth, param, perftest
 from inferometer.emulator.importers.traces import flight_recorder, inspector, kineto
 from inferometer.emulator.samples.samples import SamplesFile
 
@@ -37,6 +37,7 @@ FORMATS: dict[str, Callable[[Source, Settings], list[Run]]] = {
     "ds_bench": ds_bench.read,
     "param": param.read,
     "perftest": perftest.read,
+    "nvbandwidth": nvbandwidth.read,
 }
 """Each file by itself: one measurement, or several."""
 TRACES: dict[str, Callable[[list[Source], Settings], list[Run]]] = {

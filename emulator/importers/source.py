@@ -185,6 +185,31 @@ class Source:
             except (ValueError, RecursionError):
                 raise InputError(f"{self}: line {number} is not JSON") from None
 
+    def json_objects(self) -> Iterator[tuple[int, Any]]:
+        """JSON values one after the other, each on a line or on several: number of the last line, value.
+
+        Raises ``InputError`` where they are none, or one is longer than `MAX_LINE_BYTES`.
+        """
+        held: list[str] = []
+        length = depth = first = 0
+        for number, line in self.lines():
+            text = line if held else line.strip().strip(",")
+            if not text.strip():
+                continue
+            first = first if held else number
+            held.append(text)
+            length += len(text)
+            depth += text.count("{") + text.count("[") - text.count("}") - text.count("]")
+            if depth > 0 and length <= MAX_LINE_BYTES:
+                continue
+            try:
+                yield number, json.loads("\n".join(held).strip().strip(","))
+            except (ValueError, RecursionError):
+                raise InputError(f"{self}: line {first} is not JSON") from None
+            held, length, depth = [], 0, 0
+        if held:
+            raise InputError(f"{self}: line {first}: the file ends in a JSON value")
+
     def open(self) -> BinaryIO:
         """The contents as a file in memory, for readers that need to seek; refused above `MAX_DOCUMENT_BYTES`."""
         content = io.BytesIO()

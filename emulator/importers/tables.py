@@ -65,6 +65,11 @@ def number(value: Any, where: str, column: str, optional: bool = False) -> float
     return found
 
 
+def us_of_ms(ms: float) -> float:
+    """As many digits as the milliseconds have: 15.204 for 0.015204, which 1000 times it is not."""
+    return float(f"{ms * 1000:.12g}")
+
+
 def count(value: Any, where: str, column: str, zero: bool = False) -> int:
     """A whole number, at least 1, or 0 with zero."""
     found = number(value, where, column)

@@ -13,7 +13,7 @@ from inferometer.emulator.importers.grouped import Reading, runs_from
 from inferometer.emulator.importers.run import Row, Run, tool_name
 from inferometer.emulator.importers.settings import Settings
 from inferometer.emulator.importers.source import Source
-from inferometer.emulator.importers.tables import columns_of, count, number, records_of
+from inferometer.emulator.importers.tables import columns_of, count, number, records_of, us_of_ms
 
 NEEDED = ("num_workers", "size", "collective", "devices_per_node")
 PREFIX = "time_stats."
@@ -62,4 +62,4 @@ def _readings(source: Source, columns: list[str]) -> Iterator[Reading]:
 
 def _us(ms: object, where: str, column: str) -> float | None:
     value = number(ms, where, column, optional=True)
-    return None if value is None else round(value * 1000, 6)
+    return None if value is None else us_of_ms(value)

@@ -34,6 +34,8 @@ OSU_COLUMNS = [
 IMB_COLUMNS = {
     "#bytes": "bytes",
     "#repetitions": "iterations",
+    "#benchmarking": "benchmark",
+    "#procs": "procs",
     "t_min[usec]": "min_us",
     "t_max[usec]": "max_us",
     "t_avg[usec]": "avg_us",
@@ -122,6 +124,8 @@ def row_of(parts: list[str], columns: Columns) -> Row | str:
     values: dict[str, float] = {}
     wrong: int | None = None
     for name, cell in zip(names, parts):
+        if name == "benchmark":
+            continue
         if name == "validation":
             wrong = {"pass": 0, "fail": 1}.get(cell.lower().rstrip("."))
             continue
@@ -136,6 +140,7 @@ def row_of(parts: list[str], columns: Columns) -> Row | str:
     if "defects" in values:
         wrong = int(values.pop("defects") > 0)
     values.pop("group", None)
+    values.pop("procs", None)
     values.pop("other", None)
     iterations = values.pop("iterations", None)
     us = values.pop(columns.time) if columns.time else None

@@ -114,6 +114,9 @@ class _Stream:
         if first.isdigit() or first in "+-." or (first == "n" and bare[:3] == "nan"):
             self._row(bare.split(), number)
             return
+        if self.columns.names[:1] == ["benchmark"] and first.isalpha():
+            self._row(bare.split(), number)
+            return
         if found := osu.TITLE.search(line):
             yield from self.close()
             self.run, self.suite = osu.begin(found, number), "osu"

@@ -11,7 +11,7 @@ from inferometer.emulator.importers.nccl.table import NcclRun, TableRow
 from inferometer.parallel.dtypes import NAMED
 
 SLACK = 0.1
-"""Versions until 2019 counted (n − 1)/n of the bytes for some collectives: those agree within a factor of two only."""
+"""Rows agree this closely; those with relative errors within a half."""
 MS = 1000.0
 ENOUGH = 16
 """Rows that tell a run's unit: the last ones, whose bandwidths have most digits."""
@@ -70,18 +70,36 @@ def us_per_unit(run: NcclRun) -> float | None:
     return 0.0
 
 
-def contradicts(row: TableRow, unit: float, loose: bool) -> str | None:
-    """The arithmetic by which a row's size over time is not the algbw printed beside it; None where it is."""
+def share_counted(run: NcclRun) -> float:
+    """The part of the size that algbw counts: (n − 1)/n where a version of 2020 or before left a rank's own part out.
+
+    It did so for all_gather and reduce_scatter, and printed busbw equal to algbw.
+    """
+    if not run.errors:
+        return 1.0
+    n, _ = parts_of(run)
+    cells = [cell for row in run.rows if row.bytes for cell in (row.out_of_place, row.in_place) if cell]
+    if not n or n < 2 or any(cell.algbw != cell.busbw for cell in cells):
+        return 1.0
+    return (n - 1) / n
+
+
+def contradicts(row: TableRow, unit: float, share: float, loose: bool) -> str | None:
+    """The arithmetic by which a row's size over time is not the algbw printed beside it; None where it is.
+
+    share: of the size, as algbw counts it.
+    """
+    counted = row.bytes * share
     for cell in (row.out_of_place, row.in_place):
         if cell is None or not row.bytes:
             continue
         time, algbw = cell.time * unit, cell.algbw
-        if -CLOSE < time * algbw * 1e3 / row.bytes - 1 < CLOSE:
+        if -CLOSE < time * algbw * 1e3 / counted - 1 < CLOSE:
             continue
         half_time, half = half_unit(cell.printed[0]) * unit, half_unit(cell.printed[1])
         if time <= half_time or algbw <= half:
             continue
-        low, high = row.bytes / (time + half_time) / 1e3, row.bytes / (time - half_time) / 1e3
+        low, high = counted / (time + half_time) / 1e3, counted / (time - half_time) / 1e3
         slack = 1.5 if loose else 1 + SLACK
         if high * slack < algbw - half or low / slack > algbw + half:
             shown = f"{row.bytes} bytes / {cell.printed[0]} {'ms' if unit == MS else 'µs'}"

@@ -16,14 +16,19 @@ SHARDED = frozenset(name for name, test in TESTS.items() if test.in_shards)
 """Their count is one rank's part of the size; of the others it is the whole."""
 
 
-def candidates(run: NcclRun, ratio: Ratio, ranks: int | None, parts: int | None) -> set[str]:
-    """The collectives that a table's columns, counts and bandwidths allow. parts: size / (count × item size)."""
+def candidates(run: NcclRun, ratio: Ratio, ranks: int | None, parts: int | None, without_own: bool) -> set[str]:
+    """The collectives that a table's columns, counts and bandwidths allow.
+
+    parts: size / (count × item size). without_own: algbw leaves a rank's own part out, which it did for two of them.
+    """
     kinds = {(row.redop not in (None, "none"), row.root is not None and row.root >= 0) for row in run.rows[:64]}
     possible = {name for name, test in TESTS.items() if (test.tools.tests_print_redop, test.rooted) in kinds}
     if parts is not None and parts > 1:
         possible &= SHARDED
     elif parts == 1 and ranks != 1:
         possible -= SHARDED
+    if without_own:
+        possible &= {"all_gather", "reduce_scatter"}
     possible = _by_difference(run, possible) if run.errors else _by_check(run, possible)
     if ranks is not None and ranks > 1:
         return {name for name in possible if ratio.allows(name, ranks)}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from inferometer.emulator.errors import InputError
-from inferometer.emulator.importers.implied import PASSES, ratio_of
+from inferometer.emulator.importers.implied import PASSES, Ratio, ratio_of
 from inferometer.emulator.importers.nccl import json_output as nccl_json
-from inferometer.emulator.importers.nccl.arithmetic import parts_of, us_per_unit
+from inferometer.emulator.importers.nccl.arithmetic import parts_of, share_counted, us_per_unit
 from inferometer.emulator.importers.nccl.collective import candidates, from_name
 from inferometer.emulator.importers.nccl.layout import fitting, listed_ranks, ranks_by_count, ratio_cells, settle
 from inferometer.emulator.importers.nccl.rows import examine, rows_of
@@ -93,9 +93,10 @@ def _conclude(table: NcclRun, whole: NcclRun, settings: Settings, source: Source
     run.device = " | ".join(sorted(table.devices.names)) or None
     if table.settings:  # versions whose settings do not mention graphs had none
         run.launch_mode = "graph" if table.settings.get("graph") else "stream"
-    ratio = ratio_of(ratio_cells(table))
+    without_own = share_counted(table) < 1
+    ratio = Ratio() if without_own else ratio_of(ratio_cells(table))
     counted, _ = parts_of(table)
-    _name(table, run, settings, source, candidates(table, ratio, listed_ranks(table), counted))
+    _name(table, run, settings, source, candidates(table, ratio, listed_ranks(table), counted, without_own))
     settle(table, ratio, run)
     run.variant = _variant(table, run.tool_collective)
     if settings.ranks and run.tool_collective:

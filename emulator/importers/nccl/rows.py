@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from inferometer.emulator.importers.nccl.arithmetic import contradicts, in_words, parts, parts_of
+from inferometer.emulator.importers.nccl.arithmetic import contradicts, in_words, parts, parts_of, share_counted
 from inferometer.emulator.importers.nccl.collective import SHARDED, TESTS
 from inferometer.emulator.importers.nccl.table import NcclRun, TableCell
 from inferometer.emulator.importers.run import Row, Run
@@ -75,7 +75,7 @@ def _twice(table: NcclRun, run: Run, unit: float | None) -> None:
         return
     if unit == 1000.0:
         run.flag("milliseconds", "times are in ms, as versions until March 2019 printed them: size / time against algbw")
-    name = run.tool_collective
+    name, share = run.tool_collective, share_counted(table)
     said: dict[str, list[str]] = {}
     agreed, _ = parts_of(table)
     for row, read in zip(table.rows, run.rows):
@@ -84,7 +84,7 @@ def _twice(table: NcclRun, run: Run, unit: float | None) -> None:
         if found is not None and wanted is not None and found != wanted and "ranks_given" not in run.flags:
             said.setdefault("size_contradicted", []).append(f"{in_words(row)}, {name} on {run.ranks} ranks needs {wanted}")
             read.excluded = read.excluded or "size_contradicted"
-        elif unit and read.excluded is None and (why := contradicts(row, unit, loose=table.errors)):
+        elif unit and read.excluded is None and (why := contradicts(row, unit, share, loose=table.errors)):
             said.setdefault("time_contradicted", []).append(why)
             read.excluded = "time_contradicted"
     for flag, why_ in said.items():

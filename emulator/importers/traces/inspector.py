@@ -4,7 +4,8 @@
      "coll_perf": {"coll": "AllReduce", "coll_sn": 7, "coll_msg_size_bytes": 1048576, "coll_exec_time_us": 61,
                    "coll_algobw_gbs": 17.2, "coll_busbw_gbs": 30.1}}
 
-algobw × time shows which bytes the size of an all_gather counts: those of one rank, or of all.
+Since format 4.3 the header stands once, in the dump_stats object before its communicator's objects; some collectors write
+its fields beside coll_perf. algobw × time shows which bytes the size of an all_gather counts: those of one rank, or of all.
 """
 
 from __future__ import annotations
@@ -25,23 +26,44 @@ SLACK = 0.15
 
 def read_all(sources: list[Source], settings: Settings) -> list[Run]:
     """Raises ``InputError`` naming the line where a file is not the inspector's."""
-    runs = runs_of([list(_events(source)) for source in sources], "kernel", FLAG)
+    denied: list[str] = []
+    runs = runs_of([list(_events(source, denied)) for source in sources], "kernel", FLAG)
     if not runs:
-        raise InputError(f"{sources[0]}: no object with coll_perf in it: not written by NCCL's inspector")
+        raise InputError(denied[0] if denied else f"{sources[0]}: no object with coll_perf: not written by NCCL's inspector")
+    for run in runs:
+        if denied:
+            first = denied[0].partition(": ")[2]
+            run.flag("time_contradicted", f"{len(denied)} objects of the files contradict themselves: {first}")
     return runs
 
 
-def _events(source: Source) -> Iterator[Event]:
-    for found, (line, record) in enumerate(source.json_lines(), 1):
+def _events(source: Source, denied: list[str]) -> Iterator[Event]:
+    """denied: takes in what contradicts itself, in words."""
+    header: Any = None
+    found = 0
+    for line, record in source.json_objects():
+        if not isinstance(record, dict):
+            continue
+        perf = record.get("coll_perf")
+        held = record.get("header")
+        if isinstance(held, dict):
+            header = held
+        elif "n_ranks" in record:
+            header = record
+        if not isinstance(perf, dict) or not isinstance(header, dict):
+            continue
+        found += 1
         if found > MAX_EVENTS:
             raise InputError(f"{source}: more than {MAX_EVENTS} collectives: not one step's")
-        perf = record.get("coll_perf") if isinstance(record, dict) else None
-        header = record.get("header") if isinstance(record, dict) else None
-        if isinstance(perf, dict) and isinstance(header, dict):
-            yield _event(perf, header, f"{source}: line {line}")
+        event = _event(perf, header, f"{source}: line {line}")
+        if isinstance(event, str):
+            denied.append(event)
+        else:
+            yield event
 
 
-def _event(perf: dict[str, Any], header: dict[str, Any], where: str) -> Event:
+def _event(perf: dict[str, Any], header: dict[str, Any], where: str) -> Event | str:
+    """The collective, or the arithmetic by which its object contradicts itself."""
     size = count(perf.get("coll_msg_size_bytes"), where, "coll_msg_size_bytes", zero=True)
     us = number(perf.get("coll_exec_time_us"), where, "coll_exec_time_us") or 0.0
     ranks = count(header.get("n_ranks"), where, "n_ranks")
@@ -51,9 +73,7 @@ def _event(perf: dict[str, Any], header: dict[str, Any], where: str) -> Event:
         moved = algbw * us * 1e3
         total = next((n for n in (size, size * ranks) if abs(moved - n) <= SLACK * n), None)
         if total is None:
-            raise InputError(
-                f"{where}: {size} bytes / {us:g} µs is not {algbw:g} GB/s, nor is that of {ranks} times as many"
-            )
+            return f"{where}: {size} bytes / {us:g} µs is not {algbw:g} GB/s, nor is that of {ranks} times as many"
         size = total
     name = str(perf.get("coll", ""))[:60]
     group = str(header.get("id", ""))[:60]

@@ -53,6 +53,8 @@ EXAMPLES = {
     "ds_bench": DS_BENCH,
     "param": "COMMS-RES-all_reduce-float32\t1048576\t262144\t61.2\t62.0\t63.0\t60.1\t70.0\t17.13\t29.98\n",
     "perftest": PERFTEST,
+    "nvbandwidth": "Running device_to_device_memcpy_read_ce.\nmemcpy CE GPU(row) -> GPU(column) bandwidth (GB/s)\n"
+    "          0         1\n0       N/A    370.90\n1    370.90       N/A\n",
     "torch-trace": json.dumps({"traceEvents": [KERNEL]}),
     "flight-recorder": pickle.dumps(DUMP),
     "nccl-inspector": json.dumps(INSPECTED) + "\n",
@@ -77,7 +79,7 @@ def content_of(examples):
 
 def read(format_name, path):
     found = import_files(
-        format_name, [path], parse_settings("nodes=1" if format_name not in ("perftest", "kernels") else None)
+        format_name, [path], parse_settings("nodes=1" if format_name not in ("perftest", "kernels", "nvbandwidth") else None)
     )
     volatile = ("source", "sha256", "file")
     return [{key: value for key, value in cell.items() if key not in volatile} for cell in found.cells]

@@ -201,3 +201,22 @@ def test_lines_of_a_container_in_objects(log, read):
     lines = [json.dumps({"log": line + "\n", "stream": "stdout", "time": "2026-01-01T00:00:00Z"}) for line in log().lines()]
     (entry,) = read("nccl-tests", "\n".join(lines) + "\n").files
     assert (entry["collective"], entry["ranks"], entry["rows"]) == ("all_reduce", 8, 21)
+
+
+@pytest.mark.parametrize("redop, name", [("", "all_gather"), ("sum", "reduce_scatter")])
+@pytest.mark.parametrize("ranks", [2, 8])
+def test_until_2020_algbw_left_a_ranks_own_part_out(read, redop, name, ranks):
+    """As in NVIDIA/nccl's issue 340: 65536 bytes of 8192 floats on 2 ranks in 16.57 µs, algbw = busbw = 1.98."""
+    rows = [(2**exponent, 16.57 + 2**exponent / 20e3) for exponent in range(16, 24)]
+    lines = []
+    for size, us in rows:
+        rate = size * (ranks - 1) / ranks / us / 1e3
+        cell = f"{us:8.2f} {rate:7.2f} {rate:7.2f}  0e+00"
+        lines.append(f"{size:12d} {size // 4 // ranks:12d}   float {redop} {cell} {cell}")
+    head = "#       size         count    type   redop  time   algbw   busbw  error     time   algbw   busbw  error\n"
+    found = read(
+        "nccl-tests", head + "\n".join(lines) + "\n# Out of bounds values : 0 OK\n# Avg bus bandwidth    : 6.6972\n"
+    )
+    (entry,) = found.files
+    assert (entry["collective"], entry["ranks"], entry["cells"]) == (name, ranks, 8)
+    assert [cell["us"] for cell in found.cells] == [round(us, 2) for _, us in rows]

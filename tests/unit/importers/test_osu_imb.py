@@ -257,3 +257,14 @@ def test_imb_defects_are_wrong_data_and_seconds_cannot_pass(read):
     head = "#bytes #repetitions t[usec] Mbytes/sec"
     found = read("imb", imb("PingPong", "1048576 9 0.000105 9986.4", head=head))
     assert found.files[0]["excluded"] == {"time_contradicted": 1}
+
+
+def test_imb_with_a_benchmarks_name_in_each_row(read):
+    """As a mail of 2008 on Open MPI's list shows it."""
+    text = (
+        "#    Intel (R) MPI Benchmark Suite V2.3, MPI-1 part\n# Benchmarking Allreduce\n# #processes = 96\n"
+        "#Benchmarking  #procs  #bytes #repetitions  t_min[usec]  t_max[usec]  t_avg[usec]\n"
+        "Allreduce       96        4         1000       297.88  298.07       297.95\n"
+    )
+    (cell,) = read("imb", text, settings="nodes=12").cells
+    assert (cell["collective"], cell["ranks"], cell["bytes"], cell["us"]) == ("all_reduce", 96, 4, 297.95)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from inferometer.emulator.errors import InputError
@@ -136,3 +138,101 @@ def test_the_pointer_of_git_lfs_is_named(read):
     for format_name in ("aiconfigurator", "vidur", "nccl-tests"):
         with pytest.raises(InputError, match="a Git LFS pointer, not the file itself"):
             read(format_name, pointer)
+
+
+NVBANDWIDTH = """nvbandwidth Version: v0.4
+Built from Git version: v0.4.2-12-g8857188
+
+NOTE: This tool reports current measured bandwidth on your system.
+
+CUDA Runtime Version: 12020
+Driver Version: 570.133.20
+
+Device 0: NVIDIA H100 80GB HBM3
+Device 1: NVIDIA H100 80GB HBM3
+
+Running device_to_device_memcpy_read_ce.
+memcpy CE GPU(row) -> GPU(column) bandwidth (GB/s)
+          0         1         2         3         4         5         6         7
+0       N/A    370.90    370.90    370.90    370.38    370.64    370.26    371.67
+1    370.90       N/A    370.90    370.90    371.67    370.90    370.38    371.67
+2    372.05    370.90       N/A    370.90    372.96    370.38    371.67    371.67
+3    370.90    372.05    372.05       N/A    371.79    371.02    370.77    370.90
+4    370.38    371.54    370.38    371.02       N/A    372.05    370.90    370.90
+5    371.02    370.51    371.92    372.18    370.90       N/A    372.05    370.90
+6    371.41    371.79    371.67    370.38    370.90    372.05       N/A    370.90
+7    370.51    371.67    371.67    370.38    370.90    370.90    370.90       N/A
+
+SUM device_to_device_memcpy_read_ce 20785.58
+
+Running device_to_host_memcpy_ce.
+memcpy CE CPU(row) <- GPU(column) bandwidth (GB/s)
+          0         1         2         3         4         5         6         7
+0     55.15     55.15     55.15     55.15     55.09     55.13     55.10     55.13
+
+SUM device_to_host_memcpy_ce 441.05
+"""
+
+
+def test_nvbandwidth_text(read):
+    """The copies of eight H100 as Azure's node health checks print them, and those of another eight to their host."""
+    found = read("nvbandwidth", NVBANDWIDTH)
+    (cell,) = found.cells
+    assert (cell["collective"], cell["ranks"], cell["nodes"], cell["bytes"]) == ("send_recv", 2, 1, 512 << 20)
+    assert cell["us"] == pytest.approx((512 << 20) / (20785.58 / 56) / 1e3, rel=1e-5)
+    assert cell["implementation"] == "cuda/ce_read" and found.files[0]["device"] == "NVIDIA H100 80GB HBM3"
+    assert {"size_assumed", "mean_over_pairs"} <= set(cell["flags"]) and found.files[0]["tool_version"] == "v0.4"
+    assert found.files[1]["collective"] == "device_to_host_memcpy_ce" and found.files[1]["excluded"] == {"no_law": 1}
+    (cell,) = read("nvbandwidth", f"$ ./nvbandwidth -b 64\n{NVBANDWIDTH}").cells
+    assert cell["bytes"] == 64 << 20 and "size_assumed" not in cell["flags"]
+    cut = NVBANDWIDTH.replace("6    371.41", "# 6    371.41")
+    assert read("nvbandwidth", cut).files[0]["excluded"] == {"sum_contradicted": 1}
+
+
+def test_nvbandwidth_json(read):
+    case = {
+        "name": "device_to_device_memcpy_write_ce",
+        "status": "Passed",
+        "bandwidth_description": "memcpy CE GPU(row) <- GPU(column) bandwidth (GB/s)",
+        "bandwidth_matrix": [["N/A", "276.1"], ["276.3", "N/A"]],
+    }
+    waived = {"name": "device_to_device_memcpy_read_ce", "status": "Waived"}
+    document = {"nvbandwidth": {"version": "v0.10.0", "testcases": [waived, case]}}
+    (cell,) = read("nvbandwidth", json.dumps(document)).cells
+    assert (cell["us"], cell["implementation"]) == (pytest.approx((512 << 20) / 276.2e3, rel=1e-5), "cuda/ce_write")
+    with pytest.raises(InputError, match="nvbandwidth says: No devices found"):
+        read("nvbandwidth", json.dumps({"nvbandwidth": {"error": "No devices found"}}))
+
+
+@pytest.mark.parametrize(
+    "row, wanted",
+    [
+        ("COMMS-RES\t1048576\t262144\t61.2\t62.0\t63.0\t17.13\t29.98", (None, 1 << 20, 61.2, None)),
+        (
+            "COMMS-RES-all_gather_base-float32     8388608   262144   61.2   62.0   63.0  60.1  70.0   137.07   119.93",
+            ("all_gather", 8 << 20, 61.2, 8),
+        ),
+        (
+            "COMMS-RES-all_to_all_single-bfloat16-try1  1048576  65536  61.2  62.0  63.0  60.1  70.0   17.13   14.99",
+            ("all_to_all", 1 << 20, 61.2, 8),
+        ),
+        (
+            "COMMS-RES-all_reduce-float32  1048576  262144  61.2  62.0  63.0  60.1  70.0  17.13  29.98  80.0  70.0  0.5",
+            ("all_reduce", 1 << 20, 61.2, 8),
+        ),
+        (
+            "COMMS-RES-pt2pt-float32  8  9.0  9.1  9.2  20.0  21.0  22.0  0.001  0.001  0.002  0.002",
+            ("send_recv", 8, 10.0, 2),
+        ),
+    ],
+)
+def test_param_of_every_version(read, row, wanted):
+    """By comms.py's own formats: rows without name and extremes, names of calls, a tag, computing beside, pt2pt."""
+    found = read("param", f"\t{row}\n")
+    if wanted[0] is None:
+        assert found.files[0]["excluded"] == {"collective_unknown": 1}
+        found = read("param", f"\t{row}\n", settings="collective=all_reduce,ranks=8")
+        wanted = ("all_reduce", *wanted[1:3], 8)
+    (cell,) = found.cells
+    assert (cell["collective"], cell["bytes"], cell["us"], cell["ranks"]) == wanted
+    assert cell["implementation"] == ("nccl/beside_compute" if "80.0" in row else "nccl")

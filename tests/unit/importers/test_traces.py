@@ -140,3 +140,32 @@ def test_the_inspector(read):
     assert cells["all_gather", 8 << 20]["us"] == 100
     with pytest.raises(InputError, match=r"line 1: 1048576 bytes / 61 µs is not 1\.719 GB/s"):
         read("nccl-inspector", record(coll_algobw_gbs=1.719))
+
+
+def test_the_inspectors_header_before_its_objects_and_beside_them(read):
+    """Format 4.3 of NCCL's plugin, objects on several lines; and as a collector of Datadog's agent writes them, on one."""
+    held = json.loads(record())
+    marker = {"header": held["header"], "metadata": {}, "dump_stats": {"coll_records": 2}}
+    perf = {"coll_perf": held["coll_perf"] | {"coll_algo": "RING", "coll_proto": "LL"}}
+    text = "\n".join(json.dumps(one, indent=2) for one in (marker, perf, {"record_type": "proxy_op"}, perf))
+    (cell,) = read("nccl-inspector", text).cells
+    assert (cell["us"], cell["ranks"], cell["nodes"], cell["calls"]) == (61, 8, 1, 2)
+    flat = {"id": "abc123", "rank": 0, "n_ranks": 8, "nnodes": 1} | {"coll_perf": held["coll_perf"]}
+    (cell,) = read("nccl-inspector", json.dumps(flat) + "\n").cells
+    assert (cell["us"], cell["ranks"]) == (61, 8)
+
+
+def test_an_object_of_the_inspector_that_contradicts_itself_is_left_out(read):
+    """4194304 bytes in 150.30 µs are no 0.027907 GB/s, as another profiler's document has it."""
+    wrong = record(coll_msg_size_bytes=4194304, coll_exec_time_us=150.30, coll_algobw_gbs=0.027907)
+    found = read("nccl-inspector", f"{record()}\n{wrong}\n")
+    assert [cell["bytes"] for cell in found.cells] == [1 << 20]
+    assert "line 2: 4194304 bytes / 150.3 µs is not 0.027907 GB/s" in found.files[0]["reasons"]["time_contradicted"]
+
+
+def test_an_object_of_the_inspector_as_a_job_on_three_nodes_wrote_it(read):
+    perf = {"coll": "AllReduce", "coll_sn": 8995, "coll_msg_size_bytes": 2360832, "coll_exec_time_us": 5663.0,
+            "coll_algobw_gbs": 0.416887, "coll_busbw_gbs": 0.555850}  # fmt: skip
+    header = {"id": "0xad56c683b0c4ef", "rank": 1, "n_ranks": 3, "nnodes": 3}
+    (cell,) = read("nccl-inspector", json.dumps({"header": header, "metadata": {}, "coll_perf": perf}) + "\n").cells
+    assert (cell["bytes"], cell["us"], cell["ranks"], cell["nodes"]) == (2360832, 5663.0, 3, 3)
