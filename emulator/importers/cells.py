@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
@@ -14,6 +13,7 @@ KEY = (
     "nodes",
 )  # fmt: skip
 """What a cell is named by."""
+UNKNOWN = "unknown"
 
 
 def settle_unknown(run: Run) -> None:
@@ -65,23 +65,24 @@ def implementation(run: Run) -> str | None:
 
 def cell_records(runs: Iterable[tuple[str, Run]]) -> list[Document]:
     """A record for each row a fit may see; the same cell again, of another run, is another launch. runs: (file, run)."""
-    seen: Counter[str] = Counter()
+    seen: dict[str, int] = {}
     records = []
     for file, run in runs:
-        same = _of_all_rows(file, run)
+        same, name = _of_all_rows(file, run), _cell_name(run)
         for row in run.kept:
-            record = _record(run, row, same)
-            record["launch"] = seen[record["cell"]]
-            seen[record["cell"]] += 1
+            record = _record(run, row, same, name)
+            cell = record["cell"]
+            record["launch"] = launch = seen.get(cell, 0)
+            seen[cell] = launch + 1
             records.append(record)
     return records
 
 
 def _of_all_rows(file: str, run: Run) -> Document:
-    """What the records of a run's rows have in common; the cell's name lacks dtype and bytes."""
+    """What the records of a run's rows have in common."""
     return {
         "record": "cell",
-        "cell": _cell_name(run),
+        "cell": "",
         "launch": 0,
         "collective": run.collective,
         "implementation": implementation(run),
@@ -106,15 +107,16 @@ def _of_all_rows(file: str, run: Run) -> Document:
     }
 
 
-def _cell_name(run: Run) -> str:
-    known = {**vars(run), "implementation": implementation(run), "dtype": "\0d", "bytes": "\0b"}
-    name = "/".join("unknown" if known[part] is None else str(known[part]) for part in KEY)
-    return name.replace("{", "{{").replace("}", "}}").replace("\0d", "{dtype}").replace("\0b", "{bytes}")
+def _cell_name(run: Run) -> list[str]:
+    """What stands before, between and after a row's dtype and bytes in the name of its cell."""
+    known = {**vars(run), "implementation": implementation(run), "dtype": "\0", "bytes": "\0"}
+    return "/".join(UNKNOWN if known[part] is None else str(known[part]) for part in KEY).split("\0", 2)
 
 
-def _record(run: Run, row: Row, same: Document) -> Document:
+def _record(run: Run, row: Row, same: Document, name: list[str]) -> Document:
     record = {**same, "dtype": row.dtype, "bytes": row.bytes, "us": row.us, "wrong": row.wrong, **row.extra}
-    record["cell"] = same["cell"].format(dtype=row.dtype or "unknown", bytes="unknown" if row.bytes is None else row.bytes)
+    before, between, after = name
+    record["cell"] = f"{before}{row.dtype or UNKNOWN}{between}{UNKNOWN if row.bytes is None else row.bytes}{after}"
     if row.iterations_us and run.ranks is not None and run.nodes is not None:
         record |= _readings(row.iterations_us)
     return record

@@ -23,6 +23,8 @@ PASSES = {
     "alltoallv": 1,
 }
 TINY = 1e-9
+_HUNDREDTH = 0.005
+"""Of two decimals, which nearly all numbers have."""
 _HALVES = tuple(0.5 * 10.0**-n for n in range(13))
 
 
@@ -59,7 +61,9 @@ def ratio_of(cells: Iterable[Sequence[str]]) -> Ratio:
     """What all cells (printed algbw, printed busbw) agree on, each known to half a unit of its last digit."""
     low, high = 0.0, math.inf
     for algbw, busbw in cells:
-        a, b, half_a, half_b = float(algbw), float(busbw), half_unit(algbw), half_unit(busbw)
+        a, b = float(algbw), float(busbw)
+        half_a = _HUNDREDTH if algbw[-3:-2] == "." else half_unit(algbw)
+        half_b = _HUNDREDTH if busbw[-3:-2] == "." else half_unit(busbw)
         if a <= half_a:
             continue  # printed as 0.00: nothing is known
         if (least := (b - half_b) / (a + half_a)) > low:
@@ -76,8 +80,8 @@ def two_digits(printed: str) -> bool:
 
 def half_unit(printed: str) -> float:
     """Half a unit of the last printed digit: 0.005 for 12.90, 0.5 for 15, 500 for 2e+03."""
-    if printed[-3:-2] == ".":  # nearly all
-        return 0.005
+    if printed[-3:-2] == ".":
+        return _HUNDREDTH
     point = printed.find(".")
     if point >= 0 and "e" not in printed and "E" not in printed and len(printed) - point <= len(_HALVES):
         return _HALVES[len(printed) - point - 1]

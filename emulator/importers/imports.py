@@ -112,7 +112,9 @@ def _imported(format_name: str, sources: list[Source], given: Settings) -> Impor
         runs.append((str(source), run))
     flag_far(runs)
     files = [entry(file, source.sha256, run) for (source, _), (file, run) in zip(read, runs)]
-    rows = Counter(str(source) for source, run in read for _ in run.rows)
+    rows: Counter[str] = Counter()
+    for file, run in runs:
+        rows[file] += len(run.rows)
     about: list[Document] = [{"path": str(s), "sha256": s.sha256, "rows": rows[str(s)]} for s in sources]
     return Imported(files, header(format_name, about, [run for _, run in runs]), cell_records(runs))
 

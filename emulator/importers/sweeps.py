@@ -34,7 +34,7 @@ def flag_noise(run: Run) -> None:
     spikes = {}
     for column in columns:
         for at, (before, here, after) in enumerate(zip(column, column[1:], column[2:]), 1):
-            if before and here and after and here > SPIKE * max(before, after):
+            if here and before and here > SPIKE * before and after and here > SPIKE * after:
                 spikes[rows[at].bytes] = f"{here:g}"
     if len(spikes) >= MANY_SPIKES:
         times = ", ".join([*spikes.values()][:4])

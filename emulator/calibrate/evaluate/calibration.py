@@ -69,7 +69,7 @@ class Calibration(Record):
         """The one law of a collective that matches key (dtype, timing, backend, …; None means any).
 
         Where several match, timing "isolated", concurrent_groups 1, dtype "float32" and oversubscribed False are preferred,
-        in this order.
+        in this order, then a library's plain calls (nccl, not nccl/max).
 
         Raises InputError if none matches (it lists what there is), if several still do (it names the choices), or for
         a name that is no field of a key.

@@ -98,7 +98,8 @@ class NetworkLaws:
         return self._ready[at]
 
     def choose(self, collective: str, key: Mapping[str, Any]) -> NetworkLaw:
-        """The one law of a collective that matches key (None means any); of several the PREFERRED, in their order.
+        """The one law of a collective that matches key (None means any); of several the PREFERRED, in their order, and then
+        those of a library's plain calls: nccl, not nccl/max or nccl/fused8.
 
         Of the laws of one oversubscribed key, which are of one rank count each, that of the fewest ranks.
 
@@ -118,6 +119,7 @@ class NetworkLaws:
             raise InputError(f"no law of '{collective}' with {wanted}: there is {_differences(of_collective)}")
         for name, value in PREFERRED.items():
             found = [law for law in found if getattr(law.target, name) == value] or found
+        found = [law for law in found if "/" not in (law.target.implementation or "")] or found
         if len({law.target for law in found}) > 1:
             raise InputError(f"several laws of '{collective}' match: choose among {_differences(found)}")
         return min(found, key=lambda law: law.domain.ranks)

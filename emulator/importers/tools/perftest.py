@@ -21,6 +21,7 @@ _TITLE = re.compile(
 )
 _DEVICE = re.compile(r"\bDevice\s*:\s*(\S+)")
 _NUMBER = re.compile(r"\d{1,18}(?:\.\d{1,9})?")
+_COLUMN = re.compile(r"[\d.]+% percentile\[\w+\]|BW[ _]\w+\[[^\]]*\]|\S+")
 MIB, GIGABIT = float(1 << 20), 1e9 / 8
 MAX_ROWS = 10_000
 STATISTICS = {
@@ -44,7 +45,7 @@ def read(source: Source, settings: Settings) -> list[Run]:
         elif found := _DEVICE.search(line):
             device = found[1]
         elif "#bytes" in line and "#iterations" in line:
-            columns = re.split(r"\s{2,}|\t+", line.strip().replace("#bytes #iterations", "#bytes  #iterations"))
+            columns = [name.replace("_peak", " peak").replace("_average", " average") for name in _COLUMN.findall(line)]
             runs.append(_begin(title, device, columns))
         elif columns and runs and (parts := line.split()) and all(map(_NUMBER.fullmatch, parts)):
             if len(parts) != len(columns):
@@ -72,7 +73,14 @@ def _begin(title: str, device: str | None, columns: list[str]) -> Run:
         run.tool_collective = "rdma_read" if "read" in title.lower() else "bidirectional or atomic"
         run.flag("no_law", f"{title}: not one message one way, no cost law for it")
         return run
-    run.call("send_recv")
+    if not title:
+        run.flag(
+            "collective_unknown", "no title says whether it wrote, sent or read: --set collective=send_recv, if not read"
+        )
+    else:
+        run.call("send_recv")
+    if latency and "t_avg[usec]" not in columns:
+        run.statistic = "median"
     if not latency:
         run.flag("bandwidth_window", "time of a message among those in flight, from the average bandwidth printed")
     run.flag("host_to_host", "between two hosts' memories: a lower bound of what a library on top of it takes")

@@ -19,8 +19,9 @@ FLAG = ("kernel_time", "kernel durations in a program: with the wait for the slo
 TORCH_DTYPES = {
     "bfloat16": "bfloat16", "half": "float16", "float": "float32", "double": "float64", "byte": "uint8", "char": "int8",
     "int": "int32", "long": "int64", "float8_e4m3fn": "float8_e4m3fn", "float8_e5m2": "float8_e5m2",
+    **{name: name for name in ("float16", "float32", "float64", "int8", "int32", "int64", "uint8")},
 }  # fmt: skip
-"""c10::toString's names in small letters."""
+"""c10::toString's names in small letters, and those that traces of other makers have."""
 
 
 def read_all(sources: list[Source], settings: Settings) -> list[Run]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from inferometer.emulator.calibrate.evaluate.file import load_calibration
 from inferometer.emulator.importers.imports import KNOWN
 from inferometer.emulator.importers.source import Source
 from inferometer.emulator.samples.samples import SamplesFile, load_samples
@@ -190,3 +191,19 @@ def test_launches_that_lie_far_apart_weaken_the_verdict(log, tmp_path, capsys):
     assert "launches_apart" in capsys.readouterr().out
     assert main(["fit", str(out), "-o", str(calibration)]) == 0
     assert any("differ widely" in reason for reason in json.loads(calibration.read_text())["quality"]["reasons"])
+
+
+def test_a_sweep_over_reductions_is_fitted_and_its_plain_sum_is_what_is_priced(log, tmp_path, capsys):
+    """-o all: sum, max and min are laws of their own; who names none of them means the sum."""
+    text = log(ranks=8).text
+    sweep = "".join(text.replace("   sum ", f"   {redop} ") for redop in ("sum", "max", "min"))
+    (tmp_path / "all.log").write_text(sweep)
+    samples, calibration = tmp_path / "s.samples.jsonl", tmp_path / "c.json"
+    assert main(["import", "nccl-tests", str(tmp_path / "all.log"), "-o", str(samples)]) == 0
+    assert main(["fit", str(samples), "--law", "affine", "-o", str(calibration)]) == 0
+    laws = json.loads(calibration.read_text())["network_laws"]
+    assert {law["target"]["implementation"] for law in laws} == {"nccl", "nccl/max", "nccl/min"}
+    fitted = load_calibration(calibration)
+    assert fitted.law("all_reduce").target.implementation == "nccl"
+    assert fitted.law("all_reduce", implementation="nccl/max").target.implementation == "nccl/max"
+    assert fitted.time_s("all_reduce", 1 << 20, 8, 1) > 0

@@ -236,3 +236,55 @@ def test_param_of_every_version(read, row, wanted):
     (cell,) = found.cells
     assert (cell["collective"], cell["bytes"], cell["us"], cell["ranks"]) == wanted
     assert cell["implementation"] == ("nccl/beside_compute" if "80.0" in row else "nccl")
+
+
+@pytest.mark.parametrize(
+    "title, head, row, wanted",
+    [
+        (
+            "RDMA_Write Latency",
+            "#bytes #iterations t_min[usec] t_max[usec] t_typical[usec] t_avg[usec] t_stdev[usec] 99% percentile[usec] "
+            "99.9% percentile[usec]",
+            "64 1000 0.81 2.58 0.85 0.86 0.06 0.89 2.58",
+            (64, 0.86, "mean"),
+        ),
+        (
+            "Send Latency",
+            "#bytes #iterations    t_min[usec]    t_max[usec]  t_typical[usec]",
+            "Conflicting CPU frequency values detected: 2400.000000 != 1873.463000. CPU Frequency is not max.\n"
+            " 2        1000          1.76           6.12         1.79",
+            (2, 1.79, "median"),
+        ),
+        (
+            "RDMA_Write BW",
+            "#bytes     #iterations    BW_peak[MiB/sec]    BW_average[MiB/sec]   MsgRate[Mpps]",
+            "1048576  5000 20000.0 10000.0 0.01",
+            (1 << 20, 100.0, "mean"),
+        ),
+        (
+            "RDMA_Write BW",
+            "#bytes     #iterations    BW peak[Gb/sec]    BW average[Gb/sec]   MsgRate[Mpps]",
+            "8388608    5000             197.10             196.92               0.002934",
+            (8388608, 340.79, "mean"),
+        ),
+    ],
+)
+def test_perftest_of_every_version(read, title, head, row, wanted):
+    """Heads with single blanks, the first versions' median alone, both spellings of a bandwidth."""
+    (cell,) = read("perftest", PERFTEST.format(title, head, row)).cells
+    assert (cell["bytes"], cell["us"], cell["statistic"]) == wanted
+
+
+def test_perftest_without_its_title(read):
+    text = f"{LAT}\n 8 1000 1.0 2.0 1.5 1.6 0.1 1.9\n"
+    assert read("perftest", text).files[0]["excluded"] == {"collective_unknown": 1}
+    (cell,) = read("perftest", text, settings="collective=send_recv").cells
+    assert (cell["collective"], cell["us"]) == ("send_recv", 1.6)
+
+
+def test_ds_bench_of_a_launcher_that_names_its_hosts(read):
+    """Of a mail on two nodes of Polaris: 34 GB in 3.18 s."""
+    lines = DS_BENCH.format("all_reduce", 8, "31.67 GB 8501054668x4 3176.620 ms 171.272 149.863", unit="Gbps")
+    text = "".join(f"> x3211c0s37b0n0: {line}\n" for line in lines.strip().split("\n"))
+    (cell,) = read("ds_bench", text, settings="nodes=2").cells
+    assert (cell["collective"], cell["bytes"], cell["us"], cell["ranks"]) == ("all_reduce", 34004218672, 3176620.0, 8)

@@ -62,6 +62,7 @@ def kernel(name, taken, given, us, **more):
         (kernel("all_to_allv", 512, 512, 30, **{"In split size": "[64, 64, 64]"}), ("all_to_all", 1024, 8, "eager")),
         (kernel("allreduce", 512, 512, 30, **{"graph node id": 7}), ("all_reduce", 1024, 8, "graph")),
         (kernel("send", 512, 512, 30), ("send_recv", 1024, 2, "eager")),
+        (kernel("all_reduce", 512, 512, 30, dtype="float16"), ("all_reduce", 1024, 8, "eager")),
     ],
 )
 def test_kernels_of_nccl(read, event, wanted):
