@@ -44,7 +44,7 @@ KERNELS_OF = {
     "a100": ENGINES,
     "h100": ENGINES,
     "h200": ENGINES,
-    "b200": ("sglang",),
+    "b200": ("vllm", "sglang"),
     "gb200": ("sglang",),
     "l40s": ENGINES,
 }
