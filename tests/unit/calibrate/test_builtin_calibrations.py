@@ -45,7 +45,7 @@ KERNELS_OF = {
     "h100": ENGINES,
     "h200": ENGINES,
     "b200": ("vllm", "sglang"),
-    "gb200": ("sglang",),
+    "gb200": ENGINES,
     "l40s": ENGINES,
 }
 WITH_KERNELS = tuple(f"{gpu}-{engine}" for gpu, engines in KERNELS_OF.items() for engine in engines)
