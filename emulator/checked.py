@@ -19,7 +19,11 @@ def checked(record: type[Record], fields: Mapping[str, Any], where: str) -> Reco
     Raises InputError with the first complaint in one line: ``file: key.path = value: what is wrong``.
     """
     try:
-        return record.model_validate_json(json.dumps(fields, default=str), strict=True)
+        text = json.dumps(fields, default=str)
+    except RecursionError:
+        raise InputError(f"{where}: tables too deep") from None
+    try:
+        return record.model_validate_json(text, strict=True)
     except ValidationError as error:
         raise InputError(f"{where}: {first_error(error)}") from None
 

@@ -29,6 +29,11 @@ MOST_BYTES = 1 << 30
 """Of a document when it is unpacked: a small file can stand for any length of zeros."""
 
 _LONG_NUMBER = re.compile(rf"(?<![\d.\w\"])-?\d{{{MOST_DIGITS + 1},}}")
+MOST_TOML_BYTES = 1 << 20
+"""TOML is written by people, and read slowly: what is longer is no such file."""
+MOST_PARTS = 100
+
+_DOTTED = re.compile(rf"""(?<![\w\-])(?:(?:[\w\-]++|"[^"\n]*+"|'[^'\n]*+')\s*+\.\s*+){{{MOST_PARTS},}}""")
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -90,8 +95,12 @@ def json_of(text: str, where: str | Path, *, constants: bool = False) -> Any:
 
 def toml_of(text: str, where: str | Path) -> dict[str, Any]:
     """What the TOML text holds. Raises InputError as `json_of` does."""
+    if len(text) > MOST_TOML_BYTES:
+        raise InputError(f"{where}: not TOML that anybody has written: more than {MOST_TOML_BYTES >> 20} MiB")
     try:
         _check_numbers(text)
+        if _DOTTED.search(text):
+            raise ValueError(f"a key of more than {MOST_PARTS} parts")
         return tomllib.loads(text)
     except RecursionError:
         raise InputError(f"{where}: not TOML: brackets too deep") from None
@@ -114,8 +123,8 @@ def _unique(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     given = list(pairs)
     found = dict(given)
     if len(found) != len(given):
-        names = [name for name, _ in given]
-        twice = next(name for name in names if names.count(name) > 1)
+        seen: set[str] = set()
+        twice = next(name for name, _ in given if name in seen or seen.add(name))  # type: ignore[func-returns-value]
         raise ValueError(f"the key {twice[:80]!r} stands twice in one object")
     return found
 

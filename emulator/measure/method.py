@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 from inferometer.emulator.checked import checked
 from inferometer.emulator.documents import read_text, reason_of, toml_of
 from inferometer.emulator.errors import InputError
-from inferometer.emulator.workload.catalogue import load_shape
 from inferometer.emulator.workload.layout import Layout
-from inferometer.emulator.workload.scaled import scaled
-from inferometer.emulator.workload.shape import Shape
-from inferometer.emulator.workload.stages import check_layout
 from inferometer.parallel.collectives import COLLECTIVES
 from inferometer.parallel.device.device import LaunchMode
 from inferometer.parallel.dtypes import MeasuredDtype
+
+if TYPE_CHECKING:
+    from inferometer.emulator.workload.shape import Shape
 
 Timing = Literal["isolated", "pipelined", "in_step"]
 Groups = Literal["alone", "all"]
@@ -105,6 +104,10 @@ class ProbeModel(Strict):
 
     def shape(self) -> Shape:
         """Raises InputError as load_shape, scaled and check_layout do."""
+        from inferometer.emulator.workload.catalogue import load_shape
+        from inferometer.emulator.workload.scaled import scaled
+        from inferometer.emulator.workload.stages import check_layout
+
         shape = scaled(load_shape(self.model), self.scale, self.layers).shape
         check_layout(shape, self.layout)
         return shape

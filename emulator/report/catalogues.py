@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from inferometer.emulator.calibrate.evaluate.file import calibration_names, computed, load_calibration
 from inferometer.emulator.economics.pricing.accelerators import accelerator_names, load_accelerator
-from inferometer.emulator.economics.pricing.mismatch import measured_on
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.report.columns import aligned
 from inferometer.emulator.workload.catalogue import model_names
@@ -41,7 +39,16 @@ def _accelerators() -> Rows:
     return rows
 
 
+def _calibration_names() -> list[str]:
+    from inferometer.emulator.calibrate.evaluate.file import calibration_names  # pydantic, which the other lists do without
+
+    return calibration_names()
+
+
 def _calibrations() -> Rows:
+    from inferometer.emulator.calibrate.evaluate.file import calibration_names, computed, load_calibration
+    from inferometer.emulator.economics.pricing.mismatch import measured_on
+
     rows: Rows = []
     for name in calibration_names():
         if computed(name):
@@ -95,7 +102,7 @@ def names_of(what: str) -> list[str]:
     found: dict[str, Callable[[], Iterable[str]]] = {
         "models": model_names,
         "accelerators": accelerator_names,
-        "calibrations": calibration_names,
+        "calibrations": _calibration_names,
         "collectives": lambda: COLLECTIVES,
     }
     return list(found[what]())

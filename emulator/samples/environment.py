@@ -143,14 +143,14 @@ def usable_cores(of: Collection[int] | None = None) -> int:
 def cgroup_cpu_limit() -> float | None:
     """CPUs that the cgroup allows (quota / period), None without a limit."""
     limits = []
-    for directory in _cgroup_directories():
+    for directory in cgroup_directories():
         try:
             quota, period = (directory / "cpu.max").read_text().split()
             if quota != "max":
                 limits.append(int(quota) / int(period))
         except (OSError, ValueError):
             continue
-    for directory in _cgroup1_directories("cpu"):
+    for directory in cgroup1_directories("cpu"):
         try:
             microseconds = int((directory / "cpu.cfs_quota_us").read_text())
             if microseconds > 0:  # -1: no limit
@@ -163,14 +163,14 @@ def cgroup_cpu_limit() -> float | None:
 def available_memory() -> int | None:
     """Bytes that new processes can still get: what the kernel calls available, cut by the cgroup's limit."""
     candidates = [_meminfo("MemAvailable")]
-    for directory in _cgroup_directories():
+    for directory in cgroup_directories():
         try:
             limit = (directory / "memory.max").read_text().strip()
             used = int((directory / "memory.current").read_text())
             candidates.append(int(limit) - used)
         except (OSError, ValueError):  # absent, or "max"
             continue
-    for directory in _cgroup1_directories("memory"):
+    for directory in cgroup1_directories("memory"):
         try:
             limit_bytes = int((directory / "memory.limit_in_bytes").read_text())
             if limit_bytes < NO_LIMIT:
@@ -190,7 +190,8 @@ def cpu_times() -> dict[str, int] | None:
     return {"total": sum(fields[:8]), "idle": fields[3] + fields[4], "steal": fields[7] if len(fields) > 7 else 0}
 
 
-def _cgroup_directories() -> list[Path]:
+def cgroup_directories() -> list[Path]:
+    """Of version 2: this process's cgroup and those above it."""
     root = CGROUPS
     try:
         lines = Path("/proc/self/cgroup").read_text().splitlines()
@@ -201,7 +202,7 @@ def _cgroup_directories() -> list[Path]:
     return [leaf, *(parent for parent in leaf.parents if root in (parent, *parent.parents))]
 
 
-def _cgroup1_directories(controller: str) -> list[Path]:
+def cgroup1_directories(controller: str) -> list[Path]:
     """Of version 1, in which each controller has a tree of its own: its cgroup and those above it."""
     try:
         lines = Path("/proc/self/cgroup").read_text().splitlines()

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from inferometer.emulator.calibrate.fit.choose import AUTO
 from inferometer.emulator.report.plan import plan_lines
 from inferometer.launch.commands.fit import add_fit_flags, show_calibration
 from inferometer.launch.commands.flags.sweep import add_sweep_flags, given_settings, settings_from, shown_by
@@ -59,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     done = calibrate(
         settings,
         files.calibration,
-        law=args.law,
+        law=args.law or AUTO,
         resume=args.resume,
         given=given_settings(args),
         out=out,

@@ -12,16 +12,15 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from inferometer.emulator.calibrate.evaluate.calibration import Calibration
-from inferometer.emulator.calibrate.evaluate.file import to_json
-from inferometer.emulator.calibrate.fit.choose import AUTO
-from inferometer.emulator.calibrate.laws.forms import formula_named
 from inferometer.emulator.errors import InputError
-from inferometer.emulator.report.summary import summary_lines
-from inferometer.launch.commands.flags.sweep import seed
-from inferometer.launch.runs.fit import calibration_path, draw_into, fit_files
-from inferometer.launch.runs.outputs import figure_path, json_target, keep_apart, write_text
+from inferometer.emulator.regular import check_regular
+from inferometer.launch.commands.flags.seed import seed
+from inferometer.launch.runs.outputs import calibration_path, figure_path, json_target, keep_apart, write_text
+
+if TYPE_CHECKING:
+    from inferometer.emulator.calibrate.evaluate.calibration import Calibration
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +45,13 @@ def run(args: argparse.Namespace) -> int:
     path = calibration_path(args.output)
     figure = figure_path(args.figure) if args.figure else None
     keep_apart(args.samples, [path, figure, args.json])
-    calibration = fit_files(args.samples, path, args.seed, args.law)
+    for name in args.samples:
+        if name != "-":
+            check_regular(Path(name))  # before all that fits is imported
+    from inferometer.emulator.calibrate.fit.choose import AUTO
+    from inferometer.launch.runs.fit import draw_into, fit_files
+
+    calibration = fit_files(args.samples, path, args.seed, args.law or AUTO)
     if figure:
         draw_into(figure, calibration)
     show_calibration(calibration, path, figure, args.samples, args.json, args.verbose)
@@ -56,11 +61,14 @@ def run(args: argparse.Namespace) -> int:
 def add_fit_flags(parser: argparse.ArgumentParser) -> None:
     """Which law is fitted."""
     text = "cost law of every collective: auto, or one of docs/fitting.md by name (default auto)"
-    parser.add_argument("--law", default=AUTO, type=law_name, metavar="NAME", help=text)
+    parser.add_argument("--law", type=law_name, metavar="NAME", help=text)
 
 
 def law_name(text: str) -> str:
     """A --law that exists, refused before anything is measured."""
+    from inferometer.emulator.calibrate.fit.choose import AUTO
+    from inferometer.emulator.calibrate.laws.forms import formula_named
+
     try:
         if text != AUTO:
             formula_named(text)
@@ -78,6 +86,9 @@ def show_calibration(
     verbose: bool,
 ) -> None:
     """The summary and the files' names on stdout (stderr where that is for JSON), the calibration where --json says."""
+    from inferometer.emulator.calibrate.evaluate.file import to_json
+    from inferometer.emulator.report.summary import summary_lines
+
     out = sys.stderr if target == "-" else sys.stdout
     print("\n".join(["", *summary_lines(calibration, verbose), ""]), file=out)
     print(f"calibration: {path}", file=out)

@@ -100,7 +100,7 @@ def explain(
     raised = {rank: fault for rank, fault in faults.items() if fault.kind == "raised"}
     silent = [rank for rank in range(world_size) if rank not in faults]
     ended = [rank for rank, fault in faults.items() if fault.kind == "terminated"]
-    if ended:  # a launcher ends everybody when one has died; where nobody has, it was these that were told to go
+    if ended and states:  # a launcher ends everybody when one has died; where nobody has, it was these that were told to go
         silent = [rank for rank in silent if states.get(rank) in ("gone", "stopped")]
     doing = _common(fault.doing for fault in (raised or faults).values())
     if raised:

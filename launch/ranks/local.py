@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from pathlib import Path
 
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.measure.loopback import loopback_address
+from inferometer.emulator.samples import lack_of_memory
 from inferometer.emulator.samples.environment import usable_cores
 from inferometer.launch.ranks.environment import rank_environment, with_program
 from inferometer.launch.ranks.events import Event, EventPipe, Listener
@@ -51,6 +53,7 @@ def run_ranks(job: Job, listener: Listener) -> Outcome:
     Raises ``InputError`` where the launcher (mpiexec) is missing, or where ranks of this machine cannot reach each other.
     """
     loopback_address()
+    before = lack_of_memory.kills()
     log = job.logs / "launcher.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     monitor = LaunchMonitor(listener, job.method.timeout_s)
@@ -87,7 +90,10 @@ def run_ranks(job: Job, listener: Listener) -> Outcome:
     outcome = monitor.outcome(launcher.returncode, log)
     if outcome.reason != "failed":
         remove_log(log)
-    return outcome
+        return outcome
+    lacking = lack_of_memory.kills().words(before)
+    text = f"{outcome.text}; {lacking}: use fewer ranks or smaller messages" if lacking else outcome.text
+    return Outcome("failed", text)
 
 
 class LaunchMonitor:
@@ -149,20 +155,25 @@ class LaunchMonitor:
     def outcome(self, status: int, log: Path) -> Outcome:
         """``status``: of the launcher; ``log``: what it printed."""
         if self._fault:
-            return Outcome("failed", self._fault)
+            return Outcome("failed", (None if self._pids else self._killed_early(log)) or self._fault)
         if self._interrupts:
             return Outcome("interrupted")
         if self._ended and self._wrong:
             return Outcome("wrong_data")
         if self._ended and status == 0:
             return Outcome(self._ended)
-        said = log.read_text(errors="replace")
-        blamed = blamed_by_launcher(said, self._pids)
+        blamed = blamed_by_launcher(log.read_text(errors="replace"), self._pids)
         if blamed:
             return Outcome("failed", f"{blamed}; the ranks were {self._doing}; logs: {log.parent}")
         last = last_line(log)
         how = f"the launcher ended with status {status} while the ranks were {self._doing}"
         return Outcome("failed", f"{how}{f' ({last})' if last else ''}; logs: {log.parent}")
+
+    def _killed_early(self, log: Path) -> str | None:
+        """Whom a signal has ended before the ranks had met, when they do not know yet who is who: the launcher's word."""
+        blamed = blamed_by_launcher(log.read_text(errors="replace"), self._pids)
+        by_signal = blamed is not None and re.search(r"\(sig|\(exit ?code ?:? ?-", blamed)
+        return f"{blamed} while the ranks were {self._doing}; logs: {log.parent}" if by_signal else None
 
 
 def _command(job: Job, job_file: Path) -> list[str]:

@@ -12,7 +12,7 @@ from inferometer.emulator.calibrate.evaluate.file import write_calibration
 from inferometer.emulator.calibrate.fit.from_samples import fit
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.report.figure import draw
-from inferometer.launch.runs.outputs import note, output_path, replaced_path, writing
+from inferometer.launch.runs.outputs import calibration_path, note, output_path, replaced_path, writing
 
 
 @dataclass(frozen=True)
@@ -31,14 +31,6 @@ class CalibrationFiles:
         if files.figure == path:
             raise InputError(f"-o {path}: the figure goes there; name the calibration FILE.json")
         return files
-
-
-def calibration_path(output: str | Path) -> Path:
-    """Where a calibration goes. Raises InputError for a path that cannot be written, or that is named as samples are."""
-    path = replaced_path(str(output))
-    if path.suffix == ".jsonl":
-        raise InputError(f"-o {path}: samples are called .jsonl; name the calibration FILE.json")
-    return path
 
 
 def fit_into(files: CalibrationFiles, seed: int, law: str) -> Calibration:

@@ -67,6 +67,14 @@ def replaced_path(text: str) -> Path:
     return path
 
 
+def calibration_path(output: str | Path) -> Path:
+    """Where a calibration goes. Raises InputError for a path that cannot be written, or that is named as samples are."""
+    path = replaced_path(str(output))
+    if path.suffix == ".jsonl":
+        raise InputError(f"-o {path}: samples are called .jsonl; name the calibration FILE.json")
+    return path
+
+
 def keep_apart(reads: Iterable[str | Path | None], writes: Iterable[str | Path | None]) -> None:
     """Raise ``InputError`` for an output that is an input, or another output, of the same command.
 

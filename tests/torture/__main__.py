@@ -16,7 +16,7 @@ from tests.torture import faults, inputs
 
 TRIALS = (
     inputs.try_readers, inputs.try_commands, faults.try_streams, faults.try_folders, faults.try_two_at_once,
-    faults.try_kills,
+    faults.try_kills, faults.try_kills_of_ranks,
 )  # fmt: skip
 SHOWN = 5
 

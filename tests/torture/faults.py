@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -161,3 +162,32 @@ def _killed(folder: Path, number: int, how: signal.Signals, after_s: float) -> s
         return None
     status, said = shell(f"inferometer {SMALL} -o {name} --resume", folder, 120)
     return None if status == 0 else f"{what}: --resume ends with {status}: {said[-300:]!r}"
+
+
+PLANTED = """
+import os
+if "INFEROMETER_EVENTS" in os.environ:
+    import signal, threading
+    from inferometer.launch.ranks import worker
+    plain = worker.main
+    def planted(job_file):
+        if os.environ["RANK"] == os.environ["TORTURED"]:
+            threading.Timer(float(os.environ["AFTER_S"]), os.kill, (os.getpid(), signal.SIGKILL)).start()
+        return plain(job_file)
+    worker.main = planted
+"""
+"""What every Python of a command runs first: one rank is killed so long after its start."""
+
+
+def try_kills_of_ranks(folder: Path, share: float) -> Iterator[tuple[str, str | None]]:
+    """A rank is killed while the ranks start or measure: the command names it, ends, and leaves no process."""
+    (folder / "sitecustomize.py").write_text(PLANTED)
+    for number in range(max(1, int(20 * share))):
+        rank, after_s = number % 3, 0.02 + random.Random(number).random() ** 2
+        line = f"inferometer {SMALL.replace('-n 2', '-n 3')} -o rank-{number}.samples.jsonl"
+        path = f"{folder}{os.pathsep}{ROOT}"
+        status, said = shell(line, folder, TORTURED=str(rank), AFTER_S=f"{after_s:.3f}", PYTHONPATH=path)
+        named = re.search(r"rank (\d+(?:, \d+)*) (?:died|does not answer)", said)
+        fine = status == 1 and named is not None and named[1] == str(rank) and "Traceback" not in said
+        what = f"rank {rank} killed after {after_s:.2f} s: status {status}: {said.strip()[-300:]!r}"
+        yield "kills of one rank", None if fine else what

@@ -14,7 +14,14 @@ LONG = "9" * 5000
 
 @pytest.mark.parametrize(
     "text, why",
-    [(f"a = {DEEP}", "brackets too deep"), (f"a = {LONG}", "5000 digits"), ("a = ", "Invalid value")],
+    [
+        (f"a = {DEEP}", "brackets too deep"),
+        ("a." * 20_000 + "b = 1", "a key of more than 100 parts"),
+        ('"a" . ' * 20_000 + "b = 1", "a key of more than 100 parts"),
+        ("x" * 300_000, "Expected"),
+        (f"a = {LONG}", "5000 digits"),
+        ("a = ", "Invalid value"),
+    ],
 )
 def test_toml(text, why):
     with pytest.raises(InputError, match=rf"f\.toml: not TOML: .*{why}"):
@@ -50,3 +57,16 @@ def test_a_refusal_that_a_file_made_long_is_cut(tmp_path, capsys):
     path.write_text(f'"{"k" * 9000}" = 1\n')
     assert main(["predict", "llama-3-8b", "--accelerator", str(path)]) == 2
     assert len(capsys.readouterr().err) <= LONGEST_LINE + len("inferometer: \n")
+
+
+def test_tables_without_end_are_no_file_that_anybody_has_written():
+    with pytest.raises(InputError, match=r"f\.toml: not TOML that anybody has written: more than 1 MiB"):
+        toml_of("".join(f"[t{number}]\n" for number in range(200_000)), "f.toml")
+    assert toml_of("a.b.c = 1", "f.toml") == {"a": {"b": {"c": 1}}}
+
+
+def test_a_key_that_stands_twice_is_found_among_many():
+    """In a second: not by counting each of them."""
+    text = "{" + "".join(f'"k{number}": 1, ' for number in range(200_000)) + '"k199999": 2}'
+    with pytest.raises(InputError, match="the key 'k199999' stands twice"):
+        json_of(text, "f.json")

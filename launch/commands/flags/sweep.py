@@ -11,6 +11,7 @@ from inferometer.emulator.measure.method import Timing
 from inferometer.emulator.report.progress import Shown
 from inferometer.emulator.units import parse_bytes
 from inferometer.launch.commands.flags.rank import add_rank_flags, rank_settings
+from inferometer.launch.commands.flags.seed import seed
 from inferometer.launch.runs.measure_settings import MeasureSettings
 
 
@@ -31,13 +32,6 @@ def seconds_or_none(text: str) -> float | None:
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is neither a positive number of seconds nor none")
     return value
-
-
-def seed(text: str) -> int:
-    """A whole number from 0, as numpy's generators take it."""
-    if not (text.isascii() and text.isdigit() and len(text) <= 19):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
-    return int(text)
 
 
 def add_sweep_flags(parser: argparse.ArgumentParser) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from inferometer.emulator.errors import InputError
+from inferometer.emulator.samples.lack_of_memory import Kills
 from inferometer.launch.ranks import local
 from inferometer.launch.ranks.environment import rank_environment
 from inferometer.launch.ranks.job import Job
@@ -74,6 +75,26 @@ def test_wrong_data_are_told_from_a_rank_that_crashes_while_leaving(launch):
     assert wrong == Outcome("wrong_data")
     crashed, _ = launch("started(); say('ended', reason='complete', wrong=0); sys.exit(1)")
     assert crashed.reason == "failed" and "status 1" in crashed.text
+
+
+def test_a_process_that_the_kernel_killed_for_lack_of_memory_is_no_signal_from_outside(launch, monkeypatch):
+    counts = iter([Kills(2, 5), Kills(3, 6)])
+    monkeypatch.setattr(local.lack_of_memory, "kills", lambda: next(counts))
+    outcome, _ = launch("started(); print('rank : 0 (local_rank: 0)\\nexitcode : -9'); sys.stdout.flush(); sys.exit(1)")
+    assert outcome.reason == "failed" and "rank 0 died (exitcode : -9)" in outcome.text
+    assert "out of memory: the kernel has killed a process that went beyond the cgroup's limit" in outcome.text
+
+
+def test_before_the_ranks_have_met_the_launcher_says_whom_a_signal_has_ended(launch):
+    """The others, whom it then ends, say that they were ended; they cannot know who was first."""
+    said = "print('rank : 2 (local_rank: 2)\\nexitcode : -9 (pid: 7)'); sys.stdout.flush(); "
+    wrong = "say('fault', text='rank 0, 1 was terminated from outside'); sys.exit(1)"
+    outcome, _ = launch(said + wrong)
+    assert outcome.text.startswith("rank 2 died (exitcode : -9) while the ranks were starting up")
+    later, _ = launch("started(); " + said + wrong)
+    assert later.text == "rank 0, 1 was terminated from outside"
+    own, _ = launch(said.replace("-9", "1") + "say('fault', text='rank 2 failed: ValueError'); sys.exit(1)")
+    assert own.text == "rank 2 failed: ValueError"
 
 
 def test_ranks_that_fall_silent_are_killed_within_the_limit(launch, job, method, monkeypatch):

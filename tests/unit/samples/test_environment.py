@@ -20,8 +20,8 @@ def cgroups(tmp_path, monkeypatch):
         for folder, files in zip(folders, (leaf or {}, parent or {})):
             for name, text in files.items():
                 (folder / name).write_text(text)
-        monkeypatch.setattr(env, "_cgroup_directories", lambda: folders)
-        monkeypatch.setattr(env, "_cgroup1_directories", lambda controller: [])
+        monkeypatch.setattr(env, "cgroup_directories", lambda: folders)
+        monkeypatch.setattr(env, "cgroup1_directories", lambda controller: [])
 
     return make
 
@@ -54,7 +54,7 @@ def test_version_1_of_cgroups_has_its_quota_in_two_files(tmp_path, monkeypatch, 
     (memory / "memory.limit_in_bytes").write_text("4000\n")
     (memory / "memory.usage_in_bytes").write_text("1500\n")
     monkeypatch.setattr(env, "CGROUPS", tmp_path)
-    monkeypatch.setattr(env, "_cgroup_directories", list)
+    monkeypatch.setattr(env, "cgroup_directories", list)
     monkeypatch.setattr(env, "_meminfo", lambda key: 5000)
     known = Path.read_text
     own = "5:cpu,cpuacct:/docker/x\n4:memory:/docker/x\n0::/\n"
@@ -89,7 +89,7 @@ def test_available_memory_is_the_least_of_machine_and_cgroups(cgroups, monkeypat
 
 def test_the_cgroup_chain_goes_from_the_leaf_to_the_root(monkeypatch):
     monkeypatch.setattr(Path, "read_text", lambda self: "1:name=systemd:/x\n0::/kube/pod\n")
-    assert env._cgroup_directories() == [
+    assert env.cgroup_directories() == [
         Path("/sys/fs/cgroup/kube/pod"),
         Path("/sys/fs/cgroup/kube"),
         Path("/sys/fs/cgroup"),
