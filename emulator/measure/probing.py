@@ -225,7 +225,10 @@ class Prober:
             readings = self._readings(engine, ready, step, step_s)
             computes = operations(program)
             sizes = {name: {"kind": op.kind, **numbers(operation_sizes(op))} for name, op in computes.items()}
-            inputs = {name: numbers(input_sizes(op, program.precision.activation_bytes)) for name, op in computes.items()}
+            inputs = {
+                name: numbers(input_sizes(operation_sizes(op), program.precision.activation_bytes))
+                for name, op in computes.items()
+            }
             chosen = float(logits_bytes(program.stages[0], program.precision))
             uneven = {name for name, op in computes.items() if op.expected}
             names = [line.name for line in lines]

@@ -9,14 +9,15 @@ import numpy as np
 
 from inferometer.emulator.aliases import Array
 from inferometer.emulator.calibrate.evaluate.compute_choice import Widths, chosen_laws, dtype_of_widths
-from inferometer.emulator.calibrate.evaluate.residuals import matmul_residuals, size_residuals
+from inferometer.emulator.calibrate.evaluate.lines import Lines
+from inferometer.emulator.calibrate.evaluate.residuals import matmul_residuals
 from inferometer.emulator.calibrate.evaluate.stack import Stack
-from inferometer.emulator.calibrate.laws.compute import Surface, line_us
+from inferometer.emulator.calibrate.laws.compute import Surface
 from inferometer.emulator.calibrate.schema.compute_records import RESIDUAL_SIZES, ComputeLaw, ComputeTarget
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.workload.call import Call
-from inferometer.emulator.workload.features import MATMUL, input_sizes, operation_sizes
-from inferometer.emulator.workload.program import Compute, Size, chain
+from inferometer.emulator.workload.features import MATMUL, SIZES, input_sizes, operation_row
+from inferometer.emulator.workload.program import Size, chain
 from inferometer.parallel.dtypes import NAMED
 
 #: A prediction this many times beyond the largest matmul or the longest attention measured says so.
@@ -52,34 +53,36 @@ class Place(NamedTuple):
     sharded: bool
 
 
-class ReadyLaw:
-    """A law with everything worked out that does not depend on the sizes asked for."""
+class ReadySurface:
+    """A law of matmuls with everything worked out that does not depend on the sizes asked for."""
 
     def __init__(self, law: ComputeLaw) -> None:
         self.law = law
-        self.surface = Surface.of(law) if law.form == "surface" else None
+        self.surface = Surface.of(law)
         self._in_model = matmul_residuals(law)
-        self._sizes = size_residuals(law)
+        self.rates = {name: one.value for name, one in (law.rates or {}).items() if one.value is not None}
 
-    def rate(self, name: str) -> float:
-        assert self.law.rates is not None
-        value = self.law.rates[name].value
-        assert value is not None
-        return value
-
-    def line_us(self, columns: Sequence[Array]) -> Array:
-        """By the line and its residuals; columns: by RESIDUAL_SIZES, flat."""
-        sizes = dict(zip(RESIDUAL_SIZES, columns))
-        us = line_us(self.law, sizes)
-        return us if self._sizes is None else us * self._sizes.ratio(**sizes)
-
-    def matmul_us(self, rows: Array, inner: Array, outer: Array, matrices: Array, routed: Array, sharded: Array) -> Array:
+    def us(self, rows: Array, inner: Array, outer: Array, matrices: Array, routed: Array, sharded: Array) -> Array:
         """By the surface and its residuals, flat."""
-        assert self.surface is not None
         us = self.surface.matmul_us(rows, inner, outer, matrices, routed)
         if self._in_model is None:
             return us
         return us * self._in_model.ratio(**self.surface.place(rows, inner, outer, matrices, routed, sharded))
+
+
+class Chosen(NamedTuple):
+    """The laws of an operation where it stands in a step.
+
+    line, glue: places in `Lines`, -1 where there is none. surface: of matmuls here; matmul: whether it prices the operation.
+    start_us: what starting it costs. share: as ComputeLaws.place has it.
+    """
+
+    line: int
+    glue: int
+    surface: ReadySurface
+    matmul: bool
+    start_us: float
+    share: float
 
 
 class ComputeLaws:
@@ -104,9 +107,10 @@ class ComputeLaws:
             dtype: sorted({place.concurrent_ranks for place in self._places if place.dtype == dtype})
             for dtype in self.dtypes
         }
-        self._ready: dict[int, ReadyLaw] = {}
+        self._lines = Lines()
+        self._surfaces: dict[int, ReadySurface] = {}
         """By the identity of the law."""
-        self._chosen: dict[tuple[Place, str, tuple[str, ...], str], ReadyLaw] = {}
+        self._chosen: dict[tuple[str, int, bool, str, tuple[str, ...], str], Chosen] = {}
 
     # -- what there is -------------------------------------------------------------------------------------------------
 
@@ -127,8 +131,7 @@ class ComputeLaws:
     def rates(self, dtype: str) -> dict[str, float]:
         """smallest_us, memory_gb_per_s, gflops of matmuls with all ranks at work."""
         place, _ = self.place(dtype, self.levels(dtype)[-1], False)
-        law = self.ready(self.law(place, "matmul"))
-        return {name: law.rate(name) for name in law.law.rates or {}}
+        return self.surface(place).rates
 
     def check(self, widths: Widths) -> None:
         """Raises InputError where nothing was measured that has these widths."""
@@ -153,46 +156,31 @@ class ComputeLaws:
     # -- what they say -------------------------------------------------------------------------------------------------
 
     def times(self, calls: Sequence[Call], widths: Widths) -> list[CallTime]:
-        """The time of each call by the law of its operation, and of the glue before it."""
+        """The time of each call by the law of its operation, and of the glue before it: all laws of a form at once."""
         dtype = self._dtype(widths)
-        shares, memory, arithmetic = [], [], []
-        lines: dict[int, list[tuple[int, tuple[Size, ...]]]] = {}
-        matmuls: dict[int, list[tuple[int, tuple[Size, ...]]]] = {}
-        for at, call in enumerate(calls):
-            op, (place, share) = call.op, self.place(dtype, call.concurrent_ranks, call.sharded)
-            shares.append(share)
-            surface = self.ready(self.law(place, "matmul"))
-            moved = 0.0 if op.kind == "glue" else op.memory_bytes
-            memory.append(share * moved / surface.rate("memory_gb_per_s") / 1e9)
-            arithmetic.append(share * op.flop / surface.rate("gflops") / 1e9)
-            if call.predecessors or op.kind == "glue":
-                glue = self.choose(place, "glue", call.predecessors, op.name)
-                lines.setdefault(id(glue.law), []).append((2 * at, glue_sizes(op, dtype, call.tokens)))
-            if op.kind == "glue":
-                continue
-            own = self.choose(place, op.kind, call.predecessors, op.name)
-            if op.kind == "matmul":
-                sizes = operation_sizes(op)
-                size = (*(sizes[name] for name in MATMUL), float(call.sharded))
-                matmuls.setdefault(id(own.law), []).append((2 * at + 1, size))
-            else:
-                lines.setdefault(id(own.law), []).append((2 * at + 1, own_sizes(op, call.tokens)))
-        us: list[Size] = [0.0] * (2 * len(calls))
-        for law, asked in lines.items():
-            stack = Stack([sizes for _, sizes in asked])
-            for (at, _), value in zip(asked, stack.split(self._ready[law].line_us(stack.columns))):
-                us[at] = value
-        for law, asked in matmuls.items():
-            stack = Stack([sizes for _, sizes in asked])
-            for (at, _), value in zip(asked, stack.split(self._ready[law].matmul_us(*stack.columns))):
-                us[at] = value
-        found = []
-        for at, (call, share) in enumerate(zip(calls, shares)):
-            own_us = share * us[2 * at + 1]
-            start_us = least(own_us, self._start_us(call, dtype)) if call.op.kind != "glue" else 0.0
-            lead_s = share * us[2 * at] * US
-            found.append(CallTime(lead_s, start_us * US, (own_us - start_us) * US, memory[at], arithmetic[at]))
-        return found
+        chosen = [self.chosen(call, dtype) for call in calls]
+        stack = Stack([(*operation_row(call.op), call.tokens, call.sharded) for call in calls])
+        size = dict(zip((*SIZES, "tokens", "sharded"), stack.columns))
+        share = stack.spread([one.share for one in chosen])
+        lead_us, own_us = np.zeros(len(share)), np.zeros(len(share))
+        line, glue = stack.spread([one.line for one in chosen]), stack.spread([one.glue for one in chosen])
+        with_line, with_glue = np.flatnonzero(line >= 0), np.flatnonzero(glue >= 0)
+        own = {name: size[name][with_line] for name in RESIDUAL_SIZES}
+        before = glue_sizes({name: size[name][with_glue] for name in (*SIZES, "tokens")}, dtype)
+        which = np.concatenate([line[with_line], glue[with_glue]])
+        us = self._lines.us(which, {name: np.concatenate([own[name], before[name]]) for name in RESIDUAL_SIZES})
+        own_us[with_line], lead_us[with_glue] = us[: len(with_line)], us[len(with_line) :]
+        for surface in {id(one.surface): one.surface for one in chosen if one.matmul}.values():
+            at = np.flatnonzero(stack.spread([one.matmul and one.surface is surface for one in chosen]))
+            own_us[at] = surface.us(*(size[name][at] for name in (*MATMUL, "sharded")))
+        own_us = share * own_us
+        start_us = np.minimum(own_us, stack.spread([one.start_us for one in chosen]))
+        working = stack.spread([call.op.kind != "glue" for call in calls])
+        moved = np.where(working, size["weight_bytes"] + size["activation_bytes"] + size["kv_bytes"], 0.0)
+        memory_s = share * moved / stack.spread([one.surface.rates["memory_gb_per_s"] for one in chosen]) / 1e9
+        arithmetic_s = share * size["flop"] / stack.spread([one.surface.rates["gflops"] for one in chosen]) / 1e9
+        parts = (share * lead_us * US, start_us * US, (own_us - start_us) * US, memory_s, arithmetic_s)
+        return [CallTime(*each) for each in zip(*(stack.split(part) for part in parts))]
 
     def notes(self, calls: Sequence[Call], widths: Widths) -> list[str]:
         """In words, each once, where the calls leave what was measured."""
@@ -252,14 +240,25 @@ class ComputeLaws:
                 return law
         raise InputError(f"{self._words} has no law of {kind} in {place.dtype} on {place.concurrent_ranks} ranks at once")
 
-    def choose(self, place: Place, kind: str, predecessors: Sequence[str], op: str) -> ReadyLaw:
-        """The law of the operation after these predecessors; after the computation alone; after any; or of the kind."""
-        at = place, kind, tuple(predecessors), op
+    def chosen(self, call: Call, dtype: str) -> Chosen:
+        """The laws of a call: of the operation after its predecessors, else the next wider ones."""
+        op = call.op
+        at = dtype, call.concurrent_ranks, call.sharded, op.kind, call.predecessors, op.name
         if at not in self._chosen:
-            self._chosen[at] = self.ready(self._choose(place, kind, predecessors, op))
+            place, share = self.place(dtype, call.concurrent_ranks, call.sharded)
+            surface, line, glue, start_us = self.surface(place), -1, -1, 0.0
+            if call.predecessors or op.kind == "glue":
+                glue = self._lines.place(self._choose(place, "glue", call.predecessors, op.name))
+            if op.kind == "matmul":
+                start_us = surface.rates["smallest_us"]
+            elif op.kind != "glue":
+                law = self._choose(place, op.kind, call.predecessors, op.name)
+                line, start_us = self._lines.place(law), law.params["o"].value or 0.0
+            self._chosen[at] = Chosen(line, glue, surface, op.kind == "matmul", start_us, share)
         return self._chosen[at]
 
     def _choose(self, place: Place, kind: str, predecessors: Sequence[str], op: str) -> ComputeLaw:
+        """The law of the operation after these predecessors; after the computation alone; after any; or of the kind."""
         if kind != "matmul":
             whole = place._replace(sharded=False)
             computation = chain(predecessors[:1])
@@ -275,29 +274,15 @@ class ComputeLaws:
                     return law
         return self.law(place, kind)
 
-    def ready(self, law: ComputeLaw) -> ReadyLaw:
-        """The law made ready, once."""
-        if id(law) not in self._ready:
-            self._ready[id(law)] = ReadyLaw(law)
-        return self._ready[id(law)]
-
-    def _start_us(self, call: Call, dtype: str) -> float:
-        place, _ = self.place(dtype, call.concurrent_ranks, call.sharded)
-        own = self.choose(place, call.op.kind, call.predecessors, call.op.name)
-        return own.rate("smallest_us") if call.op.kind == "matmul" else own.law.params["o"].value or 0.0
+    def surface(self, place: Place) -> ReadySurface:
+        """The law of matmuls made ready, once."""
+        law = self.law(place, "matmul")
+        if id(law) not in self._surfaces:
+            self._surfaces[id(law)] = ReadySurface(law)
+        return self._surfaces[id(law)]
 
 
-def own_sizes(op: Compute, tokens: Size) -> tuple[Size, ...]:
-    """By RESIDUAL_SIZES, of an operation itself."""
-    sizes = operation_sizes(op) | {"tokens": tokens}
-    return tuple(sizes[name] for name in RESIDUAL_SIZES)
-
-
-def glue_sizes(op: Compute, dtype: str, tokens: Size) -> tuple[Size, ...]:
-    """By RESIDUAL_SIZES, of the glue before an operation: the sizes of its input."""
-    sizes = input_sizes(op, NAMED[dtype].bits / 8) | {"tokens": tokens}
-    return tuple(sizes.get(name, 0.0) for name in RESIDUAL_SIZES)
-
-
-def least(one: Size, other: float) -> Size:
-    return np.minimum(one, other) if isinstance(one, np.ndarray) else min(one, other)
+def glue_sizes(sizes: Mapping[str, Array], dtype: str) -> dict[str, Array]:
+    """By RESIDUAL_SIZES, of the glue before operations of these sizes and tokens: the sizes of their input."""
+    nothing = np.zeros_like(sizes["tokens"])
+    return dict.fromkeys(RESIDUAL_SIZES, nothing) | input_sizes(sizes, NAMED[dtype].bits / 8) | {"tokens": sizes["tokens"]}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from inferometer.emulator.aliases import Array
 from inferometer.emulator.calibrate.laws.design import Design
 from inferometer.emulator.calibrate.laws.forms import law_of
-from inferometer.emulator.calibrate.laws.linear import Law
+from inferometer.emulator.calibrate.laws.linear import At, Law
 from inferometer.emulator.calibrate.schema.network_records import Domain, NetworkLaw
 from inferometer.emulator.errors import InputError
 
@@ -36,7 +36,12 @@ class Predictor:
     def us(self, n: ArrayLike, r: ArrayLike, N: ArrayLike) -> Array:
         """Times in µs for n bytes, r ranks, N nodes, which broadcast; NaN where the record does not determine them."""
         shape = np.broadcast_shapes(np.shape(n), np.shape(r), np.shape(N))
-        return self.law.predict_us(self.design, self.combinations, n, r, N).reshape(shape)
+        return self.at(n, r, N)(self.combinations).reshape(shape)
+
+    @cached_property
+    def at(self) -> At:
+        """law.ready(design)."""
+        return self.law.ready(self.design)
 
 
 @dataclass(frozen=True)

@@ -54,20 +54,20 @@ class SizesInModel:
 
     def __init__(self, residuals: Sequence[SizesResidual]) -> None:
         sizes = {name: np.array([getattr(one, name) for one in residuals]) for name in RESIDUAL_SIZES}
-        self._departure = Departure(
-            _sizes_at(sizes), [one.ratio for one in residuals], SIZES, NOISE_SIZES, _several(sizes["tokens"])
+        self.departure = Departure(
+            sizes_at(sizes), [one.ratio for one in residuals], SIZES, NOISE_SIZES, steps_of_several(sizes["tokens"])
         )
 
     def ratio(self, **sizes: ArrayLike) -> Array:
         """Time in a model over time by the line, by RESIDUAL_SIZES; missing ones are 0. These broadcast."""
-        return self._departure.ratio(_sizes_at(sizes), _several(sizes.get("tokens", 0.0)))
+        return self.departure.ratio(sizes_at(sizes), steps_of_several(sizes.get("tokens", 0.0)))
 
 
-def _sizes_at(sizes: Mapping[str, ArrayLike]) -> Array:
+def sizes_at(sizes: Mapping[str, ArrayLike]) -> Array:
     return features(*(np.log(np.maximum(sizes.get(name, 0.0), 1.0)) for name in RESIDUAL_SIZES))
 
 
-def _several(tokens: ArrayLike) -> Array:
+def steps_of_several(tokens: ArrayLike) -> Array:
     """1 for a step of more than one token."""
     return (np.asarray(tokens, dtype=float) > 1).astype(float)
 

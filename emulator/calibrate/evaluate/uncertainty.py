@@ -39,7 +39,7 @@ def widths(model: NetworkLaw, n: ArrayLike, r: ArrayLike, N: ArrayLike) -> tuple
 
 def _parameters(model: NetworkLaw, n: Array, r: Array, N: Array) -> Array:
     known = predictor(model)
-    time_us = known.law.at(known.design, n, r, N)
+    time_us = known.at(n, r, N)
     if model.cov is None or "scale" in model.params:
         return np.where(np.isnan(time_us(known.combinations)), np.nan, 0.0)
     spread = _spread(Itself(model))

@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from inferometer.emulator.aliases import Array
 from inferometer.emulator.calibrate.laws.curved_problem import LOG_OF_ZERO, Branches, CurvedProblem
 from inferometer.emulator.calibrate.laws.design import Design
-from inferometer.emulator.calibrate.laws.linear import LinearLaw, theta_of
+from inferometer.emulator.calibrate.laws.linear import At, LinearLaw, theta_of
 from inferometer.emulator.calibrate.laws.terms import Term
 from inferometer.emulator.calibrate.schema.network_records import Formula
 
@@ -136,13 +136,18 @@ class CurvedLaw:
         return np.concatenate([linear, value[len(free) - extras :]])
 
     def predict_us(self, design: Design, combinations: Array, n: ArrayLike, r: ArrayLike, N: ArrayLike) -> Array:
-        return self.at(design, n, r, N)(combinations)
+        return self.ready(design)(n, r, N)(combinations)
 
-    def at(self, design: Design, n: ArrayLike, r: ArrayLike, N: ArrayLike) -> Callable[[Array], Array]:
+    def ready(self, design: Design) -> At:
         base = self._base_design(design)
-        X = self.base.columns(n, r, N)
-        spanned, branches = base.spans(X), self._branches(base, X, n, r, N)
-        return lambda combinations: np.where(spanned, branches.time_us(combinations), np.nan)
+        branches_of = self._branches_of(base)
+
+        def at(n: ArrayLike, r: ArrayLike, N: ArrayLike) -> Callable[[Array], Array]:
+            X = self.base.columns(n, r, N)
+            spanned, branches = base.spans(X), branches_of(X, n, r, N)
+            return lambda combinations: np.where(spanned, branches.time_us(combinations), np.nan)
+
+        return at
 
     def fastest(self, design: Design, combinations: Array, n: ArrayLike, r: ArrayLike, N: ArrayLike) -> NDArray[np.int64]:
         """Which protocol, from 0, is the fastest in each cell."""
@@ -161,26 +166,28 @@ class CurvedLaw:
         return Design(tuple(names), pivots, design.combinations[np.ix_(rows, at)], design.condition, frozenset())
 
     def _branches(self, base: Design, X: Array, n: ArrayLike, r: ArrayLike, N: ArrayLike) -> Branches:
-        sizes = np.ravel(np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in (n, r, N)))[0])
-        Z = base.coordinates(X)
+        return self._branches_of(base)(X, n, r, N)
+
+    def _branches_of(self, base: Design) -> Callable[[Array, ArrayLike, ArrayLike, ArrayLike], Branches]:
+        """The branches of cells with columns X, of which what depends on the design alone is known."""
         names = [base.names[pivot] for pivot in base.pivots]
         inside, across = (np.array([name.startswith(kind) for name in names], dtype=bool) for kind in ("B_intra", "B_inter"))
-        groups = (Z * inside, Z * across) if self.formula.overlap else (Z * (inside | across),)
+        groups = (inside, across) if self.formula.overlap else (inside | across,)
+        latencies = ~(inside | across)
         rows, at = 0, []
         for row in range(base.rank):
             copies = self._copies(base, row)
             at.append([rows + min(p, copies - 1) for p in range(self.formula.protocols)])
             rows += copies
         index = np.array(at, dtype=int).reshape(base.rank, self.formula.protocols).T
-        return Branches(
-            sizes,
-            Z * ~(inside | across),
-            groups,
-            index,
-            rows,
-            self.formula.shape == "smooth",
-            self.formula.shape == "threshold",
-        )
+        smooth, jump = self.formula.shape == "smooth", self.formula.shape == "threshold"
+
+        def branches(X: Array, n: ArrayLike, r: ArrayLike, N: ArrayLike) -> Branches:
+            sizes = np.ravel(np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in (n, r, N)))[0])
+            Z = base.coordinates(X)
+            return Branches(sizes, Z * latencies, tuple(Z * group for group in groups), index, rows, smooth, jump)
+
+        return branches
 
     def _increments(self, base: Design) -> Array:
         """The matrix [estimates, increments] that orders the protocols: latencies add up from the first protocol on,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,11 +59,17 @@ class Design:
     def spans(self, X: Array) -> NDArray[np.bool_]:
         """Whether each row of X [m, p] lies in the row space: whether the cells determine that time."""
         w = self.coordinates(X)
-        others = [j for j in range(len(self.names)) if j not in self.pivots]  # pivot columns agree by definition
-        R = self.combinations[:, others]
+        others, R, absolute = self._others
         error = np.abs(X[:, others] - w @ R)
-        size = np.abs(X[:, others]) + np.abs(w) @ np.abs(R)
+        size = np.abs(X[:, others]) + np.abs(w) @ absolute
         return np.asarray((error <= SPAN_TOLERANCE * size).all(axis=1))
+
+    @cached_property
+    def _others(self) -> tuple[list[int], Array, Array]:
+        """The columns that are no pivots (those agree by definition), their combinations, these without signs."""
+        others = [j for j in range(len(self.names)) if j not in self.pivots]
+        R = self.combinations[:, others]
+        return others, R, np.abs(R)
 
     def coordinates(self, X: Array) -> Array:
         """Rows X [m, p] in terms of the combinations [m, k], for rows in the row space."""

@@ -18,6 +18,8 @@ from inferometer.emulator.calibrate.laws.problem import FixedProblem, LinearProb
 from inferometer.emulator.calibrate.laws.terms import Column, Term, bandwidth_terms, intra, latency_terms
 from inferometer.emulator.calibrate.schema.network_records import Formula
 
+At = Callable[[ArrayLike, ArrayLike, ArrayLike], Callable[[Array], Array]]
+
 
 class Law(Protocol):
     """What the fit, the held-out tests and the file need of a law, linear or not."""
@@ -77,9 +79,9 @@ class Law(Protocol):
         """Time in µs, NaN where the design never measured the direction asked for."""
         ...
 
-    def at(self, design: Design, n: ArrayLike, r: ArrayLike, N: ArrayLike) -> Callable[[Array], Array]:
-        """`predict_us` of these cells as a function of the combinations alone: times [m] of combinations [rank], or
-        [s, m] of s sets of them [rank, s]."""
+    def ready(self, design: Design) -> At:
+        """From cells (n, r, N) to `predict_us` of them as a function of the combinations alone: times [m] of combinations
+        [rank], or [s, m] of s sets of them [rank, s]. What does not depend on the cells is worked out here, once."""
         ...
 
     def fastest(self, design: Design, combinations: Array, n: ArrayLike, r: ArrayLike, N: ArrayLike) -> NDArray[np.int64]:
@@ -116,7 +118,9 @@ class LinearLaw:
         A row is NaN where the law says nothing: bytes inside a node at a rank count it has no bandwidth for.
         """
         n_, r_, N_ = (np.ravel(v) for v in np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in (n, r, N))))
-        X = np.column_stack([np.broadcast_to(term.column(n_, r_, N_), n_.shape) for term in self.terms])
+        X = np.empty((len(n_), len(self.terms)))
+        for at, term in enumerate(self.terms):
+            X[:, at] = term.column(n_, r_, N_)
         if self.silent is not None:
             X = np.where(self.silent(n_, r_, N_)[:, None] != 0, np.nan, X)
         return X
@@ -146,12 +150,15 @@ class LinearLaw:
         return np.asarray(factor * (design.combinations @ np.asarray(self.prior)))
 
     def predict_us(self, design: Design, combinations: Array, n: ArrayLike, r: ArrayLike, N: ArrayLike) -> Array:
-        return self.at(design, n, r, N)(combinations)
+        return self.ready(design)(n, r, N)(combinations)
 
-    def at(self, design: Design, n: ArrayLike, r: ArrayLike, N: ArrayLike) -> Callable[[Array], Array]:
-        X = self.columns(n, r, N)
-        spanned, Z = design.spans(X), design.coordinates(X)
-        return lambda combinations: np.where(spanned, (Z @ combinations).T, np.nan)
+    def ready(self, design: Design) -> At:
+        def at(n: ArrayLike, r: ArrayLike, N: ArrayLike) -> Callable[[Array], Array]:
+            X = self.columns(n, r, N)
+            spanned, Z = design.spans(X), design.coordinates(X)
+            return lambda combinations: np.where(spanned, (Z @ combinations).T, np.nan)
+
+        return at
 
     def bears(self, n: Array, r: Array, N: Array) -> bool:
         return True

@@ -65,7 +65,7 @@ class Itemised:
         self.calls: list[Call] = []
         self.collectives: list[Collective] = []
         self.sent: list[Sent] = []
-        self._ranks = concurrent_ranks
+        self.concurrent_ranks = concurrent_ranks
         self._call_at: dict[tuple[int, tuple[str, ...], bool], int] = {}
         self._collective_at: dict[int, int] = {}
         self._layers: dict[tuple[int, tuple[str, ...], bool], list[Entry]] = {}
@@ -112,7 +112,8 @@ class Itemised:
         at = self._call_at.get(key)
         if at is None:
             at = self._call_at[key] = len(self.calls)
-            self.calls.append(Call(op, previous, self._ranks, sharded, self.program.tokens, self.program.sequences))
+            about = self.concurrent_ranks, sharded, self.program.tokens, self.program.sequences
+            self.calls.append(Call(op, previous, *about))
         return Entry(op, False, at)
 
     @property
@@ -122,7 +123,7 @@ class Itemised:
 
     def send(self) -> None:
         """Work out after how much computing each collective comes, now that computing is priced."""
-        total_s = [time.terms.total_s for time in self.computed]
+        total_s = self._computed_s
         for runs in self.runs.values():
             gap: Size = 0.0
             for run in runs:
@@ -148,11 +149,17 @@ class Itemised:
     @cached_property
     def _graph(self) -> bool:
         """Whether the host launches nothing one by one."""
-        return not any(np.any(np.asarray(time.host_s) > 0) for time in self.computed)
+        hosts = [time.host_s for time in self.computed]
+        return not any((host > 0).any() if isinstance(host, np.ndarray) else host > 0 for host in hosts)
+
+    @cached_property
+    def _computed_s(self) -> list[Size]:
+        """What each call takes on the device."""
+        return [time.terms.total_s for time in self.computed]
 
     def stage_s(self) -> list[Size]:
         """What each stage takes for one micro-batch."""
-        computed = [time.terms.total_s for time in self.computed]
+        computed = self._computed_s
         sent: list[Size] = []
         for one, more in zip(self.sent, self.overheads):
             sent.append(one.isolated_s if more is None else one.isolated_s + more)

@@ -14,7 +14,7 @@ from typing import Literal
 
 from inferometer.emulator.calibrate.evaluate.stack import Stack
 from inferometer.emulator.economics.pricing.itemised import Itemised
-from inferometer.emulator.economics.pricing.network import CollectiveTime, Sent
+from inferometer.emulator.economics.pricing.network import CollectiveTime, Network, Sent
 from inferometer.emulator.economics.pricing.prices import Prices
 from inferometer.emulator.economics.pricing.processor import ComputeTime
 from inferometer.emulator.economics.pricing.terms import Terms, larger
@@ -145,17 +145,31 @@ def step_time(
     return steps[0] if len(steps) == 1 else replace(steps[0], busiest=steps[1])
 
 
+def over_network(step: StepTime, network: Network, rhythm: Rhythm = "repeated") -> StepTime:
+    """A step's time over another network, without in-step overheads: what was computed is not priced again.
+
+    Raises InputError where the network knows nothing of what the step needs.
+    """
+    prices = replace(step.prices, network=network, in_step=None)
+    return _priced(step_times([step.program], prices, [step.bill.concurrent_ranks], rhythm, step.bill.computed)[0])
+
+
 def step_times(
-    programs: Sequence[Program], prices: Prices, concurrent_ranks: Sequence[int], rhythm: Rhythm = "repeated"
+    programs: Sequence[Program],
+    prices: Prices,
+    concurrent_ranks: Sequence[int],
+    rhythm: Rhythm = "repeated",
+    computed: Sequence[ComputeTime] | None = None,
 ) -> list[StepTime | InputError]:
-    """`step_time` of many programs at once, or why one cannot be priced: each law is asked once for all of them."""
+    """`step_time` of many programs at once, or why one cannot be priced: each law is asked once for all of them.
+
+    computed: the times of all calls, program by program, where they are known.
+    """
     bills = [Itemised(program, ranks) for program, ranks in zip(programs, concurrent_ranks)]
     calls = [call for bill in bills for call in bill.calls]
-    computed: list[ComputeTime]
-    if prices.processor is None:
-        computed = [ComputeTime(Terms())] * len(calls)
-    else:
-        computed = prices.processor.times(calls, programs[0].precision)
+    if computed is None:
+        processor = prices.processor
+        computed = processor.times(calls, programs[0].precision) if processor else [ComputeTime(Terms())] * len(calls)
     isolated = _isolated([op for bill in bills for op in bill.collectives], prices)
     at_call = at_op = 0
     for bill in bills:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from inferometer.emulator.economics.pricing.constants import ConstantNetwork
-from inferometer.emulator.economics.pricing.step import StepTime
+from inferometer.emulator.economics.pricing.step import StepTime, over_network
 from inferometer.emulator.economics.serving.deployable import Load
 from inferometer.emulator.economics.serving.layouts import layouts
 from inferometer.emulator.economics.serving.prediction import Prediction, frame
@@ -118,7 +118,11 @@ def _by_constants(scenario: Scenario, best: _Candidate, batch: int) -> float | N
     prices = scenario.prices
     if prices.device.intra_bytes_per_s is None:  # of a measured machine's links only the laws say how fast they are
         return None
-    paper = replace(scenario, prices=replace(prices, network=ConstantNetwork(prices.device), in_step=None))
+    network, step = ConstantNetwork(prices.device), best.timing.step
+    if scenario.speculation is None:
+        assert isinstance(step, StepTime)
+        return float(over_network(step, network).total_s)
+    paper = replace(scenario, prices=replace(prices, network=network, in_step=None))
     return float(_raised(paper.times([best.layout], [best.program], batch)[0]).token_latency_s)
 
 

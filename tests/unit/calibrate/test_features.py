@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from inferometer.emulator.calibrate.evaluate.compute import Call, ComputeLaws
+from inferometer.emulator.calibrate.evaluate.compute import Call, ComputeLaws, ReadySurface
 from inferometer.emulator.calibrate.evaluate.compute_choice import Widths
 from inferometer.emulator.calibrate.fit.compute import fit_compute
 from inferometer.emulator.calibrate.laws.compute import chosen_shares
@@ -38,7 +38,7 @@ def recorded(program, probe):
     names = [op.name for op in stage]
     readings = 1000 * np.arange(2 + 2 * len(names))[None]
     sizes = {name: {"kind": op.kind, **numbers(operation_sizes(op))} for name, op in computes.items()}
-    inputs = {name: numbers(input_sizes(op, WIDE.activation_bytes)) for name, op in computes.items()}
+    inputs = {name: numbers(input_sizes(operation_sizes(op), WIDE.activation_bytes)) for name, op in computes.items()}
     chosen = float(logits_bytes(stage, WIDE))
     about = {"launch": 0, "probe": probe, "model": probe, "sharded": False, "tokens": float(program.tokens), "n": 1}
     about |= {
@@ -82,8 +82,18 @@ def test_a_price_asks_for_what_the_fit_kept(laws):
     compute = ComputeLaws("planted", laws, {})
     asked = {id(law): Asked() for law in laws if law.residuals}
     for law in laws:
-        ready = compute.ready(law)
-        ready._in_model = ready._sizes = asked.get(id(law))
+        if law.form == "surface":
+            compute._surfaces[id(law)] = ReadySurface(law)
+            compute._surfaces[id(law)]._in_model = asked.get(id(law))
+    by_line = compute._lines.us
+
+    def us(which, sizes):
+        for at, values in zip(which, zip(*sizes.values())):
+            if (law := compute._lines.laws[at]).residuals:
+                asked[id(law)].places.append(dict(zip(sizes, map(float, values))))
+        return by_line(which, sizes)
+
+    compute._lines.us = us
     for program in PROGRAMS:
         names = [op.name for op in program.stages[0]]
         calls = [
