@@ -10,7 +10,7 @@ PLAIN: dict[str, dict[str, Any]] = {
     "heads": {"value_dim": None, "index": None, "extra": ()},
     "latent": {"bias": False, "extra": ()},
     "gated delta": {},
-    "mamba-2": {},
+    "mamba-2": {"out_bias": None},
     "dense": {"extra": ()},
     "experts": {"zero": 0, "beside": None, "extra": ()},
 }

@@ -155,7 +155,8 @@ def _language_model(fields: Mapping[str, Any], kind: str) -> tuple[Mapping[str, 
     if tied is None and kind not in NESTED:
         return text, note
     tied = kind in TIED if tied is None else tied
-    text["tie_word_embeddings"] = tied or (kind in TIED_BY_TEXT and bool(text.get("tie_word_embeddings")))
+    if tied or kind not in TIED_BY_TEXT:  # else what the language model says, or its type
+        text["tie_word_embeddings"] = tied
     return text, note
 
 

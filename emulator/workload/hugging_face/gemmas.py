@@ -121,4 +121,5 @@ READERS = {
     "gemma3_text": gemma3,
     "gemma3n_text": gemma3n,
     "gemma4_text": gemma4,
+    "gemma4_unified_text": gemma4,
 }

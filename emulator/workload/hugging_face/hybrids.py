@@ -203,6 +203,8 @@ def mamba(f: Fields) -> Shape:
     layers, d = f.count("num_hidden_layers"), f.count("hidden_size")
     rank = ceil(d / 16) if f.value("time_step_rank") == "auto" else f.count("time_step_rank")
     inner = int(f.number("expand") * d)
+    if f.maybe("intermediate_size") not in (None, inner):
+        raise InputError(f"intermediate_size = {f.value('intermediate_size')} is not expand·hidden_size = {inner}")
     bias = f.flag("use_bias")
     state = Mamba1(inner, f.count("state_size"), f.count("conv_kernel"), rank, f.flag("use_conv_bias"), bias)
     return shape_of(f, [Layer(state, None, 1)] * layers)

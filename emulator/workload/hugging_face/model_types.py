@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from inferometer.emulator.workload.hugging_face import earlier, gemmas, hybrids, latents, others
+from inferometer.emulator.workload.hugging_face import earlier, further, gemmas, hybrids, latents, others
 from inferometer.emulator.workload.hugging_face.families import FAMILIES
 from inferometer.emulator.workload.hugging_face.fields import Fields
 from inferometer.emulator.workload.shape import Shape
@@ -18,6 +18,7 @@ READERS: dict[str, Callable[[Fields], Shape]] = {
     **gemmas.READERS,
     **hybrids.READERS,
     **others.READERS,
+    **further.READERS,
     "deepseek_v2": latents.deepseek_v2,
     "deepseek_v3": latents.deepseek_v3,
     "kimi_k2": latents.deepseek_v3,
@@ -42,6 +43,42 @@ TEXT_OF = {
     "gemma3": "gemma3_text",
     "gemma3n": "gemma3n_text",
     "gemma4": "gemma4_text",
+    "gemma4_unified": "gemma4_unified_text",
+    "glm4v": "glm4v_text",
+    "glm46v": "glm4v_text",
+    "glm4v_moe": "glm4v_moe_text",
+    "exaone4_5": "exaone4",
+    "exaone4_5_text": "exaone4",
+    "aria": "aria_text",
+    "aya_vision": "cohere2",
+    "cohere2_vision": "cohere2",
+    "deepseek_vl": "llama",
+    "deepseek_vl_hybrid": "llama",
+    "fast_vlm": "qwen2",
+    "glm_ocr": "glm_ocr_text",
+    "got_ocr2": "qwen2",
+    "hunyuan_vl": "hunyuan_vl_text",
+    "hyperclovax_vision_v2": "hyperclovax",
+    "idefics2": "mistral",
+    "idefics3": "llama",
+    "janus": "llama",
+    "lfm2_vl": "lfm2",
+    "lighton_ocr": "qwen3",
+    "llava_next_video": "llama",
+    "llava_onevision": "qwen2",
+    "minicpmv4_6": "qwen3_5_text",
+    "nemotron_h_omni": "nemotron_h",
+    "ovis2": "qwen2",
+    "paddleocr_vl": "paddleocr_vl_text",
+    "paligemma": "gemma",
+    "perception_lm": "llama",
+    "qianfan_ocr": "qwen3",
+    "qwen2_5_omni_thinker": "qwen2_5_omni_text",
+    "qwen3_omni_moe_thinker": "qwen3_omni_moe_text",
+    "smolvlm": "llama",
+    "video_llama_3": "qwen2",
+    "video_llava": "llama",
+    "vipllava": "llama",
     "llama4": "llama4_text",
     "mistral3": "mistral",
     "mllama": "mllama_text_model",
@@ -55,10 +92,50 @@ TEXT_OF = {
 }
 """The language model of a type that has other towers."""
 NESTED = frozenset(TEXT_OF)
-TIED = frozenset(("gemma3", "gemma3n", "gemma4", "mistral3", "internvl", "kimi_k25"))
+TIED = frozenset(
+    (
+        "aya_vision",
+        "cohere2_vision",
+        "deepseek_vl",
+        "deepseek_vl_hybrid",
+        "gemma3",
+        "gemma3n",
+        "gemma4",
+        "gemma4_unified",
+        "got_ocr2",
+        "hunyuan_vl",
+        "hyperclovax_vision_v2",
+        "internvl",
+        "janus",
+        "kimi_k25",
+        "lfm2_vl",
+        "lighton_ocr",
+        "mistral3",
+        "ovis2",
+        "paddleocr_vl",
+        "paligemma",
+    )
+)
 """Types whose head is the embedding where the file does not say; what it says of the whole model decides, and in those of
 TIED_BY_TEXT also what it says of the language model."""
-TIED_BY_TEXT = frozenset(("qwen2_vl", "qwen2_5_vl", "minimax_m3_vl", "llava"))
+TIED_BY_TEXT = frozenset(
+    (
+        "fast_vlm",
+        "glm4v",
+        "hunyuan_vl",
+        "paddleocr_vl",
+        "glm4v_moe",
+        "glm_ocr",
+        "llava",
+        "llava_next_video",
+        "llava_onevision",
+        "minimax_m3_vl",
+        "perception_lm",
+        "qwen2_5_vl",
+        "qwen2_vl",
+        "video_llama_3",
+    )
+)
 
 
 def model_types() -> list[str]:

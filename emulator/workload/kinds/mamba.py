@@ -30,6 +30,8 @@ class Mamba2(Recurrence):
     """Whether a norm stands before the output projection, of each group's part of the inner width."""
     name: str = "mixer"
     """Of the module in a checkpoint."""
+    out_bias: bool | None = None
+    """Whether the projection of the output adds a bias; None: as proj_bias says."""
 
     def __post_init__(self) -> None:
         at_least(1, self, "heads", "head_dim", "groups", "state_size", "kernel")
@@ -55,7 +57,8 @@ class Mamba2(Recurrence):
         ]
         if self.norm:
             found.append(vector(f"{name}.norm", PART, self.inner))
-        return (*found, Weight(f"{name}.out_proj", PART, self.inner, d, self.proj_bias))
+        out_bias = self.proj_bias if self.out_bias is None else self.out_bias
+        return (*found, Weight(f"{name}.out_proj", PART, self.inner, d, out_bias))
 
     def whole_state(self) -> State:
         return State(self.inner * self.state_size, self.channels * self.kernel)
