@@ -3,21 +3,25 @@
     #                                    in-place                       out-of-place
     #       size         count     time   algbw   busbw  #wrong     time   algbw   busbw  #wrong
 
-The position of the numbers under the head shows which group is left blank.
+The position of the numbers under the head shows which group is left blank. ``-o FILE`` writes an object a row:
+
+    {"name":"allgather", "kernel":1, "ranks":8, "ranksPerNode":8, "algBw":291.52, "busBw":255.08, "size":1073741824, …}
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.importers import prefix
-from inferometer.emulator.importers.grouped import check
+from inferometer.emulator.importers.grouped import Reading, check, runs_from
 from inferometer.emulator.importers.implied import ratio_of
 from inferometer.emulator.importers.nccl.collective import from_name
-from inferometer.emulator.importers.run import PAIR, TOOL_COLLECTIVES, Row, Run
+from inferometer.emulator.importers.run import PAIR, TOOL_COLLECTIVES, Row, Run, tool_name
 from inferometer.emulator.importers.settings import Settings
 from inferometer.emulator.importers.source import MAX_ROWS, Source
+from inferometer.emulator.importers.tables import count, number
 
 _HEAD = re.compile(r"size\s+count\s+time\s+algbw\s+busbw\s+#wrong")
 _NUMBER = re.compile(r"\d{1,18}(?:\.\d{1,9})?")
@@ -27,11 +31,13 @@ SLACK = 0.1
 
 def read(source: Source, settings: Settings) -> list[Run]:
     """Raises ``InputError`` where no table is in it, naming the first line that looked like a row."""
+    if source.starts_like_json():
+        return _flagged(runs_from(source, _objects(source), statistic="mean"))
     rows: list[Row] = []
     bandwidths: list[tuple[str, str]] = []
     ends: list[int] = []
     near = ""
-    for number, raw in source.lines():
+    for at, raw in source.lines():
         line = prefix.strip(raw[:2000])[1]
         if _HEAD.search(line):
             ends = [found.end() for found in re.finditer(r"\btime\b", line)]
@@ -40,10 +46,10 @@ def read(source: Source, settings: Settings) -> list[Run]:
         if len(cells) < 2 or not all(_NUMBER.fullmatch(cell[0]) or cell[0] == "N/A" for cell in cells):
             continue
         if not ends or len(cells) not in (2 + GROUP, 2 + 2 * GROUP):
-            near = near or f": line {number} looks like a row, but has {len(cells)} cells" + ("" if ends else " and no head")
+            near = near or f": line {at} looks like a row, but has {len(cells)} cells" + ("" if ends else " and no head")
             continue
         if len(rows) >= MAX_ROWS:
-            raise InputError(f"{source}: line {number}: more than {MAX_ROWS} rows: not one benchmark's log")
+            raise InputError(f"{source}: line {at}: more than {MAX_ROWS} rows: not one benchmark's log")
         row, printed = _row(cells, ends)
         rows.append(row)
         bandwidths += printed
@@ -53,6 +59,30 @@ def read(source: Source, settings: Settings) -> list[Run]:
     _conclude(run, bandwidths, settings, source)
     check(run)
     return [run]
+
+
+def _objects(source: Source) -> Iterator[Reading]:
+    for line, record in source.json_lines():
+        where = f"{source}: line {line}"
+        if not isinstance(record, dict) or not {"name", "size", "time", "ranks"} <= set(record):
+            raise InputError(f"{where}: no object with name, size, time and ranks: not mscclpp-test's rows")
+        ranks = count(record["ranks"], where, "ranks")
+        on_each = count(record.get("ranksPerNode", ranks), where, "ranksPerNode")
+        row = Row(count(record["size"], where, "size", zero=True), number(record["time"], where, "time"))
+        algbw = number(record.get("algBw"), where, "algBw", optional=True)
+        if algbw and row.us and not 1 - SLACK < (row.bytes or 0) / row.us / 1e3 / algbw < 1 + SLACK:
+            row.excluded = "time_contradicted"
+        variant = f"kernel{count(record['kernel'], where, 'kernel', zero=True)}" if record.get("kernel") is not None else ""
+        nodes = ranks // on_each if ranks % on_each == 0 else None
+        name = tool_name(str(record["name"]))
+        yield Reading(row, name, ranks, nodes, "mscclpp", "mscclpp", "graph", "pipelined", variant=variant)
+
+
+def _flagged(runs: list[Run]) -> list[Run]:
+    for run in runs:
+        if bad := sum(row.excluded == "time_contradicted" for row in run.rows):
+            run.flag("time_contradicted", f"{bad} rows whose size over time is not the algBw they print")
+    return runs
 
 
 def _row(cells: list[re.Match[str]], ends: list[int]) -> tuple[Row, list[tuple[str, str]]]:

@@ -288,3 +288,21 @@ def test_ds_bench_of_a_launcher_that_names_its_hosts(read):
     text = "".join(f"> x3211c0s37b0n0: {line}\n" for line in lines.strip().split("\n"))
     (cell,) = read("ds_bench", text, settings="nodes=2").cells
     assert (cell["collective"], cell["bytes"], cell["us"], cell["ranks"]) == ("all_reduce", 34004218672, 3176620.0, 8)
+
+
+def test_mscclpp_writes_an_object_a_row(read):
+    """Rows of microsoft/mscclpp's own baselines of its continuous integration."""
+    text = (
+        '{"name":"allgather", "kernel":1, "ranks":8, "ranksPerNode":8, "algBw":291.52, "busBw":255.08, "size":1073741824, '
+        '"time":3683.13, "target":"throughput"}\n'
+        '{"name":"allgather", "kernel":2, "ranks":16,"ranksPerNode":8, "algBw":244.61, "busBw":229.33, "size":3221225472, '
+        '"time":13168.31,"target":"throughput"}\n'
+        '{"name":"allreduce", "kernel":1, "ranks":8, "algBw":1.0, "busBw":1.0, "size":8192, "time":83.41}\n'
+    )
+    found = read("mscclpp", text)
+    keys = ("collective", "implementation", "ranks", "nodes", "bytes", "us")
+    assert [tuple(cell[key] for key in keys) for cell in found.cells] == [
+        ("all_gather", "mscclpp/kernel1", 8, 1, 1073741824, 3683.13),
+        ("all_gather", "mscclpp/kernel2", 16, 2, 3221225472, 13168.31),
+    ]
+    assert found.files[2]["excluded"] == {"time_contradicted": 1}
