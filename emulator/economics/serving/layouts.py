@@ -15,6 +15,8 @@ from inferometer.emulator.workload.stages import check_layout
 
 SEARCHED = tuple(axis for axis in reversed(AXES) if axis != "dp")
 """Replicas (dp) change neither latency nor cost."""
+UNEVEN = 16
+"""The most stages of unequal length that are tried."""
 SHARINGS: tuple[Literal["tensor", "data"], ...] = ("tensor", "data")
 
 
@@ -22,11 +24,14 @@ def layouts(shape: Shape, accelerator: Accelerator, gpus_max: int, *, gpus: int 
     """Layouts of one replica on at most gpus_max devices (exactly gpus, if given), fewest devices first.
 
     The axes that are SEARCHED vary, the others are 1. Tensor and expert degrees are those that divide the
-    heads and the experts, pipeline degrees those that divide the layers.
+    heads and the experts, pipeline degrees those that divide the layers, and powers of two: engines cut stages of
+    unequal length too.
     """
     experts = shape.experts.count if shape.experts else 1
     divided = {"pp": shape.layers, "ep": experts, "tp": shape.attention.query_heads}
-    degrees = product(*(_divisors(divided[axis]) for axis in SEARCHED))
+    possible = {axis: _divisors(amount) for axis, amount in divided.items()}
+    possible["pp"] = sorted({*possible["pp"], *(2**n for n in range(shape.layers.bit_length()) if 2**n <= UNEVEN)})
+    degrees = product(*(possible[axis] for axis in SEARCHED))
     counted = ((prod(each), *each) for each in degrees)
     for _, *chosen in sorted(each for each in counted if each[0] <= gpus_max and gpus in (None, each[0])):
         axes = dict(zip(SEARCHED, chosen))

@@ -17,6 +17,7 @@ from inferometer.emulator.economics.serving.deployable import Load
 from inferometer.emulator.economics.serving.layouts import layouts
 from inferometer.emulator.economics.serving.scenario import Scenario, Speculation
 from inferometer.emulator.errors import InputError
+from inferometer.emulator.workload.catalogue import load_shape
 from inferometer.emulator.workload.layout import Layout
 from inferometer.emulator.workload.precision import Precision
 from inferometer.emulator.workload.shape import Experts, Heads, uniform
@@ -215,3 +216,9 @@ def test_every_layout_divides_and_fills_nodes():
 def test_what_cannot_be_started(call, words):
     with pytest.raises(InputError, match=words):
         call()
+
+
+def test_stages_of_unequal_length_are_tried():
+    """94 layers over 4, 8 and 16 stages, as vLLM cuts them; over 2 they divide."""
+    found = {layout.pp for layout in layouts(load_shape("qwen3-235b-a22b"), H100, 64)}
+    assert {1, 2, 4, 8, 16} <= found
