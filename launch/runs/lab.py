@@ -52,7 +52,12 @@ def lab(settings: LabSettings, arguments: Sequence[str]) -> int:
     """
     if identity_from(os.environ) is not None:
         raise InputError("lab: starts its ranks itself, and cannot run under a launcher")
-    for name, value, most in (("--nodes", settings.nodes, MOST_HOSTS), ("--per-node", settings.per_node, 1 << 12)):
+    limits = (
+        ("--nodes", settings.nodes, MOST_HOSTS),
+        ("--per-node", settings.per_node, 1 << 12),
+        ("--port", settings.port, 65535),
+    )
+    for name, value, most in limits:
         if not 1 <= value <= most:
             raise InputError(f"{name} {value}: must be from 1 to {most}")
     reason = missing(settings)

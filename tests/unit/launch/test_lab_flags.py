@@ -34,7 +34,12 @@ def test_a_link_delays_what_its_rate_lets_through():
 
 
 @pytest.mark.parametrize(
-    ("settings", "why"), [({"nodes": 0}, "--nodes 0: must be from 1 to 250"), ({"per_node": 0}, "--per-node 0: must be")]
+    ("settings", "why"),
+    [
+        ({"nodes": 0}, "--nodes 0: must be from 1 to 250"),
+        ({"per_node": 0}, "--per-node 0: must be"),
+        ({"port": 99999999}, "--port 99999999: must be from 1 to 65535"),
+    ],
 )
 def test_numbers_out_of_range_are_refused_before_anything_starts(settings, why):
     with pytest.raises(InputError, match=why):
