@@ -2,7 +2,8 @@
 
   python benchmarks/predict_speed.py --against /path/to/other/checkout --python /path/to/its/python
 
-Both are run in turn, several times; medians are printed, and the other's over ours. --calibrations adds calls with the
+Both are run in turn, several times; medians are printed, and the other's over ours; also the configurations (layout, batch,
+context) that Pricer prices in a second of one core. --calibrations adds calls with the
 calibration of a measured machine: one file for each checkout, since their schemas may differ.
 """
 
@@ -42,6 +43,19 @@ while time.perf_counter() - begin < seconds:
     call(count)
     count += 1
 print(json.dumps([(time.perf_counter() - begin) / count, (time.process_time() - cpu) / count]))
+"""
+
+#: Layouts × batches × contexts at once, by this checkout alone: the other may have no such call.
+MANY = """
+import json, sys, time
+from inferometer import Pricer
+model, accelerator, further, seconds = json.loads(sys.argv[1])
+pricer = Pricer(model, accelerator, **further)
+tried = pricer.layouts(64 if accelerator else pricer.scenario.accelerator.node_size)
+count, begin = 0, time.process_time()
+while time.process_time() - begin < seconds:
+    count += len(pricer.columns(tried, range(1, 65), [128, 512, 2048, 4096])["batch"])
+print(json.dumps(count / (time.process_time() - begin)))
 """
 
 
@@ -94,7 +108,8 @@ def main() -> None:
     }
     if args.calibrations:
         here, there = (str(path.resolve()) for path in args.calibrations)
-        calls["call, measured machine"] = [("llama-3.2-1b", None, {"calibration": file}) for file in (there, here)]
+        model = str(ROOT / "configs" / "models" / "llama-3.2-1b.json")
+        calls["call, measured machine"] = [(model, None, {"calibration": file}) for file in (there, here)]
     for name, questions in calls.items():
         found: list[tuple[list[float], list[float]]] = []
         for _ in range(args.runs):
@@ -104,6 +119,8 @@ def main() -> None:
             found.append((both[0], both[1]))
         for at, what in enumerate(("wall", "processor")):
             line(f"{name}: {what} ms", *([pair[side][at] * 1e3 for pair in found] for side in (0, 1)))
+        rates = [json.loads(ours.run(["-c", MANY, json.dumps([*questions[1], args.seconds])])[3]) for _ in range(args.runs)]
+        print(f"{name.replace('call', 'Pricer', 1) + ': configurations/s':<54}{statistics.median(rates):>10.4g}", flush=True)
 
 
 def line(name: str, other: list[float], here: list[float]) -> None:

@@ -24,7 +24,6 @@ from inferometer.launch.commands.flags.economics import (
     add_deployment_flags,
     add_price_flags,
     add_prompt_flags,
-    bits,
     count,
     keep_inputs,
     positive,
@@ -34,7 +33,7 @@ from inferometer.launch.commands.flags.frontier import add_curve_flags, asked_cu
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_curve_flags(parser, context="2048")
+    add_curve_flags(parser, context="2048", measured=True)
     add_prompt_flags(parser)
     parser.add_argument("--gpus-max", type=count, metavar="N", help="most devices of one deployment (default 64)")
     parser.add_argument("--batch-max", type=count, metavar="N", help="most sequences decoded together (default 4096)")
@@ -80,18 +79,19 @@ def _search(args: argparse.Namespace) -> Search:
         prompt=args.prompt,
         output=args.output,
         interleave=args.interleave,
-        activation_bits=bits(args.activation_bits),
-        kv_bits=bits(args.kv_bits),
+        activation_bits=args.activation_bits,
+        kv_bits=args.kv_bits,
         further=pricing(args),
         **given,
     )
 
 
 def _curves(args: argparse.Namespace) -> list[Curve]:
-    """The curves of the flags; weights as the checkpoint stores them where it says so and no flag does."""
+    """The curves of the flags; weights as the checkpoint stores them where it says so and no flag does, or as they were
+    measured."""
     return [
         replace(curve, weight_bits=16)
-        if curve.weight_bits is None and load_shape(curve.model).quantization is None
+        if curve.accelerator is not None and curve.weight_bits is None and load_shape(curve.model).quantization is None
         else curve
         for curve in asked_curves(args, bits=None)
     ]

@@ -17,6 +17,7 @@ from inferometer.emulator.economics.pricing.prices import at_price, loaded, netw
 from inferometer.emulator.economics.serving.candidates import Row
 from inferometer.emulator.economics.serving.curves import Curve, as_list, curves, side_by_side
 from inferometer.emulator.economics.serving.prediction import Prediction, checked_words, frame
+from inferometer.emulator.errors import InputError
 from inferometer.emulator.workload.precision import Precision
 
 if TYPE_CHECKING:
@@ -136,6 +137,8 @@ def paper_frontier_rows(asked: Sequence[Curve], alpha: float, further: Mapping[s
 
 def _points(curve: Curve, alpha: float, further_fields: Mapping[str, Any]) -> list[Row]:
     """The points of one curve, fastest first, with the columns that all frontiers share."""
+    if curve.accelerator is None:
+        raise InputError("epoch-2025 prices an accelerator of the paper, or of a TOML file: give one")
     question = EpochQuestion(
         curve.model,
         curve.accelerator,

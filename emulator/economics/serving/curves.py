@@ -10,13 +10,16 @@ from typing import Any
 from inferometer.emulator.economics.serving.candidates import Row, preferred
 from inferometer.emulator.errors import InputError
 
+MEASURED = "the measured machine"
+
 
 @dataclass(frozen=True)
 class Curve:
     """What one curve of a frontier figure is about."""
 
     model: str
-    accelerator: str
+    accelerator: str | None
+    """None: the machine that the calibration has measured."""
     weight_bits: int | None
     """None: as the checkpoint stores them."""
     context: float | None
@@ -27,7 +30,7 @@ class Curve:
         """What sets this curve apart from the others; the model, if nothing does."""
         words = {
             "model": self.model,
-            "accelerator": self.accelerator,
+            "accelerator": self.accelerator or MEASURED,
             "weight_bits": "as shipped" if self.weight_bits is None else f"{self.weight_bits}-bit",
             "context": "mean context" if self.context is None else f"context {self.context:g}",
             "speculator": f"with {self.speculator}" if self.speculator else "no speculation",
@@ -39,7 +42,7 @@ class Curve:
 
 def curves(
     models: Sequence[str],
-    accelerators: Sequence[str],
+    accelerators: Sequence[str | None],
     weight_bits: Sequence[int | None],
     contexts: Sequence[float | None],
     speculators: Sequence[str | None],
@@ -89,7 +92,7 @@ def marked(frontier: Sequence[Row], label: str, curve: Curve, preferred: int) ->
     names: dict[int, list[str]] = {}
     for row, name in ((0, "fastest"), (len(frontier) - 1, "cheapest"), (preferred, "preferred")):
         names.setdefault(row, []).append(name)
-    about: Row = {"curve": label, "model": curve.model, "accelerator": curve.accelerator}
+    about: Row = {"curve": label, "model": curve.model, "accelerator": curve.accelerator or MEASURED}
     about |= {"weight_bits": curve.weight_bits, "context": curve.context}
     about |= {"speculator": curve.speculator, "demand_cap": curve.demand_cap}
     return [about | {"point": ", ".join(names.get(at, []))} | row for at, row in enumerate(frontier)]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from inferometer.emulator.economics.serving.candidates import Columns, Row, Target, candidates, pareto, rows_of, within
 from inferometer.emulator.economics.serving.curves import Curve, as_list, curves, side_by_side
-from inferometer.emulator.economics.serving.predict import load_of
+from inferometer.emulator.economics.serving.predict import load_of, precision_of
 from inferometer.emulator.economics.serving.scenario import Scenario, scenario_of
 from inferometer.emulator.workload.precision import Precision
 
@@ -26,23 +26,25 @@ class Search:
     prompt: float | None = None
     output: float | None = None
     interleave: bool = False
-    activation_bits: int = 16
-    kv_bits: int = 16
+    activation_bits: int | None = None
+    kv_bits: int | None = None
     further: Mapping[str, Any] = field(default_factory=dict)
 
     def scenario_of(self, curve: Curve) -> Scenario:
         """The scenario behind one curve."""
         load = load_of(curve.context, self.prompt, self.output, self.interleave)
-        shipped = curve.weight_bits is None
-        precision = Precision(curve.weight_bits or 16, self.activation_bits, self.kv_bits, shipped=shipped)
+        asked = curve.weight_bits, self.activation_bits, self.kv_bits
+        precision = precision_of(*asked)
+        if precision is None and curve.accelerator is not None:
+            precision = Precision(shipped=True)
         return scenario_of(curve.model, curve.accelerator, load, precision, **self.further, speculator=curve.speculator)
 
 
 def frontier(
     models: str | Sequence[str],
-    accelerators: str | Sequence[str],
+    accelerators: str | Sequence[str | None] | None,
     *,
-    weight_bits: int | Sequence[int] = 16,
+    weight_bits: int | Sequence[int | None] | None = None,
     contexts: float | Sequence[float | None] | None = None,
     speculators: str | Sequence[str | None] | None = None,
     demand_caps: float | Sequence[float | None] | None = None,
@@ -50,13 +52,17 @@ def frontier(
 ) -> pd.DataFrame:
     """One frontier for each combination, fastest point first, as one DataFrame.
 
-    models: built-in names or files, NAME:BITS for weights of another width than weight_bits. The column `point` names
-    each curve's fastest, cheapest, preferred row: the last has the greatest speed^alpha / cost (Erdil, eq. 45).
+    models: built-in names or files, NAME:BITS for weights of another width than weight_bits. accelerators None: the machine
+    that search.further's calibration has measured, at the widths measured; else weights have 16 bits by default. The column
+    `point` names the fastest, cheapest, preferred row of each curve: preferred is the greatest speed^alpha / cost (Erdil,
+    eq. 45).
 
     Raises InputError where a model fits nowhere, or a demand cap leaves nothing.
     """
     import pandas as pd
 
+    if weight_bits is None and accelerators is not None:
+        weight_bits = 16
     asked = curves(*(as_list(one) for one in (models, accelerators, weight_bits, contexts, speculators, demand_caps)))
     return pd.DataFrame(frontier_rows(asked, search or Search()))
 

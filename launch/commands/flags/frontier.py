@@ -17,11 +17,17 @@ from inferometer.launch.runs.outputs import figure_path, replaced_path, show, wr
 from inferometer.launch.runs.schemas import stamped
 
 
-def add_curve_flags(parser: argparse.ArgumentParser, context: str) -> None:
-    """What the curves are about, and where they go. context: the default number of tokens, in words."""
+def add_curve_flags(parser: argparse.ArgumentParser, context: str, *, measured: bool = False) -> None:
+    """What the curves are about, and where they go. context: the default number of tokens, in words. measured: without an
+    accelerator they are about the machine that a calibration has measured."""
+    without = "; without, the machine that --calibration has measured" if measured else ""
     parser.add_argument("model", nargs="+", metavar="MODEL[:BITS]", help="models; :BITS sets the bits of their weights")
     parser.add_argument(
-        "--accelerator", nargs="+", required=True, metavar="NAME|FILE", help="built-in accelerators or TOML files"
+        "--accelerator",
+        nargs="+",
+        required=not measured,
+        metavar="NAME|FILE",
+        help=f"built-in accelerators or TOML files{without}",
     )
     parser.add_argument(
         "--weight-bits",
@@ -45,7 +51,7 @@ def asked_curves(args: argparse.Namespace, bits: int | None = 16) -> list[Curve]
     """One curve for each combination of the flags that may be several. bits: of a weight, where no flag says so."""
     speculators = [None if name == "none" else name for name in args.speculator or ["none"]]
     contexts, caps = args.context or [None], args.demand_cap or [None]
-    return curves(args.model, args.accelerator, args.weight_bits or [bits], contexts, speculators, caps)
+    return curves(args.model, args.accelerator or [None], args.weight_bits or [bits], contexts, speculators, caps)
 
 
 def show_frontier(args: argparse.Namespace, rows: Sequence[Row], lines: Sequence[str]) -> None:

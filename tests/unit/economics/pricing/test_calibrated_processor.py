@@ -15,7 +15,9 @@ from inferometer.emulator.economics.pricing.constants import ConstantNetwork
 from inferometer.emulator.economics.pricing.prices import Prices
 from inferometer.emulator.economics.pricing.processor import Datasheet
 from inferometer.emulator.economics.pricing.step import step_time
+from inferometer.emulator.economics.serving.frontier import Search, frontier
 from inferometer.emulator.economics.serving.predict import predict
+from inferometer.emulator.economics.serving.pricer import Pricer
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.validate.predicted import mean_over_ranks
 from inferometer.emulator.workload.build import build
@@ -240,3 +242,22 @@ def test_on_a_datasheet_each_operation_takes_the_longer_of_memory_and_arithmetic
     assert "compute_s" not in terms
     assert terms.total_s == pytest.approx(terms["kernel_s"] + terms["roof_s"], rel=1e-12)
     assert max(terms["memory_s"], terms["arithmetic_s"]) <= terms["roof_s"] <= terms["memory_s"] + terms["arithmetic_s"]
+
+
+def test_a_frontier_and_a_pricer_without_an_accelerator_are_of_the_measured_machine(calibration):
+    """Each is the number of `predict`: of every law that is asked with others, batch by batch."""
+    shape = "llama-3.2-1b"
+    many = Pricer(shape, None, calibration=calibration).table([Layout(tp=1), Layout(tp=2)], [1, 3, 8], [100, 700])
+    for (_, row), tp in zip(many.iterrows(), [1] * 6 + [2] * 6):
+        asked = {"layout": Layout(tp=tp), "batch": int(row["batch"]), "context": row["context"]}
+        one = predict(shape, None, calibration=calibration, **asked).iloc[0]
+        for name in ("token_latency_s", "kernel_s", "compute_s", "memory_s", "arithmetic_s"):
+            assert row[name] == pytest.approx(one[name], rel=1e-12), name
+    found = frontier(shape, None, search=Search(gpus_max=2, batch_max=8, further={"calibration": calibration}))
+    best = found.iloc[0]
+    assert best["accelerator"] == "the measured machine" and best["usd_per_mtok"] != best["usd_per_mtok"]
+    asked = {"layout": Layout(tp=int(best["tp"])), "batch": int(best["batch"])}
+    one = predict(shape, None, calibration=calibration, **asked).iloc[0]
+    assert best["token_latency_s"] == pytest.approx(one["token_latency_s"], rel=1e-12)
+    with pytest.raises(InputError, match="give an --accelerator, or a --calibration"):
+        frontier(shape, None)
