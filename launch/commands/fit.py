@@ -2,6 +2,7 @@
 
   inferometer fit calibration.samples.jsonl -o calibration.json
   inferometer fit gloo.samples.jsonl mpi.samples.jsonl -o both.json --figure both.png
+  inferometer fit --serving points.csv --engine vllm -o mine.toml
 
 Several files must come from one machine. The same samples and seed give the same bytes.
 """
@@ -17,20 +18,30 @@ from typing import TYPE_CHECKING
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.regular import check_regular
 from inferometer.launch.commands.flags.seed import seed
-from inferometer.launch.runs.outputs import calibration_path, figure_path, json_target, keep_apart, write_text
+from inferometer.launch.runs.outputs import (
+    calibration_path,
+    figure_path,
+    json_target,
+    keep_apart,
+    replaced_path,
+    show,
+    write_text,
+    writing,
+)
 
 if TYPE_CHECKING:
     from inferometer.emulator.calibrate.evaluate.calibration import Calibration
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("samples", nargs="+", metavar="SAMPLES", help="samples files, all of one machine")
+    parser.add_argument("samples", nargs="*", metavar="SAMPLES", help="samples files, all of one machine")
+    parser.add_argument("--serving", metavar="POINTS.csv", help="fit an engine's profile to these served points instead")
+    parser.add_argument("--engine", metavar="NAME", help="with --serving: of which engine, where the points are of several")
     parser.add_argument(
         "-o",
         "--output",
-        default="calibration.json",
         metavar="FILE",
-        help="calibration file to write (default calibration.json)",
+        help="file to write (default calibration.json; with --serving profile.toml)",
     )
     parser.add_argument("--figure", metavar="FILE.png", help="also draw the points and the fitted lines into this file")
     parser.add_argument("--seed", type=seed, default=0, help="random seed of the resampling (default 0)")
@@ -42,6 +53,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.serving is not None:
+        return _serving(args)
+    if not args.samples:
+        raise InputError("fit needs samples files, or --serving with a file of served points")
+    if args.engine is not None:
+        raise InputError("--engine needs --serving: samples are of a machine, not of an engine")
+    args.output = args.output or "calibration.json"
     path = calibration_path(args.output)
     figure = figure_path(args.figure) if args.figure else None
     keep_apart(args.samples, [path, figure, args.json])
@@ -55,6 +73,22 @@ def run(args: argparse.Namespace) -> int:
     if figure:
         draw_into(figure, calibration)
     show_calibration(calibration, path, figure, args.samples, args.json, args.verbose)
+    return 0
+
+
+def _serving(args: argparse.Namespace) -> int:
+    if args.samples:
+        raise InputError(f"--serving fits {args.serving} alone, {args.samples[0]} given too")
+    from inferometer.emulator.report.serving.fits import fit_lines
+    from inferometer.launch.runs.fit_serving import fit_serving
+
+    path = replaced_path(args.output or "profile.toml")
+    keep_apart([args.serving], [path, args.json])
+    with writing(path):
+        fitted = fit_serving(args.serving, path, args.engine)
+    lines = [*fit_lines(fitted), "", f"profile: {path}"]
+    record = {name: vars(parameter) for name, parameter in fitted.pooled.parameters.items()}
+    show(args.json, {"engine": fitted.pooled.engine, "parameters": record}, lines)
     return 0
 
 

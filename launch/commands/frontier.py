@@ -3,6 +3,7 @@
   inferometer frontier llama-3-70b --accelerator h100-sxm --weight-bits 8 --gpus-max 64 --figure frontier.png
   inferometer frontier llama-3-70b --accelerator h100-sxm --prompt 1024 --output 512 --tpot-max 0.02 --ttft-max 1 --gpus-max 16
   inferometer frontier llama-3-70b:8 deepseek-v3:8 --accelerator h100-sxm --speculator none llama-3-8b
+  inferometer frontier qwen3-32b --accelerator h100-sxm --engine vllm --prompt 1024 --output 512 --tpot-max 0.02 --rate 20
 
 Models, accelerators, weight bits, contexts, speculators, demand caps: each may be several, one curve for each combination.
 `--convention epoch-2025` stands for `inferometer paper frontier`.
@@ -11,6 +12,7 @@ Models, accelerators, weight bits, contexts, speculators, demand caps: each may 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -29,6 +31,7 @@ from inferometer.launch.commands.flags.economics import (
     positive,
     pricing,
 )
+from inferometer.launch.commands.flags.engine import add_engine_flags, refuse_engine_flags
 from inferometer.launch.commands.flags.frontier import add_curve_flags, asked_curves, show_frontier
 
 
@@ -41,12 +44,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--ttft-max", type=positive, metavar="S", help="list the layouts within this time to the first token"
     )
     parser.add_argument("--tpot-max", type=positive, metavar="S", help="list the layouts within this time per further token")
+    add_engine_flags(parser)
+    parser.add_argument(
+        "--pools", action="store_true", help="with --engine: also pools of their own for prompts and for decoding"
+    )
     add_deployment_flags(parser)
     add_price_flags(parser, several_speculators=True)
 
 
 def run(args: argparse.Namespace) -> int:
     target = Target(args.ttft_max, args.tpot_max)
+    if args.engine is not None:
+        from inferometer.launch.commands.flags.serving import run_choice
+
+        _refuse_several(args, several=("weight_bits",))
+        return run_choice(args, target)
+    refuse_engine_flags(args)
     if target == Target():
         keep_inputs(args, args.csv, args.figure)
         rows = frontier_rows(_curves(args), _search(args))
@@ -60,10 +73,10 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _refuse_several(args: argparse.Namespace) -> None:
+def _refuse_several(args: argparse.Namespace, several: Sequence[str] = ()) -> None:
     """Raise InputError for flags of a frontier that a service target contradicts."""
     for name in ("model", "accelerator", "weight_bits", "speculator", "demand_cap", "context"):
-        if len(getattr(args, name) or [None]) > 1:
+        if name not in several and len(getattr(args, name) or [None]) > 1:
             raise InputError(f"a service target is for one {name.replace('_', ' ')}, {len(getattr(args, name))} given")
     if args.alpha is not None:
         raise InputError("--alpha chooses a point of a frontier; within a service target the cheapest comes first")

@@ -3,6 +3,7 @@
   inferometer import nccl-tests node-*.log -o cluster.samples.jsonl
   inferometer import nccl-tests pasted.log -o pasted.samples.jsonl --set ranks=16,nodes=2
   inferometer import aiconfigurator nccl_perf.parquet --json -
+  inferometer import vllm-bench run-*.json -o points.csv --set version=0.18.0,accelerator=h200,tp=4
 
 What a file does not say is unknown, and flagged; rows that no fit may see are left out and counted. docs/importing.md says
 what every flag means. `inferometer fit` turns the samples into a calibration.
@@ -15,10 +16,22 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from inferometer.emulator.economics.serving.points.table import csv_of
 from inferometer.emulator.importers.imports import KNOWN, Imported, import_files
 from inferometer.emulator.importers.kernels.read import shown
+from inferometer.emulator.importers.serving.formats import READERS
+from inferometer.emulator.importers.serving.imports import import_points, point_settings
 from inferometer.emulator.importers.settings import parse_settings
-from inferometer.launch.runs.outputs import json_target, keep_apart, new_path, write_json, writing
+from inferometer.launch.runs.outputs import (
+    json_target,
+    keep_apart,
+    new_path,
+    replaced_path,
+    show,
+    write_json,
+    write_text,
+    writing,
+)
 from inferometer.launch.runs.schemas import stamped
 
 TELLING = ("dtype", "implementation", "launch_mode", "device", "backend_version")
@@ -26,7 +39,9 @@ TELLING = ("dtype", "implementation", "launch_mode", "device", "backend_version"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("format", choices=KNOWN, metavar="FORMAT", help=f"format of the files: {', '.join(KNOWN)}")
+    parser.add_argument(
+        "format", choices=(*KNOWN, *READERS), metavar="FORMAT", help=f"format of the files: {', '.join((*KNOWN, *READERS))}"
+    )
     parser.add_argument("files", nargs="+", metavar="FILE", help="logs or tables to read; - is stdin")
     parser.add_argument(
         "-o", "--output", metavar="FILE", help="samples file to write (default: none, only the report is printed)"
@@ -38,6 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.format in READERS:
+        return _points(args)
     settings = parse_settings(args.settings)
     output = None if args.output is None else new_path(args.output)
     keep_apart(args.files, [output, args.json])
@@ -49,6 +66,20 @@ def run(args: argparse.Namespace) -> int:
     print("\n".join(_lines(imported, output)), file=out)
     if args.json:
         write_json(args.json, stamped("import-report", {"files": imported.files}))
+    return 0
+
+
+def _points(args: argparse.Namespace) -> int:
+    """Results of serving benchmarks become a points file."""
+    output = None if args.output is None else replaced_path(args.output)
+    keep_apart(args.files, [output, args.json])
+    points = import_points(args.format, args.files, point_settings(args.settings))
+    if output:
+        write_text(str(output), csv_of(points))
+    usable = sum(point.usable for point in points)
+    lines = [f"{len(points)} points, {usable} usable"]
+    lines += [f"{point.deployed.model}, {point.source}: {'; '.join(point.problems)}" for point in points if point.problems]
+    show(args.json, {"points": len(points), "usable": usable}, [*lines, *([f"points: {output}"] if output else [])])
     return 0
 
 

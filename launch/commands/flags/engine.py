@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import Any
 
 from inferometer.emulator.economics.pricing.prices import network_of, prices_of
@@ -11,7 +11,7 @@ from inferometer.emulator.economics.serving.batching.costs import ClosedLoop, Po
 from inferometer.emulator.economics.serving.batching.lengths import Lengths
 from inferometer.emulator.economics.serving.engines.profiles import load_profile
 from inferometer.emulator.economics.serving.engines.serve import Engine
-from inferometer.emulator.economics.serving.points.record import WEIGHTS
+from inferometer.emulator.economics.serving.points.record import WEIGHTS, Weights
 from inferometer.emulator.economics.serving.points.stored import stored_as
 from inferometer.emulator.errors import InputError
 from inferometer.launch.commands.flags.economics import number, positive
@@ -20,6 +20,8 @@ from inferometer.launch.commands.flags.law_key import law_key
 ROUNDS = 10
 """Requests of a closed loop for each user, where nothing else is said."""
 REPLY_S = 2e-3
+STORED: Mapping[int, Weights] = {4: "nvfp4", 8: "fp8", 16: "bf16"}
+"""The checkpoint that a width of weights means."""
 SPREAD = 0.1
 """Users whose requests are all alike would stay in step with each other, as they do nowhere."""
 
@@ -56,15 +58,19 @@ def engine_from(args: argparse.Namespace, weights: Any = None) -> Engine:
     if args.accelerator is None:
         raise InputError("--engine needs an --accelerator: its profile is of an engine, not of a machine")
     profile = load_profile(args.engine, args.engine_version)
-    stored = weights or args.checkpoint or ("fp8" if args.weight_bits == 8 else "nvfp4" if args.weight_bits == 4 else None)
-    if stored is None:
-        stored = "bf16" if args.weight_bits == 16 else "checkpoint"
-    shape, precision = stored_as(args.model, stored, args.kv_bits)
-    prices = prices_of(None, args.accelerator, precision=precision, usd_per_hour=args.usd_per_hour)
+    stored = weights or args.checkpoint or STORED.get(one(args.weight_bits), "checkpoint")
+    model, accelerator = one(args.model), one(args.accelerator)
+    shape, precision = stored_as(model, stored, args.kv_bits)
+    prices = prices_of(None, accelerator, precision=precision, usd_per_hour=args.usd_per_hour)
     network = None
     if args.calibration is not None:
         network = network_of(args.calibration, prices.device, precision, law_key(args.key))
     return Engine(profile, shape, prices.device, precision, network)
+
+
+def one(value: Any) -> Any:
+    """Of a flag that may be several the first."""
+    return value[0] if isinstance(value, list) else value
 
 
 def workload_from(args: argparse.Namespace, users: float | None = None) -> Workload:
@@ -91,10 +97,6 @@ def workload_from(args: argparse.Namespace, users: float | None = None) -> Workl
 
 def refuse_engine_flags(args: argparse.Namespace) -> None:
     """Raise InputError for flags that only mean something with --engine."""
-    for name in ("engine_version", "checkpoint", "rate", "concurrency", "spread", "emit", "simulate"):
+    for name in ("engine_version", "checkpoint", "rate", "concurrency", "spread", "emit", "simulate", "pools"):
         if getattr(args, name, None):
             raise InputError(f"--{name.replace('_', '-')} needs --engine")
-
-
-def with_users(workload: Workload, users: float) -> Workload:
-    return replace(workload, arrivals=ClosedLoop(users, ROUNDS * users))

@@ -29,7 +29,7 @@ BY: Mapping[str, Left] = MappingProxyType(
 """What is left out at a time; tp: every deployment on as many GPUs."""
 FEWEST = 3
 """Points of a version that its own parameters are fitted from; fewer leave those of all versions."""
-TIGHTER = 0.3
+TIGHTER = 0.8
 """Standard deviations of a version's parameters around those of all versions, as a share of the priors'."""
 
 
