@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     if args.serving is not None:
         return _serving(args)
     if not args.samples:
-        raise InputError("fit needs samples files, or --serving with a file of served points")
+        raise InputError("fit needs SAMPLES files, or --serving with a file of served points")
     if args.engine is not None:
         raise InputError("--engine needs --serving: samples are of a machine, not of an engine")
     args.output = args.output or "calibration.json"

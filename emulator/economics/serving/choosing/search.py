@@ -89,7 +89,7 @@ def choices(
 
 def _deployments(engine: Engine, workload: Workload, gpus_max: int) -> Iterator[tuple[Layout, StepTable, Array]]:
     """Layouts of one replica without pipelines that fit, their steps, and the numbers of users that are tried."""
-    fitting = []
+    fitting: list[tuple[Layout, float]] = []
     for layout in layouts(engine.shape, engine.device, gpus_max):
         if layout.pp > 1 or layout.gpus & (layout.gpus - 1):
             continue
@@ -97,9 +97,9 @@ def _deployments(engine: Engine, workload: Workload, gpus_max: int) -> Iterator[
         if room >= 1:
             fitting.append((layout, float(room)))
     tables = engine.tables([layout for layout, _ in fitting], workload, [room for _, room in fitting])
-    for (layout, room), table in zip(fitting, tables):
+    for (layout, most), table in zip(fitting, tables):
         if isinstance(table, StepTable):
-            yield layout, table, grid(room)
+            yield layout, table, grid(most)
 
 
 def _replicated(
