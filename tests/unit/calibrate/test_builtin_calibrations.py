@@ -44,7 +44,7 @@ KERNELS_OF = {
     "a100": ENGINES,
     "h100": ENGINES,
     "h200": ENGINES,
-    "b200": ("vllm", "sglang"),
+    "b200": ENGINES,
     "gb200": ENGINES,
     "l40s": ENGINES,
 }
