@@ -14,7 +14,7 @@ from inferometer.emulator.errors import InputError
 from inferometer.emulator.workload.layout import Layout
 from inferometer.parallel.collectives import COLLECTIVES
 from inferometer.parallel.device.device import LaunchMode
-from inferometer.parallel.dtypes import MeasuredDtype
+from inferometer.parallel.dtypes import ExecutedDtype, MeasuredDtype
 
 if TYPE_CHECKING:
     from inferometer.emulator.workload.shape import Shape
@@ -148,6 +148,36 @@ class Probes(Strict):
         return self
 
 
+class KernelModel(Strict):
+    """A model whose kernels are timed, at each of these tensor-parallel degrees."""
+
+    model: str
+    tp: list[PositiveInt] = Field([1], min_length=1)
+
+
+class KernelProbes(Strict):
+    """Which kernels are timed on a GPU: see kernels/plan.py."""
+
+    models: list[KernelModel] = Field(min_length=1)
+    rows: list[PositiveInt] = Field(min_length=2)
+    """Of matmuls and passes: tokens of a step."""
+    batches: list[PositiveInt] = Field(min_length=2)
+    contexts: list[PositiveInt] = Field(min_length=2)
+    """Of attention in decode."""
+    prompts: list[PositiveInt | tuple[PositiveInt, PositiveInt]] = Field(min_length=2)
+    """Tokens of one sequence's, or so many sequences of so many tokens each."""
+    dtypes: list[ExecutedDtype] = ["bfloat16"]
+    seconds: float = Field(0.05, gt=0)
+    """Soft limit of one kernel's replays."""
+    most_kv_bytes: PositiveInt = 4 << 30
+    """Keys and values of one decode attention, at most."""
+
+    @property
+    def prefills(self) -> list[tuple[int, int]]:
+        """Sequences, and tokens of each."""
+        return [(1, prompt) if isinstance(prompt, int) else prompt for prompt in self.prompts]
+
+
 class Sweep(Strict):
     """What is visited. Tiers stand in the order of importance."""
 
@@ -156,6 +186,8 @@ class Sweep(Strict):
     stop: Stop = Stop()
     decode: Decode = Decode()
     compute: Probes | None = None
+    kernels: KernelProbes | None = None
+    """On GPUs, in the place of compute."""
     in_step: InStep = InStep()
 
 

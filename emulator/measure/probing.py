@@ -75,6 +75,11 @@ def probe_all(
     left to the collectives. Returns "interrupted" where rank 0 was asked to stop, else None; and the probes not reached.
     Collective over the world.
     """
+    if launch.device.queued:
+        from inferometer.emulator.measure.kernels.probing import probe_kernels
+
+        last = None if deadline is None else time.monotonic() + SHARE * (deadline - time.monotonic())
+        return probe_kernels(launch, names, skip, last, stop_asked, done)
     if launch.method.sweep.compute is None:
         return None, []
     assert launch.solo is not None
