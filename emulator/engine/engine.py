@@ -108,8 +108,6 @@ class Engine:
         self._tokens: list[torch.Tensor] = [torch.empty(0) for _ in self.parts]
         self._sent: list[Callable[[], object]] = [_nothing for _ in self.parts]
         """Wait until what was last sent of each micro-batch has been taken."""
-        self._closed = False
-        """A step waits for what it has sent before it ends."""
         self._lines: dict[tuple[int, int, bool], list[Line]] = {}
         self.context = 0
         """Tokens of every sequence in the cache."""
@@ -150,7 +148,9 @@ class Engine:
                 self._tokens[part] = self._receive_tokens(part)
         self.tokens_awaited = False
         self.tape.finish()
-        self._wait_for_sends()
+        for wait in self._sent:
+            wait()
+        self._sent = [_nothing for _ in self.parts]  # a wait for what is over would not end
 
     def reset(self) -> None:
         """Forget all sequences, keep the model: the next step is a prefill."""
@@ -163,16 +163,13 @@ class Engine:
 
         It routes as the step before it did, which must have been a decode step, and takes its tokens where it leaves them.
         """
-        self._wait_for_sends()
+        assert self.layout.pp == 1, "a pipeline's tokens are handed on from one step to the next, and so to no graph"
         self._tokens = [tokens.clone() for tokens in self._tokens]
         self.tape.readback.hold()
-        self._closed = True
         try:
             yield
         finally:
-            self._closed = False
             self.tape.readback.release()
-            self._sent = [_nothing for _ in self.parts]  # what was captured is waited for by the graph itself
 
     @property
     def bad_logits(self) -> str:
@@ -191,11 +188,6 @@ class Engine:
     def give_unread(self, largest: list[tuple[torch.Tensor, int]]) -> None:
         """Have these looked at with the next question for bad_logits."""
         self._unread += largest
-
-    def _wait_for_sends(self) -> None:
-        for wait in self._sent:
-            wait()
-        self._sent = [_nothing for _ in self.parts]  # a wait for what is over would not end
 
     def close(self) -> None:
         """Give the groups back. Collective over the world."""
@@ -254,8 +246,6 @@ class Engine:
             self._output(part, y)
             logits.append(y)
         self.tape.finish()
-        if self._closed:
-            self._wait_for_sends()
         self.context = end
         self.tokens_awaited = self.layout.pp > 1
         if self.stage.head is None:
@@ -282,7 +272,7 @@ class Engine:
         elif not self._bad_logits and not bool(best.values.isfinite().all()):
             bad = int((~y.isfinite()).sum())
             self._bad_logits = f"{bad} of {y.numel()} logits are not finite after {self.context} tokens of context"
-        if self.tape.readback.held and self.layout.pp == 1:
+        if self.tape.readback.held:
             self._tokens[part].copy_(best.indices)  # where the next step of the same graph looks for them
         else:
             self._tokens[part] = best.indices

@@ -207,6 +207,8 @@ class Method(Strict):
     threads: int = Field(1, ge=1)
     two_level: bool = False
     """all_reduce by node, as an implementation of its own: parallel.two_level."""
+    nccl_forced: list[str] = []
+    """Algorithms and protocols, as Ring/LL, each alone in a launch of its own after the others."""
     launch_modes: list[LaunchMode] = Field(["host"], min_length=1)
     """How operations reach the device; host on CPUs, of graph, stream, eager on GPUs: see timing.py."""
     launches: int = Field(3, ge=1)

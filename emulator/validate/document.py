@@ -42,13 +42,15 @@ class Validation:
         """Of every cell and phase. Raises InputError as the forecaster does."""
         forecaster = self.forecaster()
         cells = [(place, cell) for part in self.parts for place, cell in zip(part.places, part.matrix.cells)]
-        return {(place, phase): forecaster.predictions(cell, phase) for place, cell in cells for phase in PHASES}
+        return {(place, phase): forecaster.predictions(cell, phase) for place, cell in cells for phase in cell.phases}
 
     def _notes(self) -> list[str]:
         """Where the cells leave what the calibration has measured."""
         forecaster = self.forecaster()
         cells = [cell for part in self.parts for cell in part.matrix.cells]
-        return list(dict.fromkeys(words for cell in cells for phase in PHASES for words in forecaster.notes(cell, phase)))
+        return list(
+            dict.fromkeys(words for cell in cells for phase in cell.phases for words in forecaster.notes(cell, phase))
+        )
 
     def document(self, paths: Sequence[Path]) -> dict[str, Any]:
         """Schema inferometer/validation/1, from the samples of each part. Unknown is None.
@@ -91,7 +93,7 @@ class Validation:
 def _rows(part: Part, records: Sequence[dict[str, Any]], forecasts: Forecasts, path: Path) -> list[Compared]:
     rows = []
     for at, (place, cell) in enumerate(zip(part.places, part.matrix.cells)):
-        for phase in PHASES:
+        for phase in cell.phases:
             launches = rows_of(records, at, phase)
             if not launches:
                 raise RunFailed(f"{path}: no plain {phase} step of {cell.words()} was counted")

@@ -52,14 +52,14 @@ class Forecaster:
     def __init__(self, calibration: Calibration, backend: Backend, scheduler: Scheduler) -> None:
         self._calibration = calibration
         self._key = {"backend": backend, "scheduler": scheduler}
-        self._by_bits: dict[int, Prices] = {}
+        self._prices_of: dict[tuple[int, str], Prices] = {}
 
     def predictions(self, cell: Configuration, phase: Phase) -> dict[str, Forecast]:
         """One step of the phase by each of VARIANTS.
 
         Raises InputError where the calibration lacks a collective, or has measured computing in other widths only.
         """
-        prices = self._prices(cell)
+        prices = self._prices(cell, phase)
         step = priced_step(cell, phase, prices, cell.ranks)
         own = mean_over_ranks(step)
         constants = replace(prices, network=ConstantNetwork(load_accelerator(PAPER_LINKS)), in_step=None)
@@ -75,14 +75,16 @@ class Forecaster:
 
     def notes(self, cell: Configuration, phase: Phase) -> list[str]:
         """In words, where a step leaves what the calibration has measured, or what stands in for what it has not."""
-        return priced_step(cell, phase, self._prices(cell), cell.ranks).notes
+        return priced_step(cell, phase, self._prices(cell, phase), cell.ranks).notes
 
-    def _prices(self, cell: Configuration) -> Prices:
-        if cell.bits not in self._by_bits:
-            self._by_bits[cell.bits] = measured_prices(
-                self._calibration, precision=cell.precision, key=self._key, as_machine=False
+    def _prices(self, cell: Configuration, phase: Phase) -> Prices:
+        key = cell.law_key(phase)
+        known = cell.bits, str(key)
+        if known not in self._prices_of:
+            self._prices_of[known] = measured_prices(
+                self._calibration, precision=cell.precision, key=self._key | key, as_machine=False
             )
-        return self._by_bits[cell.bits]
+        return self._prices_of[known]
 
 
 def _whole(found: Priced, step: StepTime) -> Forecast:

@@ -57,13 +57,14 @@ def load_plan(name_or_path: str) -> Plan:
 
 
 def parts_of(
-    plan: Plan, where: str, ranks_most: int, emulation: Callable[[Configuration], Emulation]
+    plan: Plan, where: str, ranks_most: int, emulation: Callable[[Configuration], Emulation], what: str = ""
 ) -> tuple[list[Part], dict[int, str]]:
     """The plan by numbers of ranks, fewest first, and why which places of it are left out.
 
-    where: the plan's file. emulation: adds what belongs to the ranks. Raises InputError, naming the cell, for one that could
-    not start, and for a plan of which nothing is left.
+    where: the plan's file. what: ranks_most is of what, in words. emulation: adds what belongs to the ranks. Raises
+    InputError, naming the cell, for one that could not start, and for a plan of which nothing is left.
     """
+    what = what or f"{ranks_most} cores"
     cells: dict[int, dict[int, Emulation]] = {}
     left_out: dict[int, str] = {}
     for place, configuration in enumerate(plan.cell):
@@ -73,10 +74,10 @@ def parts_of(
         except InputError as error:
             raise InputError(f"{where}: cell.{place}: {error}") from None
         if cell.ranks > ranks_most:
-            left_out[place] = f"{configuration.words()}: {cell.ranks} ranks, but there are {ranks_most} cores"
+            left_out[place] = f"{configuration.words()}: {cell.ranks} ranks, but there are {what}"
         else:
             cells.setdefault(cell.ranks, {})[place] = cell
     if not cells:
         least = min(cell.ranks for cell in plan.cell)
-        raise InputError(f"{where}: no cell fits: they need {least} ranks or more, but there are {ranks_most} cores")
+        raise InputError(f"{where}: no cell fits: they need {least} ranks or more, but there are {what}")
     return [Part(Matrix(cells=list(of_ranks.values())), tuple(of_ranks)) for _, of_ranks in sorted(cells.items())], left_out

@@ -22,7 +22,7 @@ from inferometer.emulator.engine.steps import Called, Reading, Replayed, Steps
 from inferometer.emulator.measure.rests import Rests
 from inferometer.emulator.measure.timing import collector_off
 from inferometer.emulator.samples.statistics import effective_count, relative_half_width
-from inferometer.emulator.validate.settings import PHASES, Emulation, Phase
+from inferometer.emulator.validate.settings import Emulation, Phase
 from inferometer.parallel.communicator import Communicator
 from inferometer.parallel.control import Control
 from inferometer.parallel.device.device import Device, check_room
@@ -86,7 +86,7 @@ class Run:
         return {
             "stage": engine.stage_index,
             "groups": groups,
-            "attention": {phase: engine.attention_of(phase, m.context) for phase in PHASES},
+            "attention": {phase: engine.attention_of(phase, m.context) for phase in m.phases},
             "lines": {phase: [list(line) for line in of_phase] for phase, of_phase in lines.items()},
         }
 
@@ -103,7 +103,9 @@ class Run:
         """
         assert self._engine is not None
         reason = "complete"
-        for phase in PHASES:
+        if "prefill" not in self.method.phases:
+            self._engine.prefill(_prompts(self.method, self._engine.shape.vocab)[:, :1])
+        for phase in self.method.phases:
             began(phase)
             if self._repeat(phase, stop_asked, done) == "interrupted":
                 reason = "interrupted"

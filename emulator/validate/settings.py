@@ -55,6 +55,9 @@ class Configuration(Strict):
     context: PositiveInt = 512
     micro_batches: PositiveInt = 1
     bits: Literal[16, 32] = 32
+    only: Phase | None = None
+    """The phase to repeat; None for both. Where it is decode, the cache's tokens were never computed: a step takes as long.
+    """
 
     @field_validator("scale", mode="before")
     @classmethod
@@ -65,6 +68,14 @@ class Configuration(Strict):
     def layout(self) -> Layout:
         """Raises InputError as Layout does."""
         return Layout(**{name: getattr(self, name) for name in FIELDS})
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        return PHASES if self.only is None else (self.only,)
+
+    def law_key(self, phase: Phase, calibrated: bool = True) -> dict[str, Any]:
+        """Which of a calibration's laws price a phase: of a processor, whose calls all return when they are done, any."""
+        return {}
 
     @property
     def replica_batch(self) -> int:
@@ -150,6 +161,10 @@ class Emulation(Configuration):
         """How a phase's operations reach the device."""
         return "eager" if phase == "prefill" and self.launch_mode == "graph" else self.launch_mode
 
+    def law_key(self, phase: Phase, calibrated: bool = True) -> dict[str, Any]:
+        """Which of a calibration's laws price a phase: those of its launch mode, where a device has several."""
+        return {"launch_mode": self.mode_of(phase)} if calibrated and self.device != "cpu" else {}
+
     def _check_device(self) -> None:
         """Raise InputError for a backend, device and launch mode that do not go together."""
         if self.backend == "nccl" and self.device == "cpu":
@@ -159,6 +174,10 @@ class Emulation(Configuration):
         known = ("host",) if self.device == "cpu" else ("graph", "eager")
         if self.launch_mode not in known:
             raise InputError(f"--launch-mode {self.launch_mode}: on {self.device} known are {', '.join(known)}")
+        if self.launch_mode == "graph" and self.pp > 1:
+            raise InputError(
+                f"--launch-mode graph: with pp = {self.pp} a step hands its tokens to the next one, which no graph holds"
+            )
         if self.launch_mode == "graph" and self.backend == "gloo" and self.world_size > 1:
             raise InputError("--launch-mode graph: gloo carries messages through the host, which a graph cannot hold")
 

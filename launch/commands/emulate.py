@@ -18,12 +18,12 @@ from inferometer.emulator.report.emulation import phase_lines
 from inferometer.emulator.validate.settings import scale_of
 from inferometer.emulator.workload.layout import AXES, FIELDS
 from inferometer.launch.commands.flags.law_key import add_key_flag, law_key
-from inferometer.launch.commands.flags.rank import add_rank_flags, rank_settings
+from inferometer.launch.commands.flags.rank import add_device_flags, add_rank_flags, rank_settings
 from inferometer.launch.runs.emulate import Emulated, emulate
 from inferometer.launch.runs.emulate_settings import EmulateSettings
 from inferometer.launch.runs.outputs import json_target, keep_apart, output_path, show
 
-MODEL_FLAGS = (*FIELDS, *"model scale layers batch context micro_batches bits steps seed".split())
+MODEL_FLAGS = (*FIELDS, *"model scale layers batch context micro_batches bits only steps seed device launch_mode".split())
 """Whose names are those of EmulateSettings."""
 
 
@@ -63,6 +63,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--bits", type=int, choices=(16, 32), default=32, help="bits of every number: 16 (bfloat16) or 32 (float32, default)"
     )
+    parser.add_argument(
+        "--only", choices=("prefill", "decode"), help="repeat this phase alone (default both); decode without its prompts"
+    )
     parser.add_argument("--steps", type=int, metavar="N", help="most timed steps of each phase and launch (default 100)")
     parser.add_argument(
         "--seed", type=int, default=0, help="random seed of weights and prompts; launch i uses SEED + i (default 0)"
@@ -82,8 +85,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-J", "--json", type=json_target, metavar="FILE|-", help="write the answer as JSON; - for stdout")
     ranks = add_rank_flags(parser, "·".join(AXES))
     ranks.add_argument(
-        "--backend", choices=["gloo", "mpi"], default="gloo", help="who carries the collectives (default gloo)"
+        "--backend", choices=["gloo", "nccl", "mpi"], default="gloo", help="who carries the collectives (default gloo)"
     )
+    add_device_flags(ranks)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -16,7 +16,7 @@ import argparse
 import sys
 
 from inferometer.emulator.report.validation import validation_lines
-from inferometer.launch.commands.flags.rank import add_rank_flags, rank_settings
+from inferometer.launch.commands.flags.rank import add_device_flags, add_rank_flags, rank_settings
 from inferometer.launch.runs.outputs import json_target, show
 from inferometer.launch.runs.validate import LAUNCHES, ValidateSettings, validate
 
@@ -45,12 +45,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     ranks = add_rank_flags(parser, None, LAUNCHES)
     ranks.add_argument(
-        "--backend", choices=["gloo", "mpi"], default="gloo", help="who carries the collectives (default gloo)"
+        "--backend", choices=["gloo", "nccl", "mpi"], default="gloo", help="who carries the collectives (default gloo)"
     )
+    add_device_flags(ranks)
 
 
 def run(args: argparse.Namespace) -> int:
-    settings = ValidateSettings(**rank_settings(args), matrix=args.matrix)
+    settings = ValidateSettings(**rank_settings(args), matrix=args.matrix, device=args.device, launch_mode=args.launch_mode)
     done = validate(settings, args.output, calibration=args.calibration, also_written=args.json)
     show(args.json, done.document, validation_lines(done.document))
     for path in (done.output, *done.samples):

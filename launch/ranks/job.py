@@ -27,6 +27,8 @@ class Job(BaseModel):
     """The node of each rank as earlier launches of the file had it; None: there is none."""
     deadline: float | None = None
     """Of time.monotonic() on rank 0's machine."""
+    variables: dict[str, str] = {}
+    """Of the ranks' environment, beside the command's own."""
     logs: Path
     """The folder of this launch's logs."""
 

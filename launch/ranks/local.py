@@ -70,6 +70,7 @@ def run_ranks(job: Job, listener: Listener) -> Outcome:
                 EVENTS_VARIABLE: str(pipe.path),
                 PARENT_VARIABLE: str(os.getpid()),
                 RUN_VARIABLE: token,
+                **job.variables,
                 "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": str(SHUTDOWN_S),
                 "TORCH_CPP_LOG_LEVEL": "ERROR",
             }

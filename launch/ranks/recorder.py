@@ -60,6 +60,7 @@ class LaunchRecorder:
             ranks=ranks,
             conditions=self.before,
             started_unix_s=time.time(),
+            variables=self.job.variables,
             **({} if (one_way := lab_one_way(os.environ)) is None else {"lab_one_way_us": one_way}),
             **further,
         )

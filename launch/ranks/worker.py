@@ -131,11 +131,20 @@ def _world(job: Job, identity: Identity, store: Any, device: torch.device) -> Co
         from inferometer.parallel.mpi_communicator import MpiCommunicator
 
         return MpiCommunicator.world()
+    import torch
+
     from inferometer.parallel.torch_communicator import TorchCommunicator
 
-    return TorchCommunicator.world(
-        job.method.backend, store, identity.rank, identity.world_size, device, job.method.timeout_s
+    staged = job.method.backend == "gloo" and device.type != "cpu"
+    lies = torch.device("cpu") if staged else device
+    world = TorchCommunicator.world(
+        job.method.backend, store, identity.rank, identity.world_size, lies, job.method.timeout_s
     )
+    if not staged:
+        return world
+    from inferometer.parallel.device.staged import StagedCommunicator
+
+    return StagedCommunicator(world, device)
 
 
 class RankTask(Protocol):

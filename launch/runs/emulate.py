@@ -101,10 +101,14 @@ def price_phases(
     """Predicted times by phase; none without a calibration and an accelerator. Raises InputError as these do."""
     if calibration is None and accelerator is None:
         return {}
-    prices = _prices(method.precision, calibration, accelerator, key)
     here = min(method.world_size, int(os.environ.get("LOCAL_WORLD_SIZE", method.world_size)))
-    steps = {phase: priced_step(method, phase, prices, here) for phase in PHASES}
-    for text in dict.fromkeys(one for step in steps.values() for one in [prices.no_compute, *step.notes] if one):
+    steps = {}
+    for phase in method.phases:
+        prices = _prices(
+            method.precision, calibration, accelerator, {**method.law_key(phase, calibration is not None), **key}
+        )
+        steps[phase] = priced_step(method, phase, prices, here)
+    for text in dict.fromkeys(one for step in steps.values() for one in [step.prices.no_compute, *step.notes] if one):
         note(text)
     return {phase: mean_over_ranks(step) for phase, step in steps.items()}
 

@@ -26,6 +26,7 @@ from inferometer.launch.ranks.local import Outcome, mpiexec, run_ranks
 from inferometer.launch.ranks.logs import redirect_output
 from inferometer.launch.ranks.worker import take_part
 from inferometer.launch.runs.alone import alone_with
+from inferometer.launch.runs.forced import run_forced
 from inferometer.launch.runs.measure_settings import MeasureSettings
 from inferometer.launch.runs.outputs import keep_apart, output_path
 from inferometer.launch.runs.resumed import SETTLED, resumed_method
@@ -133,6 +134,10 @@ def take_samples(
 def check_asked_for(path: Path, method: Method) -> None:
     """Raise RunFailed where the file holds no cell of as many ranks as were asked for."""
     most = max((int(name.split("/")[3].split("x")[0]) for name in _cells_of(path)), default=0)
+    if method.world_size == 1:  # nobody to send to: kernels alone
+        if not any(record["record"] == "compute" for record in read_records(path, allow_cut=True)):
+            raise RunFailed(f"{path}: holds no kernel: give a larger --budget")
+        return
     if most < method.world_size and any(COLLECTIVES[name].pair is False for name in _collectives(method)):
         held = f"only cells of {most} ranks" if most else "no cell"
         raise RunFailed(
@@ -179,7 +184,8 @@ def _on_local_ranks(method: Method, path: Path, mode: Mode, out: TextIO, words: 
     display.say(f"measuring {method.backend} on {method.world_size} ranks, {launches}, {budget}; {words}")
     display.open()
     try:
-        return run_launches(path, method, held, lambda job: run_ranks(job, display), display, first, of)
+        right = run_launches(path, method, held, lambda job: run_ranks(job, display), display, first, of)
+        return run_forced(path, method, lambda job: run_ranks(job, display), display) and right
     except KeyboardInterrupt:
         count = sum(len(launch.done) for launch in held.values())
         raise KeyboardInterrupt(f"{count} cells kept in {path}, {going_on(path)}") from None

@@ -26,10 +26,14 @@ from inferometer.emulator.measure.probes import kept_bytes, probes_of
 from inferometer.emulator.names import did_you_mean, named
 from inferometer.emulator.samples.environment import available_memory, usable_cores
 from inferometer.launch.ranks.identity import Identity
+from inferometer.launch.runs.forced import checked_pairs
+from inferometer.launch.runs.gpu_settings import check_device_memory, local_ranks, require_gpus, sharing_note, usable_gpus
 from inferometer.launch.runs.rank_settings import RANK_BYTES, RankSettings, auto_backend, scheduler_class
 from inferometer.parallel.collectives import COLLECTIVES
+from inferometer.parallel.device.gpus import Gpu
 from inferometer.parallel.dtypes import MEASURED, common_name
 
+GPU_MODES = ("graph", "stream", "eager")
 FACTOR = 4
 """Between sizes, by default."""
 
@@ -38,15 +42,17 @@ FACTOR = 4
 class MeasureSettings(RankSettings):
     """The flags of `inferometer measure`, whose names errors mention.
 
-    sweep: a built-in name or a TOML file. collectives, timings: only these, None for all of the sweep. Sizes go from
-    min_bytes to max_bytes by a factor (None: 4) or by step_bytes. dtypes: float32, bfloat16, float16 or their short names.
-    warmup: untimed calls before each cell. check: calls whose result is compared first. iterations: most of a cell, None for
-    the sweep's. budget_s: of all launches together, None for no limit; what does not fit is left out, least important first.
-    seed: of the order of the cells. two_level: all_reduce by node, an implementation of its own (parallel.two_level).
+    sweep: a built-in name or a TOML file, None for gpu with NCCL and else default. collectives, timings: only these,
+    None for all of the sweep. Sizes go from min_bytes to max_bytes by a factor (None: 4) or by step_bytes. dtypes:
+    float32, bfloat16, float16 or their short names. warmup: untimed calls before each cell. check: calls whose result is
+    compared first. iterations: most of a cell, None for the sweep's. budget_s: of all launches together, None for no
+    limit; what does not fit is left out, least important first. seed: of the order of the cells. two_level: all_reduce
+    by node, an implementation of its own (parallel.two_level). launch_modes: of GPUs, of graph, stream, eager; None for
+    all. nccl_forced: ALGORITHM/PROTOCOL, each in a further launch.
     """
 
     backend: Literal["auto", "gloo", "nccl", "mpi"] = "auto"
-    sweep: str | Path = "default"
+    sweep: str | Path | None = None
     collectives: Sequence[str] | None = None
     timings: Sequence[str] | None = None
     min_bytes: int = 64
@@ -60,6 +66,8 @@ class MeasureSettings(RankSettings):
     budget_s: float | None = 300.0
     seed: int = 0
     two_level: bool = False
+    launch_modes: Sequence[str] | None = None
+    nccl_forced: Sequence[str] = ()
 
     def method(self, identity: Identity | None = None) -> tuple[Method, str]:
         """The settings, fully resolved, and a sentence about the scheduler. identity: this process's, under a launcher.
@@ -67,11 +75,22 @@ class MeasureSettings(RankSettings):
         Raises ``InputError``, before any rank is started, for what cannot be measured.
         """
         self.refuse_under(identity, "add others with measure --append")
-        world = identity.world_size if identity else default_ranks() if self.ranks is None else self.ranks
-        if world < 2:
+        found = usable_gpus()
+        asked = identity.world_size if identity else self.ranks
+        backend = self.backend if self.backend != "auto" else auto_backend(asked, len(found))
+        on_gpus = backend == "nccl"
+        if on_gpus:
+            require_gpus(found)
+        world = asked if asked is not None else len(found) if on_gpus else default_ranks()
+        name = self.sweep if self.sweep is not None else "gpu" if on_gpus else "default"
+        sweep = narrowed(load_sweep(str(name)), self.collectives, self.timings, self.iterations)
+        if world < 1 or (world < 2 and not (on_gpus and sweep.kernels)):
             raise InputError(f"{'-n ' if identity is None else ''}{world} rank: a collective needs at least 2 ranks")
-        backend = self.backend if self.backend != "auto" else auto_backend(world)
-        sweep = narrowed(load_sweep(str(self.sweep)), self.collectives, self.timings, self.iterations)
+        if self.launch_modes is not None and not on_gpus:
+            raise InputError("--launch-modes: on processors every call returns with its result; they are for --backend nccl")
+        if self.nccl_forced and (not on_gpus or identity):
+            how = f"under {identity.launcher} set NCCL_ALGO and NCCL_PROTO" if identity else "it is for --backend nccl"
+            raise InputError(f"--nccl-forced: {how}")
         dtypes = [common_name(name) for name in self.dtypes]
         for name in dtypes:
             if name not in MEASURED:
@@ -92,6 +111,8 @@ class MeasureSettings(RankSettings):
             "scheduler": chosen,
             "threads": self.threads,
             "two_level": self.two_level,
+            "launch_modes": list(self.launch_modes or GPU_MODES) if on_gpus else ["host"],
+            "nccl_forced": checked_pairs(self.nccl_forced),
             "launches": self.launches_under(identity),
             "budget_s": self.budget_s,
             "timeout_s": self.timeout_s,
@@ -101,8 +122,10 @@ class MeasureSettings(RankSettings):
         except ValidationError as error:
             raise InputError(first_error(error)) from None
         check_sizes(method)
-        check_memory(method)
-        return method, f"scheduler {chosen}: {why}"
+        local = local_ranks(world, identity)
+        check_memory(method, found, local)
+        shared = sharing_note(found, local) if on_gpus else ""
+        return method, f"scheduler {chosen}: {why}{f'; {shared}' if shared else ''}"
 
 
 def narrowed(sweep: Sweep, names: Sequence[str] | None, timings: Sequence[str] | None, iterations: int | None) -> Sweep:
@@ -156,10 +179,23 @@ def check_sizes(method: Method) -> None:
         raise InputError(f"-e {widest}: no size holds one element ({each}) for each of 2 ranks in {', '.join(names)}")
 
 
-def check_memory(method: Method) -> None:
-    """Raise ``InputError`` where the largest cell's buffers, on all local ranks together, exceed what is free."""
+def check_memory(method: Method, found: Sequence[Gpu] = (), local: int = 1) -> None:
+    """Raise ``InputError`` where the largest cell's buffers, on all local ranks together, exceed what is free.
+
+    found: the node's GPUs, on which the buffers are of NCCL's ranks.
+    """
     if method.backend == "nccl":
-        return  # device memory is each rank's own; its allocator reports what it lacks
+        names = {name for tier in method.sweep.tier for name in tier.collectives}
+        largest = max(method.sizes_bytes)
+        sizes = [
+            (buffer_bytes(COLLECTIVES[name], largest, dtype, max(method.world_size, 2)), name)
+            for dtype in method.dtypes
+            for name in names
+        ]
+        if sizes:
+            each, name = max(sizes)
+            check_device_memory(each, found, local, f"-e {largest}: {name} with its checks")
+        return
     free = available_memory()
     if free is None:
         return

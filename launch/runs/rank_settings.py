@@ -9,7 +9,6 @@ from typing import Any, Literal, get_args
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.measure import scheduler
 from inferometer.emulator.measure.method import Backend, Scheduler
-from inferometer.emulator.samples.environment import environment
 from inferometer.launch.ranks.identity import Identity
 
 RANK_BYTES = 100 << 20
@@ -60,9 +59,9 @@ def scheduler_class(asked: str, backend: str) -> tuple[Scheduler, str]:
     return chosen, "as asked"
 
 
-def auto_backend(world: int) -> Backend:
-    """nccl where every local rank gets a GPU and torch can use it, else gloo. Reads no more than package metadata."""
-    here = environment(os.environ)
-    torch_version = here["software"]["torch"] or ""
-    local = int(os.environ.get("LOCAL_WORLD_SIZE", world))
-    return "nccl" if len(here["hardware"]["gpus"]) >= local and "+cpu" not in torch_version else "gloo"
+def auto_backend(world: int | None, gpus: int) -> Backend:
+    """nccl where every local rank gets a GPU of its own, else gloo. world: None for a rank for each GPU; gpus: that torch
+    can use.
+    """
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", gpus if world is None else world))
+    return "nccl" if gpus and gpus >= local else "gloo"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
 
@@ -29,7 +29,9 @@ from inferometer.launch.ranks.events import Event
 from inferometer.launch.ranks.identity import identity_from
 from inferometer.launch.runs.alone import alone_with
 from inferometer.launch.runs.emulate import kept_in, launch_here, open_emulation
+from inferometer.launch.runs.emulate_settings import launched
 from inferometer.launch.runs.fit import CalibrationFiles, fit_into
+from inferometer.launch.runs.gpu_settings import check_device_memory, require_gpus, usable_gpus
 from inferometer.launch.runs.measure import Mode, require_mpi, take_samples
 from inferometer.launch.runs.measure_settings import MeasureSettings
 from inferometer.launch.runs.outputs import keep_apart, note, output_path, replaced_path, write_json
@@ -50,10 +52,12 @@ Turn = Callable[[int], None]
 class ValidateSettings(RankSettings):
     """The flags of `inferometer validate`. matrix: what to emulate, a built-in name or a TOML file, which settles the ranks.
 
-    backend: gloo or mpi. launches: None for 4.
+    backend: gloo, nccl or mpi. launches: None for 4. device, launch_mode: as EmulateSettings has them.
     """
 
     matrix: str | Path = "default"
+    device: Literal["cpu", "cuda"] | None = None
+    launch_mode: Literal["graph", "eager"] | None = None
 
 
 @dataclass(frozen=True)
@@ -158,6 +162,12 @@ def planned(settings: ValidateSettings, plan: Plan) -> tuple[list[Part], dict[in
         raise InputError(f"--launches {launches}: how far launches differ needs at least {LEAST_LAUNCHES}")
     scheduler, _ = scheduler_class(settings.scheduler, settings.backend)
     free, concurrent_ranks = available_memory(), max(1, usable_cores() // max(settings.threads, 1))
+    what = f"{concurrent_ranks} cores"
+    on = launched(settings.backend, settings.device, settings.launch_mode, 2, 1)
+    here = usable_gpus() if on["device"] == "cuda" else []
+    if on["device"] == "cuda":
+        require_gpus(here)
+        concurrent_ranks, what = len(here), f"{len(here)} GPUs"
 
     def emulation(configuration: Configuration) -> Emulation:
         ranks = configuration.ranks
@@ -170,16 +180,19 @@ def planned(settings: ValidateSettings, plan: Plan) -> tuple[list[Part], dict[in
             "launches": launches,
             "stop": plan.stop,
             "timeout_s": settings.timeout_s,
+            **launched(settings.backend, settings.device, settings.launch_mode, ranks, configuration.pp),
         }
         try:
             cell = Emulation.model_validate(fields)
         except ValidationError as error:
             raise InputError(first_error(error)) from None
-        if ranks <= concurrent_ranks:
+        if ranks <= concurrent_ranks and here:
+            check_device_memory(float(cell.resident().total_bytes), here, ranks, "weights and cache")
+        elif ranks <= concurrent_ranks:
             cell.check_memory(ranks, free, RANK_BYTES)
         return cell
 
-    return parts_of(plan, str(settings.matrix), concurrent_ranks, emulation)
+    return parts_of(plan, str(settings.matrix), concurrent_ranks, emulation, what)
 
 
 def calibrate_between(
@@ -191,7 +204,7 @@ def calibrate_between(
     """
     widest = parts[-1].matrix
     measuring = MeasureSettings(
-        ranks=max(widest.world_size, 2),
+        ranks=widest.world_size if widest.backend == "nccl" else max(widest.world_size, 2),
         backend=widest.backend,
         scheduler=widest.scheduler,
         threads=widest.threads,

@@ -86,7 +86,7 @@ def _of_layout(wanted: KernelProbes, shape: Shape, tp: int, element_bytes: int) 
 
 def _attention(wanted: KernelProbes, shape: Shape, tp: int, element_bytes: int) -> Iterator[Kernel]:
     """Of grouped-query attention; other kinds have no kernel of their own in torch."""
-    heads = next((layer.attention for layer in shape.stack if getattr(layer.attention, "kind", "") == "heads"), None)
+    heads = _heads(shape)
     if heads is None:
         return
     queries, kv = heads.query_heads // tp, max(1, heads.kv_heads // tp)
@@ -100,11 +100,16 @@ def _attention(wanted: KernelProbes, shape: Shape, tp: int, element_bytes: int) 
         yield Kernel.of("attention", "prefill", (batch, prompt, prompt, queries, kv, heads.head_dim), sizes)
 
 
+def _heads(shape: Shape) -> Any:
+    """The first grouped-query attention of the model; None of one that has none."""
+    return next((layer.attention for layer in shape.stack if getattr(layer.attention, "kind", "") == "heads"), None)
+
+
 def _passes(wanted: KernelProbes, shape: Shape, tp: int, element_bytes: int) -> Iterator[Kernel]:
     """Passes over activations, by function and by what each is made over in a layer, at every other number of rows."""
     few = wanted.rows[::2] + wanted.rows[-1:] * (len(wanted.rows) % 2 == 0)
-    dense = next((layer.feed_forward for layer in shape.stack if layer.feed_forward is not None), None)
-    heads = next((layer.attention for layer in shape.stack if getattr(layer.attention, "kind", "") == "heads"), None)
+    dense: Any = next((layer.feed_forward for layer in shape.stack if layer.feed_forward is not None), None)
+    heads = _heads(shape)
     widths: dict[str, list[int]] = {"rms_norm": [shape.d_model], "add": [shape.d_model], "copy": [shape.d_model]}
     if dense is not None:
         widths["silu_mul"] = [max(1, dense.d_ff // tp)]

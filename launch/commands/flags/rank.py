@@ -41,6 +41,20 @@ def add_rank_flags(
     return ranks
 
 
+def add_device_flags(ranks: argparse._ArgumentGroup) -> None:
+    """What models run on, and how their decode steps get there."""
+    ranks.add_argument(
+        "--device",
+        choices=["cpu", "cuda"],
+        help="what the ranks compute on (default cuda with nccl, else cpu; gloo carries what is on a GPU through the host)",
+    )
+    ranks.add_argument(
+        "--launch-mode",
+        choices=["graph", "eager"],
+        help="how decode steps are launched on a GPU (default: captured in a graph where the backend allows)",
+    )
+
+
 def rank_settings(args: argparse.Namespace) -> dict[str, Any]:
     """The fields of RankSettings."""
     return {

@@ -45,9 +45,8 @@ def add_sweep_flags(parser: argparse.ArgumentParser) -> None:
     sweep = parser.add_argument_group("sweep (nccl-tests' flags)")
     sweep.add_argument(
         "--sweep",
-        default="default",
         metavar="NAME|FILE.toml",
-        help="cells to measure, most important first (default: the built-in sweep 'default')",
+        help="cells to measure, most important first (default: the built-in sweep 'default', with NCCL 'gpu')",
     )
     sweep.add_argument("--collectives", metavar="A,B", help="only these collectives (`inferometer list collectives`)")
     sweep.add_argument("--timings", metavar="A,B", help=f"only these timings, of {', '.join(get_args(Timing))}")
@@ -76,6 +75,14 @@ def add_sweep_flags(parser: argparse.ArgumentParser) -> None:
         "--two-level",
         action="store_true",
         help="all_reduce by node: reduce_scatter in the node, all_reduce across, all_gather in the node (its own law)",
+    )
+    sweep.add_argument(
+        "--launch-modes", metavar="A,B", help="on GPUs, how operations are launched: graph, stream, eager (default all)"
+    )
+    sweep.add_argument(
+        "--nccl-forced",
+        metavar="ALGO/PROTO,…",
+        help="a further launch for each pair, such as Ring/LL, in which NCCL uses nothing else (laws of their own)",
     )
     sweep.add_argument(
         "--seed", type=seed, default=0, help="random seed of the order of the cells and of resampling (default 0)"
@@ -126,7 +133,7 @@ def settings_from(args: argparse.Namespace) -> MeasureSettings:
                 f"{flag}: one rank drives one device here; say how many with -n, or torchrun's --nproc-per-node"
             )
     if getattr(args, "refused-G") is not None:
-        raise InputError("-G: CUDA graph launches are not measured yet; without it GPU collectives are timed on the stream")
+        raise InputError("-G: give --launch-modes graph; a graph holds 20 operations, and replays are --iters")
     return MeasureSettings(
         **rank_settings(args),
         sweep=args.sweep,
@@ -143,4 +150,6 @@ def settings_from(args: argparse.Namespace) -> MeasureSettings:
         budget_s=args.budget,
         seed=args.seed,
         two_level=args.two_level,
+        launch_modes=args.launch_modes.split(",") if args.launch_modes else None,
+        nccl_forced=args.nccl_forced.split(",") if args.nccl_forced else (),
     )
