@@ -2,6 +2,7 @@
 # make test   set everything up and run the tests
 # make lint   ruff and mypy        make bench   timings side by side        make verify   long statistical studies
 # make docs   the pages as a site, in docs/_build
+# make gpu    calibrate, emulate and validate on one GPU, 8 minutes; without one exit status 2
 # make torture   bad input and faults of every kind, by area: what was tried, what failed (15 minutes)
 
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
@@ -42,6 +43,10 @@ bench: $(VENV)/dev.stamp
 
 verify: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -m verify -s --timeout 1800
+
+# One script on one GPU, with the torch of the present environment (this folder's is often built without CUDA).
+gpu:
+	@PYTHON=$(PYTHON) bash benchmarks/gpu_loop.sh
 
 torture: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.torture

@@ -6,7 +6,7 @@ import importlib.util
 import os
 import platform
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from inferometer.emulator.errors import InputError
 from inferometer.emulator.measure import scheduler
 from inferometer.emulator.measure.loopback import loopback_address
 from inferometer.emulator.samples.environment import available_memory, cgroup_cpu_limit, environment, usable_cores
+from inferometer.parallel.device.gpus import Ask, Gpu, gpus, nvidia_smi, state_of
 
 BUSY_CARE = 0.15
 """Busier than this before anything was started, and launches will differ by what the others do."""
@@ -111,13 +112,64 @@ def torch_backends(question: Question) -> Iterator[Finding]:
         yield Finding("stop", "torch", "not installed: pip install torch")
         return
     yield Finding("ok", "torch", f"{version}, backend gloo")
-    gpus = here["hardware"]["gpus"]
-    if not gpus:
+    found = gpus(question.variables)
+    if not found:
         yield Finding("ok", "nccl", "no NVIDIA GPU here: --backend auto means gloo")
     elif "+cpu" in version:
-        yield Finding("care", "nccl", f"{len(gpus)} GPUs, but torch {version} was built without CUDA")
+        yield Finding("care", "nccl", f"{counted(found)}, but torch {version} was built without CUDA")
     else:
-        yield Finding("ok", "nccl", f"{len(gpus)} × {gpus[0]}")
+        yield Finding("ok", "nccl", counted(found))
+
+
+def counted(found: Sequence[Gpu]) -> str:
+    """``2 × NVIDIA H200``; of several kinds each."""
+    names = [gpu.name for gpu in found]
+    return ", ".join(f"{names.count(name)} × {name}" for name in dict.fromkeys(names))
+
+
+def each_gpu(question: Question) -> Iterator[Finding]:
+    """What can be measured on each GPU, and what would make its times worthless."""
+    found = gpus(question.variables)
+    for gpu in found:
+        yield _of_gpu(gpu, "kernels" if len(found) == 1 else "kernels and collectives")
+    if len(found) == 1:
+        yield Finding("ok", "gpus", "one GPU: no collective between GPUs can be measured, network terms stay open")
+    if len({gpu.name for gpu in found}) > 1:
+        yield Finding(
+            "care", "gpus", f"{counted(found)}: a law holds for GPUs of one kind; choose with CUDA_VISIBLE_DEVICES"
+        )
+    if len(found) > 1 and (without := without_peers()):
+        yield Finding("care", "gpus", f"no peer access between GPUs {without}: NCCL goes through the host's memory")
+
+
+def _of_gpu(gpu: Gpu, what: str) -> Finding:
+    state = state_of(gpu.uuid)
+    clock, top, watts = state["sm_clock_mhz"], state["sm_clock_max_mhz"], state["power_limit_w"]
+    parts = [gpu.name, gpu.uuid or "UUID unknown"]
+    if gpu.memory_bytes and gpu.free_bytes is not None:
+        parts.append(f"{gpu.free_bytes / 2**30:.0f} of {gpu.memory_bytes / 2**30:.0f} GiB free")
+    parts += [f"SM clock {clock:.0f} of {top:.0f} MHz"] if clock and top else []
+    parts += [f"power limit {watts:.0f} W"] if watts else []
+    words, level = f"measures {what}", "ok"
+    if gpu.mig and not str(gpu.uuid).startswith("MIG-"):
+        words, level = "MIG mode: a process gets one slice (CUDA_VISIBLE_DEVICES=MIG-…), which measures kernels", "care"
+    elif gpu.exclusive:
+        words, level = "compute mode admits one process or none: two ranks cannot share it", "care"
+    if reasons := state["throttle_reasons"]:
+        words, level = f"{words}; slowed by {', '.join(reasons)} now", "care"
+    return Finding(level, f"gpu {gpu.index}", f"{', '.join(parts)}: {words}")
+
+
+def without_peers(ask: Ask = nvidia_smi) -> str:
+    """Pairs of GPUs that cannot read each other's memory, by nvidia-smi's table; empty where all can, or it is not known."""
+    rows = [row[0].split() for row in ask(["topo", "-p2p", "r"]) or [] if row and row[0].startswith("GPU")]
+    pairs = [
+        f"{row[0][3:]}-{column}"
+        for row in rows
+        for column, word in enumerate(row[1:])
+        if word in ("CNS", "GNS", "TNS", "NS", "DR") and row[0][3:].isdecimal() and int(row[0][3:]) < column
+    ]
+    return ", ".join(pairs)
 
 
 def mpi(question: Question) -> Iterator[Finding]:
@@ -190,6 +242,7 @@ CHECKS: tuple[Callable[[Question], Iterator[Finding]], ...] = (
     memory,
     frequency,
     torch_backends,
+    each_gpu,
     mpi,
     loopback,
     interface,

@@ -14,7 +14,8 @@ def machine_words(calibration: Calibration) -> str:
     hardware: dict[str, Any] = dict(place.hardware or {})
     topology: dict[str, Any] = dict(place.topology or {})
     on_gpus = any(cell.target.launch_mode not in ("host", None) for cell in calibration.cells)
-    gpus = (hardware.get("gpus") or []) if on_gpus else []  # ranks on a GPU machine's processor measured that
+    used = topology.get("devices")  # GPUs that the ranks computed on: on a GPU machine they may have used the processor
+    gpus = (used or hardware.get("gpus") or []) if on_gpus or used else []
     imported = ", ".join(hardware.get("devices") or []) or "an unknown machine"
     processor, cores = hardware.get("cpu_model"), hardware.get("cores_usable")
     here = ", ".join([str(processor)] + [f"{cores} usable cores"] * (cores is not None)) if processor else imported

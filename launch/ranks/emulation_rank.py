@@ -14,6 +14,7 @@ from inferometer.launch.ranks.environment import rank_report
 from inferometer.launch.ranks.events import Listener
 from inferometer.launch.ranks.job import Job
 from inferometer.launch.ranks.recorder import LaunchRecorder, Record
+from inferometer.parallel.device.here import device_of
 from inferometer.parallel.placement import HostReport
 
 
@@ -45,7 +46,7 @@ class EmulationRank:
     def carry_out(self, hosts: Sequence[HostReport], listener: Listener | None, interrupted: Callable[[], bool]) -> int:
         """Run the cells; the exit status, 0. listener: rank 0's."""
         control = self.work.control
-        ranks = control.gather("ranks", rank_report(self.matrix.threads))
+        ranks = control.gather("ranks", rank_report(self.matrix.threads, device_of(self.work.world.device).identity()))
         if listener is None:
             self.work.carry_out(self.job.launch, lambda: False, None)
             control.gather("usage", rank_usage())

@@ -64,14 +64,17 @@ def keep_memory() -> bool:
     return bool(mallopt(M_MMAP_MAX, 0)) and bool(mallopt(M_TRIM_THRESHOLD, NEVER))
 
 
-def rank_report(threads: int) -> dict[str, Any]:
-    """Where and how this rank runs, as it says at the beginning of a launch. threads: as the method has them."""
+def rank_report(threads: int, device: dict[str, Any]) -> dict[str, Any]:
+    """Where and how this rank runs, as it says at the beginning of a launch. threads: as the method has them; device: its
+    identity.
+    """
     import torch  # which this file's other readers, the commands, do without
 
     affinity = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
     policy = {os.SCHED_RR: "rr", os.SCHED_BATCH: "batch", os.SCHED_OTHER: "other"}.get(os.sched_getscheduler(0), "?")
     return {
         "threads": threads,
+        "device": device,
         "pid": os.getpid(),
         "affinity": affinity,
         "scheduler": policy,

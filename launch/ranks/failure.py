@@ -18,6 +18,7 @@ from pathlib import Path
 import torch.distributed as dist
 
 from inferometer.parallel.control import Control, ControlError, Disagreement, Fault
+from inferometer.parallel.device.faults import device_fault, watchdog_text
 from inferometer.parallel.placement import HostReport, Placement
 
 GRACE_S = 3.0
@@ -44,7 +45,7 @@ class NoProgress(Exception):
 
 def kind_of(error: BaseException) -> str:
     """``lost``: peers are gone or silent; ``terminated``: told to end; ``raised``: the error is this rank's own."""
-    if isinstance(error, Disagreement):
+    if isinstance(error, Disagreement) or device_fault(error):
         return "raised"
     if isinstance(error, Terminated):
         return "terminated"
@@ -60,7 +61,8 @@ def report_failure(
     """Post this rank's fault; the text for the user on the one rank that is to show it, None on the others."""
     _write_down(error, logs.get(control.rank))
     kind = kind_of(error)
-    control.post_fault(kind, f"{type(error).__name__}: {first_line(error)}", doing)
+    mine = hosts[control.rank] if control.rank < len(hosts) else None
+    control.post_fault(kind, message_of(error, mine, logs.get(control.rank)), doing)
     if kind != "raised":
         _wait_for_words(control, hosts)
     if not control.claim("reporter"):
@@ -70,6 +72,16 @@ def report_failure(
     text = explain(control.world_size, faults, states, logs, nodes)
     _kill_silent(faults, states, hosts)
     return text
+
+
+def message_of(error: BaseException, host: HostReport | None, log: Path | None) -> str:
+    """The error in a line; of a device's its GPU first, of a hung collective what NCCL's watchdog has logged of it."""
+    words = f"{type(error).__name__}: {first_line(error)}"
+    fault = device_fault(error)
+    if fault and host and host.gpu:
+        words = f"{host.gpu} {fault}: {words}"
+    watched = watchdog_text(log) if log and not fault else None
+    return f"{words} ({watched})" if watched else words
 
 
 def _wait_for_words(control: Control, hosts: Sequence[HostReport]) -> None:

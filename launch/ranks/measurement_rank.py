@@ -33,7 +33,7 @@ class MeasurementRank:
         self._check_nodes()
         self.work.connect()
         order = self._order()
-        ranks = self.work.control.gather("ranks", rank_report(self.method.threads))
+        ranks = self.work.control.gather("ranks", rank_report(self.method.threads, self.work.device.identity()))
         if listener is None:
             return self._follow(order)
         assert ranks is not None

@@ -34,6 +34,8 @@ SETTLED = {
     "seed": "seed",
     "budget_s": "budget_s",
     "two_level": "two_level",
+    "launch_modes": "launch_modes",
+    "nccl_forced": "nccl_forced",
 }
 """By setting, the field of a method that it settles."""
 

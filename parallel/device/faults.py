@@ -25,13 +25,13 @@ TAIL_BYTES = 1 << 20
 
 
 def device_fault(error: BaseException) -> str | None:
-    """``out of memory``, ``lost``, ``failed`` for an error of the device; None for any other."""
+    """``is out of memory``, ``is lost``, ``failed`` for an error of the device; None for any other."""
     name, text = type(error).__name__, str(error).lower()
     if name in ("OutOfMemoryError", "NoRoom") or "cuda out of memory" in text or "cuda error: out of memory" in text:
-        return "out of memory"
+        return "is out of memory"
     if not (name == "AcceleratorError" or any(sign in text for sign in OF_DEVICES)):
         return None
-    return "lost" if any(sign in text for sign in GONE) else "failed"
+    return "is lost" if any(sign in text for sign in GONE) else "failed"
 
 
 def watchdog_text(log: Path) -> str | None:

@@ -188,6 +188,7 @@ def _provenance(files: list[Document], cells: pandas.DataFrame) -> Document:
             "ranks": len(node_of) or (int(cells["ranks"].max()) if len(cells) else 1),
             "nodes": len(set(node_of)) or (int(cells["nodes"].max()) if len(cells) else 1),
             "ranks_per_node": [node_of.count(node) for node in sorted(set(node_of))],
+            "devices": _devices(launches),
         },
         "software": environment.get("software"),
         "env": environment.get("variables"),
@@ -199,6 +200,13 @@ def _provenance(files: list[Document], cells: pandas.DataFrame) -> Document:
             "involuntary_switches": sum(rank["involuntary_switches"] for end in ends for rank in end.get("ranks") or []),
         },
     }
+
+
+def _devices(launches: list[Document]) -> list[str]:
+    """Names of the GPUs that ranks computed on, one for each GPU; none where they computed on processors."""
+    ranks = [rank.get("device") or {} for launch in launches for rank in launch.get("ranks") or []]
+    by_uuid = {rank.get("uuid"): str(rank.get("name")) for rank in ranks if rank.get("kind") == "cuda"}
+    return sorted(by_uuid.values())
 
 
 def _method(files: list[Document], seed: int) -> Document:

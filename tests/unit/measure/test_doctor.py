@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from inferometer.emulator.measure import doctor
 from inferometer.emulator.measure.doctor import CHECKS, Finding, Question, examine
+from inferometer.parallel.device.gpus import Gpu
 
 QUESTION = Question(ranks=4, threads=2, variables={})
 
@@ -62,21 +64,56 @@ def test_memory(monkeypatch, free, level, words):
     assert words in finding.text
 
 
+H200, H100 = Gpu(0, "NVIDIA H200", "GPU-a", 140 << 30, 139 << 30), Gpu(1, "NVIDIA H100", "GPU-b", 80 << 30, 79 << 30)
+QUIET = {
+    "sm_clock_mhz": 1980.0, "sm_clock_max_mhz": 1980.0, "memory_clock_mhz": None, "power_w": None, "power_limit_w": 700.0,
+    "temperature_c": None, "throttle_reasons": [],
+}  # fmt: skip
+
+
 @pytest.mark.parametrize(
-    ("torch", "gpus", "levels", "words"),
+    ("torch", "found", "levels", "words"),
     [
         (None, [], ["stop"], "not installed"),
         ("2.13.0+cpu", [], ["ok", "ok"], "--backend auto means gloo"),
-        ("2.13.0+cpu", ["H200"], ["ok", "care"], "built without CUDA"),
-        ("2.13.0", ["H200", "H200"], ["ok", "ok"], "2 × H200"),
+        ("2.13.0+cpu", [H200], ["ok", "care"], "built without CUDA"),
+        ("2.13.0", [H200, H200], ["ok", "ok"], "2 × NVIDIA H200"),
+        ("2.13.0", [H200, H100], ["ok", "ok"], "1 × NVIDIA H200, 1 × NVIDIA H100"),
     ],
 )
-def test_torch_and_nccl(monkeypatch, torch, gpus, levels, words):
-    here = {"software": {"torch": torch}, "hardware": {"gpus": gpus}}
-    monkeypatch.setattr(doctor, "environment", lambda variables: here)
+def test_torch_and_nccl(monkeypatch, torch, found, levels, words):
+    monkeypatch.setattr(doctor, "environment", lambda variables: {"software": {"torch": torch}})
+    monkeypatch.setattr(doctor, "gpus", lambda variables: found)
     findings = list(doctor.torch_backends(QUESTION))
     assert [finding.level for finding in findings] == levels
     assert words in findings[-1].text
+
+
+@pytest.mark.parametrize(
+    ("found", "state", "levels", "words"),
+    [
+        ([], QUIET, [], ""),
+        ([H200], QUIET, ["ok", "ok"], "GPU-a, 139 of 140 GiB free, SM clock 1980 of 1980 MHz, power limit 700 W"),
+        ([H200, H100], QUIET, ["ok", "ok", "care"], "measures kernels and collectives"),
+        ([replace(H200, mig=True)], QUIET, ["care", "ok"], "MIG mode: a process gets one slice"),
+        ([replace(H200, exclusive=True)], QUIET, ["care", "ok"], "two ranks cannot share it"),
+        ([H200], QUIET | {"throttle_reasons": ["power cap"]}, ["care", "ok"], "slowed by power cap now"),
+        ([Gpu(0, "NVIDIA H200")], dict.fromkeys(QUIET), ["ok", "ok"], "NVIDIA H200, UUID unknown: measures kernels"),
+    ],
+)
+def test_a_line_for_each_gpu(monkeypatch, found, state, levels, words):
+    monkeypatch.setattr(doctor, "gpus", lambda variables: found)
+    monkeypatch.setattr(doctor, "state_of", lambda uuid: state)
+    monkeypatch.setattr(doctor, "without_peers", lambda: "")
+    findings = list(doctor.each_gpu(QUESTION))
+    assert [finding.level for finding in findings] == levels
+    assert not findings or words in findings[0].text
+
+
+def test_gpus_without_peer_access_are_named():
+    table = [["GPU0\tGPU1"], ["GPU0\tX\tCNS"], ["GPU1\tCNS\tX"], ["Legend:"]]
+    assert doctor.without_peers(lambda arguments: table) == "0-1"
+    assert doctor.without_peers(lambda arguments: None) == ""
 
 
 @pytest.mark.parametrize(
