@@ -55,7 +55,7 @@ def test_what_is_given_besides_must_agree_with_the_file(capsys, monkeypatch, tmp
 def test_every_setting_settles_a_field_of_the_method(method):
     names = set(MeasureSettings.__dataclass_fields__)
     assert names == set(SETTLED)
-    assert set(SETTLED.values()) == set(type(method()).model_fields) - {"launch_modes"}  # which follow from the backend
+    assert set(SETTLED.values()) == set(type(method()).model_fields)
 
 
 def test_a_launcher_settles_how_many_ranks_there_are(taken, tmp_path):
