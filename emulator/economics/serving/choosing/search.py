@@ -70,10 +70,11 @@ def choices(
     rows: list[Choice] = []
     least: list[tuple[float, float, str]] = []
     for weights, engine in engines:
-        for layout, table, users in _deployments(engine, workload, gpus_max):
+        priced = list(_deployments(engine, workload, gpus_max))
+        for layout, table, users in priced:
             rows += _replicated(engine, weights, layout, table, users, workload, target, rate_per_s, least)
         if pools:
-            rows += _disaggregated(engine, weights, workload, target, gpus_max, rate_per_s)
+            rows += _disaggregated(engine, weights, workload, target, gpus_max, rate_per_s, priced)
     if not least:
         names = ", ".join(engine.shape.name for _, engine in engines[:1])
         raise InputError(f"{names} fits on no layout of at most {gpus_max} × {engines[0][1].device.name}")
@@ -178,14 +179,19 @@ def _spread(misfit: Misfit | None) -> float:
 
 
 def _disaggregated(
-    engine: Engine, weights: str, workload: Workload, target: Target, gpus_max: int, rate_per_s: float | None
+    engine: Engine,
+    weights: str,
+    workload: Workload,
+    target: Target,
+    gpus_max: int,
+    rate_per_s: float | None,
+    found: Sequence[tuple[Layout, StepTable, Array]],
 ) -> Iterator[Choice]:
     """Prompts on replicas of their own, whose caches go over the network to those that decode.
 
     A replica for prompts computes one at a time and is BUSY at most; a prompt waits for those before it (M/D/1). The
     cache of a prompt is sent by each rank of one over its own link between nodes, or inside one where both pools fit there.
     """
-    found = list(_deployments(engine, workload, gpus_max))
     device, prompt = engine.device, workload.prompt.mean
     link = device.intra_bytes_per_s if gpus_max <= device.node_size else device.inter_bytes_per_s
     if not link:
