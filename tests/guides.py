@@ -19,7 +19,7 @@ from pathlib import Path
 from inferometer.launch.cli import main
 from tests.places import ROOT
 
-GUIDES = ("start", "gpus", "logs", "deployments", "comparing")
+GUIDES = ("start", "cluster", "logs", "deployments", "comparing")
 BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
 NUMBER = re.compile(r"[-+−]?\d[\d.,:]*(?:e[-+]?\d+)?")
 ANY = "…"
