@@ -2,8 +2,8 @@
 
   python benchmarks/serving_points.py ../shared/data/serving/served_points.csv [--aiconfigurator TABLE.csv]
 
---aiconfigurator: a table of what aiconfigurator predicts for the same points: the columns KEYS, lengths as means, and tpot_ms.
-Without it the column is empty.
+--aiconfigurator: a table of what aiconfigurator predicts for the same points: the columns KEYS (lengths as means) and
+tpot_ms. Without it the column is empty.
 """
 
 from __future__ import annotations
@@ -70,9 +70,8 @@ def _print(name: str, bills: Bills, out: dict[str, HeldOut], roofs: np.ndarray, 
     for words, values in (("roofline", roofs), ("paper", papers), ("aiconfigurator", aic)):
         print(f"  {words:<18} TPOT {_words(np.log(measured / values))}")
     versions = np.array([str(point.deployed.version) for point in bills.points])
-    print(
-        f"  95 % intervals hold {_coverage(out['tp'].tpot, versions)} of the TPOT points, by the errors of four fifths of a version's points"
-    )
+    held = _coverage(out["tp"].tpot, versions)
+    print(f"  95 % intervals hold {held} of the TPOT points, by the errors of four fifths of a version's points")
     groups: dict[tuple[str, ...], list[int]] = defaultdict(list)
     for at, point in enumerate(bills.points):
         groups[(point.deployed.accelerator, point.deployed.model)].append(at)
