@@ -11,7 +11,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: run test lint bench verify torture docs clean
+.PHONY: run test lint bench verify torture docs gpu clean
 
 run: $(VENV)/run.stamp
 	$(BIN)/inferometer calibrate --budget 240

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from statistics import median
+from typing import TYPE_CHECKING
 
-from inferometer.parallel.communicator import Communicator
+if TYPE_CHECKING:
+    from inferometer.parallel.communicator import Communicator
 
 EVERY = 12
 """Cells from one look to the next."""

@@ -77,6 +77,9 @@ def _collectives() -> Rows:
     ]
 
 
+CELL = 36
+"""Letters of a cell of a table; `--json` has the whole."""
+
 CATALOGUES: dict[str, Callable[[], Rows]] = {
     "models": _models,
     "accelerators": _accelerators,
@@ -121,4 +124,5 @@ def table_of(rows: Rows) -> list[str]:
 
 
 def _text(value: object) -> str:
-    return "–" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+    text = "–" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= CELL else f"{text[: CELL - 1]}…"

@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--calibration", required=True, metavar="FILE|NAME", help="calibration, built-in name, or samples file"
     )
     parser.add_argument("-o", "--output", required=True, type=replaced_path, metavar="FILE.html", help="page to write")
-    parser.add_argument("--validation", metavar="FILE", help="what validate --out wrote")
+    parser.add_argument("--validation", metavar="FILE", help="what validate -o wrote")
     parser.add_argument("--model", nargs="+", metavar="MODEL", help="models to price; one of them is chosen in the page")
     parser.add_argument("--accelerator", metavar="NAME|FILE", help="device (default: the machine that was measured)")
     parser.add_argument("--weight-bits", type=count, default=16, metavar="BITS", help="bits of every weight (default 16)")

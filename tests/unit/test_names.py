@@ -69,7 +69,7 @@ def test_a_collective_that_is_none_is_hinted_at(capsys, typed, hint):
 @pytest.mark.parametrize("what", CATALOGUES)
 def test_what_is_listed_is_what_commands_take(capsys, what):
     assert main(["list", what, "--json", "-"]) == 0
-    rows = json.loads(capsys.readouterr().out)[what]
+    rows = json.loads(capsys.readouterr().out)["rows"]
     assert [row["name"] for row in rows] == KNOWN[list(CATALOGUES).index(what)]
     assert main(["list", what]) == 0
     lines = capsys.readouterr().out.splitlines()

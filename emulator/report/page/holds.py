@@ -16,7 +16,7 @@ TOGETHER = dict.fromkeys(("network", "waiting"), "network + waiting")
 
 
 def holds(document: Mapping[str, Any] | None) -> str:
-    """document: what `validate --out` writes."""
+    """document: what `validate -o` writes."""
     title, name = "Does it hold", "holds"
     if document is None:
         words = "No validation was given: `inferometer validate` makes one, and `report --validation FILE` shows it here."

@@ -32,7 +32,7 @@ def report(
     """The page as text.
 
     calibration: a file, a built-in name, a record, or a samples file, which is fitted. questions: the models to show, each
-    with its accelerator. validation: what `validate --out` wrote.
+    with its accelerator. validation: what `validate -o` wrote.
 
     Raises InputError for a file that is none of these.
     """
@@ -54,7 +54,7 @@ def validation_of(path: str | Path) -> Mapping[str, Any]:
     document = json_of(read_text(path), path)
     found = document.get("schema") if isinstance(document, dict) else None
     if not isinstance(document, dict) or not str(found).startswith("inferometer/validation/"):
-        raise InputError(f"{path}: schema: found {found!r}, expected a validation (`inferometer validate --out`)")
+        raise InputError(f"{path}: schema: found {found!r}, expected a validation (`inferometer validate -o`)")
     for name in ("cells", "overall"):
         if name not in document:
             raise InputError(f"{path}: {name}: missing")

@@ -58,10 +58,10 @@ def test_the_launchers_word_to_end_is_an_exception(signals):
 def test_the_users_thread_count_is_left_alone(monkeypatch):
     monkeypatch.setenv("TORCH_CPP_LOG_LEVEL", "INFO")
     monkeypatch.setenv("OMP_NUM_THREADS", "5")
-    worker._quiet_libraries(2)
+    worker._quiet_libraries(2, "gloo")
     assert (os.environ["OMP_NUM_THREADS"], os.environ["TORCH_CPP_LOG_LEVEL"]) == ("5", "INFO")
     monkeypatch.delenv("OMP_NUM_THREADS")
-    worker._quiet_libraries(2)
+    worker._quiet_libraries(2, "gloo")
     assert os.environ["OMP_NUM_THREADS"] == "2"
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 

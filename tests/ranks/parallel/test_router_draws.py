@@ -38,6 +38,7 @@ def drawn(model, scale, layers, sequences, tokens, seeds, decode=False):
     return experts, {ranks: float(np.mean(its)) for ranks, its in loads.items()}
 
 
+@pytest.mark.verify
 @pytest.mark.parametrize(("model", "scale", "layers"), MODELS)
 @pytest.mark.parametrize(("sequences", "tokens"), PROMPTS)
 def test_tokens_of_a_sequence_choose_alike(model, scale, layers, sequences, tokens):
@@ -50,6 +51,7 @@ def test_tokens_of_a_sequence_choose_alike(model, scale, layers, sequences, toke
         assert load - 1 > 2 * independent
 
 
+@pytest.mark.verify
 @pytest.mark.parametrize(("model", "scale", "layers"), MODELS)
 def test_tokens_of_different_sequences_choose_on_their_own(model, scale, layers):
     experts, loads = drawn(model, scale, layers, 12, 24, seeds=3, decode=True)
