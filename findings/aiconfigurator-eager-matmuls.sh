@@ -3,8 +3,8 @@
 #
 # A good guess: the latency of every row is what the GPU works, since the collectors replay CUDA graphs; a skinny matmul in
 #   fp8_block then takes a few µs, as it does in bfloat16 and fp8 in the same table.
-# What happens: on an H200 no fp8_block row of vLLM 0.24.0 is below 55 µs, and a product of 1 × 6144 by 6144 × 64 takes as
-#   long as one of 64 times the bytes; bfloat16 begins at 2.4 µs. The collector does not capture these in a graph, so that
+# What happens: on an H200 no fp8_block row of vLLM 0.24.0 is below 55 µs, and a product of a few rows × 4096 by 4096 × 64
+#   takes as long as by 4096 × 4096; bfloat16 begins at 2.4 µs. The collector does not capture these in a graph, so that
 #   the host's launching is timed. SGLang's table of the same GPU begins at 3.3 µs. No column says which rows are which.
 # Why it matters: a decode step of 4 × 60 such matmuls would be priced at 13 ms of launching that a served model, in a
 #   graph, does not pay; and a law fitted to the table takes the floor for the GPU's.

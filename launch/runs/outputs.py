@@ -118,11 +118,13 @@ def writing(path: str | Path) -> Iterator[None]:
 
 
 def write_text(target: str | Path, text: str) -> None:
-    """Text to a file, or to stdout for ``-``. Raises ``InputError`` where the file cannot be written."""
+    """Text to a file, or to stdout for ``-``. Raises ``InputError`` where the file cannot be written.
+
+    What stdout cannot take is an OSError for whoever guards the streams: some of the text is still in its buffer.
+    """
     if str(target) == "-":
-        with writing("stdout"):
-            sys.stdout.write(text)
-            sys.stdout.flush()
+        sys.stdout.write(text)
+        sys.stdout.flush()
         return
     with writing(target):
         Path(target).write_text(text, encoding="utf-8")

@@ -33,7 +33,7 @@ def python_path() -> str:
     ("line", "words"),
     [
         ("inferometer pre", {"predict"}),
-        ("inferometer c", {"calibrate"}),
+        ("inferometer c", {"calibrate", "compare"}),
         ("inferometer predict --tp llama --accel", {"--accelerator"}),
         ("inferometer predict --accelerator h100-p", {"h100-pcie"}),
         ("inferometer measure --collectives all_reduce,barr", {"all_reduce,barrier"}),

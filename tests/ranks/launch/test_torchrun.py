@@ -60,7 +60,7 @@ def calibration(command, tmp_path):
     return out, err
 
 
-@pytest.mark.slow
+@pytest.mark.verify
 def test_calibrate_prints_one_json_document_and_nothing_else(calibration, tmp_path):
     out, err = calibration
     document = json.loads(out)  # one document: json.loads refuses anything around it

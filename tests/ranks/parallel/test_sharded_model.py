@@ -176,6 +176,7 @@ def run_drawn(ranks, size, drawn):
 QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
+@pytest.mark.verify
 @given(st.lists(drawn_cases(2), min_size=8, max_size=8), st.lists(drawn_cases(4), min_size=8, max_size=8))
 @settings(max_examples=1, deadline=None, derandomize=True, suppress_health_check=QUIET)
 def test_drawn_shapes_and_layouts(ranks, two, four):

@@ -91,7 +91,7 @@ FAULTS = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.verify
 def test_what_goes_wrong_in_a_step_is_named_and_the_samples_are_kept(command, tmp_path):
     runs = {}
     for name, (body, _) in FAULTS.items():
