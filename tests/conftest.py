@@ -33,8 +33,9 @@ LAUNCHER_VARIABLES = [
 ]
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    side_by_side = config.pluginmanager.hasplugin("xdist")
+    side_by_side = hasattr(config, "workerinput")
     for item in items:
         place = item.path.relative_to(ROOT / "tests")
         item.add_marker(MARKS.get(place.parts[0], "ranks"))
