@@ -23,7 +23,7 @@ run: $(VENV)/run.stamp
 
 # Unit tests run side by side, one thread each; whatever starts ranks has the machine to itself.
 test: $(VENV)/dev.stamp
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup -m "unit and not verify" tests/unit
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "unit and not verify" tests/unit
 	$(BIN)/python -m pytest --ignore tests/unit -m "not verify"
 
 lint: $(VENV)/dev.stamp

@@ -33,15 +33,9 @@ LAUNCHER_VARIABLES = [
 ]
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    side_by_side = hasattr(config, "workerinput")
     for item in items:
-        place = item.path.relative_to(ROOT / "tests")
-        item.add_marker(MARKS.get(place.parts[0], "ranks"))
-        if side_by_side:  # one process runs a whole file, and all of the paper's files, so that they share what they set up
-            group = "paper" if "paper" in place.parts else str(place)
-            item.add_marker(pytest.mark.xdist_group(group))
+        item.add_marker(MARKS.get(item.path.relative_to(ROOT / "tests").parts[0], "ranks"))
 
 
 @pytest.fixture(autouse=True)

@@ -57,6 +57,7 @@ def test_a_host_that_dies_is_named_and_resume_completes_the_file(measuring, tmp_
     assert [r["reason"] for r in read_records(path) if r["record"] == "launch_end"] == ["complete"]
 
 
+@pytest.mark.verify
 def test_the_first_host_where_all_ranks_meet_may_die(measuring, tmp_path):
     kill(tmp_path, 0)
     status, said = ended(measuring, LIMIT_S)
@@ -122,6 +123,7 @@ def test_resume_on_another_allocation_is_refused_before_anything_is_measured(tmp
     assert (tmp_path / "s.samples.jsonl").read_text().startswith(before)
 
 
+@pytest.mark.verify
 @pytest.mark.skipif(shutil.which("unshare") is None, reason="needs unshare")
 def test_a_full_disk_on_the_first_host_is_named_and_whole_records_stay(tmp_path):
     """A file system of 32 KiB, which ends with its namespace; what it held is copied out before that."""

@@ -139,6 +139,7 @@ def test_a_rank_that_raises_is_named_with_its_error(command, tmp_path):
     assert list(processes_with("INFEROMETER_PARENT", str(process.pid))) == []
 
 
+@pytest.mark.verify
 def test_a_rank_that_is_terminated_from_outside_is_named(command, tmp_path):
     """What a batch system or an out-of-memory daemon does: SIGTERM to one rank. Its peers are not to blame."""
     process = command(*SWEEP)

@@ -90,7 +90,7 @@ def _measured(world, control, gpus, timings):
     return records
 
 
-@pytest.mark.slow
+@pytest.mark.verify
 def test_each_launch_mode_is_a_key_of_its_own(ranks):
     records, _ = ranks(2, _measured, ["GPU-a", "GPU-b"], ["isolated", "pipelined", "in_step"])
     found = {(r["collective"], r["timing"], r["launch_mode"]) for r in records}

@@ -23,7 +23,7 @@ def steps_in(path):
     return [record for record in read_records(path, allow_cut=True, schema=SCHEMA) if record["record"] == "step"]
 
 
-@pytest.mark.slow
+@pytest.mark.verify
 def test_the_parts_of_a_step_sum_to_it_in_every_launch(command, tmp_path):
     prices = "--calibration paper-2025 --accelerator h100-sxm --bits 16".split()
     own = command(*SMALL, "--ep", "2", "--launches", "2", *prices, "-o", "own.jsonl", "--json", "-")
