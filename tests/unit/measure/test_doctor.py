@@ -196,5 +196,6 @@ def test_an_examination_is_every_check_in_order(monkeypatch):
     findings = examine(QUESTION)
     subjects = [finding.subject for finding in findings]
     assert {"cores", "load", "scheduler", "memory", "torch", "mpi", "interface"} <= set(subjects)
-    assert findings == [finding for check in CHECKS for finding in check(QUESTION)]
+    again = [finding for check in CHECKS for finding in check(QUESTION)]  # load and free memory have changed since
+    assert [(finding.subject, finding.level) for finding in findings] == [(f.subject, f.level) for f in again]
     assert {finding.level for finding in findings} <= {"ok", "care", "stop"}
