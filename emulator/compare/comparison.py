@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inferometer.emulator.calibrate.evaluate.calibration import Calibration
-from inferometer.emulator.calibrate.evaluate.file import calibration_names, load_calibration
+from inferometer.emulator.calibrate.evaluate.file import load_calibration
 from inferometer.emulator.calibrate.fit.from_samples import fit
 from inferometer.emulator.compare.collectives import Change, Compared, compared
 from inferometer.emulator.compare.deployments import Deployment, Question, deployments
+from inferometer.emulator.documents import open_bytes
 from inferometer.emulator.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 SETTINGS = ("hardware", "software", "env", "topology")
 """Parts of a provenance in which machines, versions and settings stand."""
 NOT_SETTINGS = ("hardware.host_hash", "hardware.memory_bytes", "hardware.description")
-SAMPLES_SUFFIXES = (".samples.jsonl", ".samples.jsonl.gz", ".samples.jsonl.xz")
+SAMPLES_HEAD = b'"inferometer/samples/'
+"""Stands in the first bytes of a samples file."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +40,11 @@ class Subject:
         """
         if isinstance(source, Calibration):
             return cls(source.id[:12], source)
-        if str(source).endswith(SAMPLES_SUFFIXES):
-            return cls(Path(source).name, fit([source]))
-        return cls(str(source) if str(source) in calibration_names() else Path(source).name, load_calibration(source))
+        if not Path(source).exists():
+            return cls(str(source), load_calibration(source))
+        with open_bytes(source) as stream:
+            samples = SAMPLES_HEAD in stream.read(200)
+        return cls(Path(source).name, fit([source]) if samples else load_calibration(source))
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -25,10 +25,6 @@ Backend = Literal["gloo", "nccl", "mpi"]
 Scheduler = Literal["rr", "batch", "other"]
 
 
-MOST_SIZES = 10_000
-"""Of one sweep: at a millisecond for a cell it lasts longer than anybody waits."""
-
-
 class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 

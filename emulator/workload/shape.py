@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
@@ -228,8 +227,3 @@ class Asked:
     norms_per_layer: int
     first_dense: int
     full_attention_layers: int
-
-
-def with_stack(shape: Shape, stack: Sequence[Layer]) -> Shape:
-    """The same model with other layers."""
-    return replace(shape, stack=tuple(stack))

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from inferometer.emulator.checked import first_error
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.measure.doctor import default_ranks
+from inferometer.emulator.measure.kernels.plan import check_models
 from inferometer.emulator.measure.method import (
     Method,
     Sweep,
@@ -86,6 +87,8 @@ class MeasureSettings(RankSettings):
         sweep = narrowed(load_sweep(str(name)), self.collectives, self.timings, self.iterations)
         if world < 1 or (world < 2 and not (on_gpus and sweep.kernels)):
             raise InputError(f"{'-n ' if identity is None else ''}{world} rank: a collective needs at least 2 ranks")
+        if on_gpus and sweep.kernels:
+            check_models(sweep.kernels)
         if self.launch_modes is not None and not on_gpus:
             raise InputError("--launch-modes: on processors every call returns with its result; they are for --backend nccl")
         if self.nccl_forced and (not on_gpus or identity):

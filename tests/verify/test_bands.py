@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from inferometer.emulator.calibrate.fit.build import calibrate
 from inferometer.emulator.calibrate.laws.linear import affine
@@ -19,7 +20,6 @@ QUESTION = Question("llama-3-8b", "h100-sxm", Target(), gpus_max=8, batch_max=64
 
 
 def made(seed: int, noise: Noise) -> object:
-    law = affine("all_reduce")
     key = {"implementation": "nccl", "backend": "nccl", "launch_mode": "stream", "dtype": "float16"}
     cells = [
         synthetic_cells(
@@ -28,7 +28,6 @@ def made(seed: int, noise: Noise) -> object:
         )
         for at, name in enumerate(("all_reduce", "all_gather"))
     ]  # fmt: skip
-    assert law.terms
     about = {"kind": "synthetic", "raw": []}
     return calibrate(
         pd.concat(cells, ignore_index=True),
@@ -40,6 +39,7 @@ def made(seed: int, noise: Noise) -> object:
     )
 
 
+@pytest.mark.xfail(strict=True, reason="the band is too wide: intervals of laws hold the spread of single launches too")
 def test_bands_and_probabilities_are_calibrated() -> None:
     truth = search(QUESTION, made(0, NO_NOISE)).columns
     same = ["layout", "gpus", "batch"]
@@ -66,4 +66,4 @@ def test_bands_and_probabilities_are_calibrated() -> None:
         if here_.any():
             share = table[here_, 1].mean()
             print(f"given {low_p:.0%} to {high_p:.0%}: {share:.0%} of {int(here_.sum())} are the best")
-    assert np.mean(inside) >= 0.85
+    assert 0.85 <= np.mean(inside) <= 0.95

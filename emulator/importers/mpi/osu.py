@@ -26,7 +26,6 @@ NAMES = {
 }
 LIBRARY = re.compile(r"(NCCL|RCCL|XCCL)\s+", re.IGNORECASE)
 KINDS = re.compile(r"\b(non-?blocking|persistent|partitioned|neighbou?r(?:hood)?|one[- ]sided)\b\s*", re.IGNORECASE)
-PLURAL_PAIR = re.compile(r"^(multi(?:ple|-pair)?|multi-?threaded|multi-?process)?\b", re.IGNORECASE)
 FIRST_WITH_DATATYPES = 7
 """Version that lets the datatype be chosen, and prints it; before, reductions were of MPI_FLOAT."""
 

@@ -22,7 +22,6 @@ MOST_OUTPUT = 1 << 28
 GROUPS = 8
 """Experts of a grouped matmul's probe; a rank with more launches more of the same."""
 MEMORY_BYTES = 1 << 30
-NULL_LAUNCHES = 200
 
 
 @dataclass(frozen=True)

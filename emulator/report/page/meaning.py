@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -108,8 +107,3 @@ def _frontier(question: Question, here: Searched, paper: Searched | None, at: in
     words = "dotted: 90 % band of the speed at a cost; dashes: the paper's constants"
     plot = Plot(f"frontier-{at}", "Frontier of speed and cost", "tokens/s for one user", label, series, legend=(words,))
     return tag("div", plot.html(), class_="wide")
-
-
-def questions_of(models: Sequence[str], first: Question) -> list[Question]:
-    """The question for each model."""
-    return [replace(first, model=model) for model in models]

@@ -1,4 +1,4 @@
-"""Figures as SVG: points with intervals, lines, bands on logarithmic axes; every mark says its numbers when pointed at."""
+"""Figures as SVG: points with intervals, and lines, on logarithmic axes; every mark says its numbers when pointed at."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ DASHES = ("", "7 3", "2 3", "9 3 2 3")
 LABEL_APART = 13
 """Points between two labels."""
 
-Kind = Literal["points", "line", "band"]
+Kind = Literal["points", "line"]
 
 
 @dataclass(frozen=True)
 class Series:
-    """One set of marks. low and high: of points their intervals, of a band its edges. tips: what a mark says, one each.
+    """One set of marks. low and high: of points their intervals. tips: what a mark says, one each.
 
     colour: place in the palette, None for grey. dash, mark: places in DASHES and MARKS. label: stands at the last mark.
     """
@@ -65,7 +65,7 @@ class Plot:
         across = Axis.of(xs, LEFT, WIDTH - RIGHT, 2 if self.bytes else 10)
         up = Linear(max(ys), HEIGHT - BOTTOM, TOP) if self.y_zero else Axis.of(ys, HEIGHT - BOTTOM, TOP, 10)
         parts = [*_grid(across, up, format_bytes if self.bytes else _short), *_labels(self, across, up)]
-        for one in sorted(shown, key=lambda one: ("band", "line", "points").index(one.kind)):
+        for one in sorted(shown, key=lambda one: ("line", "points").index(one.kind)):
             parts += _marks(one, across, up)
         parts += _direct_labels(shown, across, up)
         picture = tag(
@@ -180,10 +180,6 @@ def _labels(plot: Plot, across: Axis, up: Axis | Linear) -> list[str]:
 def _marks(one: Series, across: Axis, up: Axis | Linear) -> list[str]:
     colour = "grey" if one.colour is None else f"c{one.colour % COLOURS}"
     places = [(across.place(x), up.place(y)) for x, y in zip(one.x, one.y)]
-    if one.kind == "band":
-        edges = [[(across.place(x), up.place(v or 0.0)) for x, v in zip(one.x, side)] for side in (one.low, one.high)]
-        outline = [*edges[0], *reversed(edges[1])]
-        return [f'<path class="band {colour}" d="M{"L".join(f"{x:.1f} {y:.1f}" for x, y in outline)}Z"/>']
     if one.kind == "line":
         dash = f' stroke-dasharray="{DASHES[one.dash % len(DASHES)]}"' if one.dash else ""
         return [f'<path class="line {colour}"{dash} d="M{"L".join(f"{x:.1f} {y:.1f}" for x, y in places)}"/>']

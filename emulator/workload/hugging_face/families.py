@@ -180,7 +180,6 @@ def cohere2_moe(f: Fields, layers: int) -> list[FeedForward]:
 
 
 LLAMA = Family(bias="attention_bias", ff_bias="mlp_bias")
-ATTENTION_BIAS = Family(bias="attention_bias")
 QWEN3 = Family(bias="attention_bias", qk_norm=True, pattern=switched)
 OLMO2 = Family(bias="attention_bias", wide_norm=True)
 

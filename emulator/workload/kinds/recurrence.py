@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -13,7 +14,7 @@ from inferometer.emulator.workload.weights import Weight, elements
 
 
 @dataclass(frozen=True)
-class Recurrence:
+class Recurrence(ABC):
     """A state per sequence that every token changes. heads: parts of the state that ranks may share."""
 
     heads: int
@@ -26,15 +27,15 @@ class Recurrence:
     def window(self) -> int | None:
         return None
 
-    def weights(self, d: int) -> tuple[Weight, ...]:
-        raise NotImplementedError
+    @abstractmethod
+    def weights(self, d: int) -> tuple[Weight, ...]: ...
 
-    def whole_state(self) -> State:
-        raise NotImplementedError
+    @abstractmethod
+    def whole_state(self) -> State: ...
 
+    @abstractmethod
     def flop_per_token(self) -> float:
         """Of the recurrence and its convolution, without projections."""
-        raise NotImplementedError
 
     def share(self, ranks: int) -> Self:
         """What one of ranks has of it."""

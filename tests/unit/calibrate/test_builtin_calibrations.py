@@ -262,9 +262,10 @@ def test_the_recipe_makes_the_file_again(name):
 
 
 def recipes_module() -> ModuleType:
-    if str(ROOT / "benchmarks") not in sys.path:
-        sys.path.append(str(ROOT / "benchmarks"))
-    spec = importlib.util.spec_from_file_location("make_calibrations", ROOT / "benchmarks" / "make_calibrations.py")
+    folder = ROOT / "benchmarks" / "recipes"
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+    spec = importlib.util.spec_from_file_location("make_calibrations", folder / "make_calibrations.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look themselves up there

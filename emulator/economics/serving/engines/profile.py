@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -92,9 +92,6 @@ class Profile:
             return [base] * count
         drawn = rng.multivariate_normal(np.zeros(len(NAMES)), np.array(self.covariance), count, method="eigh")
         return [{name: base[name] * float(np.exp(z)) for name, z in zip(NAMES, row)} for row in drawn]
-
-    def with_values(self, values: dict[str, float], status: Status = "fixed") -> Profile:
-        return replace(self, parameters={name: Parameter(value, status=status) for name, value in values.items()})
 
 
 Kind = Literal["tpot", "ttft"]

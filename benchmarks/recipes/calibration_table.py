@@ -1,6 +1,6 @@
 """The built-in calibrations beside the paper's constants: small all_reduces, errors held out, doublings of the nodes.
 
-python benchmarks/calibration_table.py
+python benchmarks/recipes/calibration_table.py
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Fit the built-in engine profiles to served points, and write them into configs/engines.
 
-  python benchmarks/make_engines.py ../shared/data/serving/served_points.csv
+  python benchmarks/recipes/make_engines.py ../shared/data/serving/served_points.csv
 
 What is not fitted (scheduler, kernels, calibrations, options, their sources) stays as the files have it.
 """
@@ -15,7 +15,7 @@ from inferometer.emulator.economics.serving.engines.profiles import engine_names
 from inferometer.emulator.economics.serving.fitting.engine import fit_engine
 from inferometer.emulator.economics.serving.points.table import read_points
 
-HERE = Path(__file__).resolve().parents[1]
+HERE = Path(__file__).resolve().parents[2]
 
 
 def main() -> None:

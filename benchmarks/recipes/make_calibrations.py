@@ -1,6 +1,6 @@
 """Make every built-in calibration again: import public measurements, fit them, say in the file where they come from.
 
-    [AICONFIGURATOR=DIR] python benchmarks/make_calibrations.py [NAME…]
+    [AICONFIGURATOR=DIR] python benchmarks/recipes/make_calibrations.py [NAME…]
 
 The measurements lie in ../shared/data, with their sources; those of serving engines in a wheel, whose contents are in DIR
 (serving_recipes.py). The same data give the same files, byte for byte. nccl-2.30 is not among them: it is computed
@@ -29,7 +29,7 @@ from inferometer.emulator.importers.imports import KERNELS, import_files
 from inferometer.emulator.importers.settings import parse_settings
 from inferometer.emulator.samples.samples import SamplesFile
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 DATA = ROOT / ".." / "shared" / "data"
 TARGET = ROOT / "configs" / "calibrations"
 #: Of the fits, not of the data; fixed, so that the same data give the same files.

@@ -1,6 +1,6 @@
 """Built-in calibrations with kernels: how far their laws miss shapes left out, and measured rates beside datasheets.
 
-python benchmarks/kernel_table.py      the Markdown of docs/calibrations.md
+python benchmarks/recipes/kernel_table.py      the Markdown of docs/calibrations.md
 """
 
 from __future__ import annotations
