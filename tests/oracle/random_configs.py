@@ -1,9 +1,12 @@
-"""Small random configurations of a model_type, what transformers builds from each, and what Inferometer reads.
+"""Small random configurations of all model types that are read, beside what transformers builds from each.
 
-    python tests/oracle/random_configs.py --each 20 --seed 1 [model_type ...]
+    python -m venv /tmp/oracle && /tmp/oracle/bin/pip install -e . "transformers>=5"
+    /tmp/oracle/bin/python tests/oracle/random_configs.py [--total 700] [--seed 0] [model_type ...]
 
-prints every configuration that is read differently from what transformers builds: parameters, active parameters, the bytes
-that a bfloat16 cache holds after a forward pass. Needs transformers 5.
+Each configuration is read and built. The study compares parameters, active parameters and the bytes that a bfloat16 cache
+holds after a forward pass, and prints how many are the same, refused by name or different, with the configuration of each
+that differs. "more, as a note says": transformers' own class keeps more than engines do, by exactly the amount that the note
+of the model explains. Exit status 1 if one differs.
 """
 
 from __future__ import annotations
@@ -14,25 +17,32 @@ import json
 import logging
 import random
 import re
-import sys
 import warnings
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
-import torch
+from built import TOKENS, built, class_of
 
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.workload.cache import kv_elements, state_elements
 from inferometer.emulator.workload.hugging_face.config import shape_from_config
-from inferometer.emulator.workload.hugging_face.model_types import READERS
+from inferometer.emulator.workload.hugging_face.model_types import TEXT_OF, model_types
+from inferometer.emulator.workload.kinds.experts import Experts
+from inferometer.emulator.workload.kinds.heads import Heads
 from inferometer.emulator.workload.parameters import count
+from inferometer.emulator.workload.shape import Shape
 
-TOKENS = 23
 FLAGS = re.compile(
     r"bias|norm$|_norm_|qk_norm|layernorm|^use_(?!cache|mamba|fast)|^tie_|multi_query|parallel|new_decoder|alibi|double"
 )
 NOT_FLAGS = re.compile(r"norm_topk|bidirectional|mambapy|use_grouped|moe_renorm|use_falcon|use_cache|return_dict|rescale")
+
+
+WINDOWED = ("gemma2", "gemma3_text", "gemma3n_text", "gemma4_text", "gpt_oss", "olmo3", "afmoe", "granite_swa", "flint",
+            "granitemoe_swa", "kolibri1", "vaultgemma", "cohere2", "cohere2_moe", "gemma4_unified_text")  # fmt: skip
+"""Types of which transformers' own class cannot do without a window."""
+SECTIONED = ("vl_text", "omni", "glm4v", "glm_ocr", "paddleocr")
+"""Types with rotary positions in sections, which have to fit the head."""
 
 
 def draw(rng: random.Random, config_class: Any) -> dict[str, Any]:
@@ -48,7 +58,7 @@ def draw(rng: random.Random, config_class: Any) -> dict[str, Any]:
         "hidden_size|n_embd|d_model": d,
         "num_attention_heads|n_head|n_heads": heads,
         "num_key_value_heads|num_kv_heads|swa_num_key_value_heads": rng.choice([x for x in (1, 2, 4) if heads % x == 0]),
-        "num_hidden_layers|n_layer|num_layers": layers,
+        "num_hidden_layers|n_layer|n_layers|num_layers": layers,
         "head_dim|swa_head_dim|global_head_dim|kv_channels": rng.choice([dim, 8, 16]),
         "v_head_dim|swa_v_head_dim": rng.choice([4, 8]),
         "qk_nope_head_dim": rng.choice([4, 8]),
@@ -79,6 +89,12 @@ def draw(rng: random.Random, config_class: Any) -> dict[str, Any]:
         "state_size|ssm_state_size|mamba_d_state": rng.choice([4, 8]),
         "n_group|topk_group|num_expert_group|o_groups|hc_mult": 1,
         "conv_L_cache": 3,
+        "attn_layer_indices": sorted({0, layers - 1}),
+        "attn_layer_period": 2,
+        "attn_layer_offset": 0,
+        "expert_layer_offset": rng.randint(0, 1),
+        "rotary_dim": 2,
+        "qk_head_dim": None,
         "zero_expert_num": rng.randint(0, 2),
     }
     small = {key: value for keys, value in sizes.items() for key in keys.split("|")}
@@ -87,7 +103,8 @@ def draw(rng: random.Random, config_class: Any) -> dict[str, Any]:
             given[name] = small[name]
         elif isinstance(default, bool) and FLAGS.search(name) and not NOT_FLAGS.search(name):
             given[name] = rng.random() < 0.5
-    given["pad_token_id"] = None
+    if not config_class.model_type.startswith("step3p"):
+        given["pad_token_id"] = None
     if "q_lora_rank" in fields:
         given["q_lora_rank"] = rng.choice([6, 8, None]) if config_class.model_type.startswith("deepseek_v") else 6
     if "head_dim" in given and rng.random() < 0.4:
@@ -97,15 +114,28 @@ def draw(rng: random.Random, config_class: Any) -> dict[str, Any]:
         given["num_key_value_heads"] = None
     if "mlp_only_layers" in fields:
         given["mlp_only_layers"] = sorted(rng.sample(range(layers), rng.randint(0, min(1, layers))))
-    if "sliding_window" in given and rng.random() < 0.3:
+    windows = rng.random() < 0.7 or config_class.model_type in WINDOWED
+    if "sliding_window" in given and not windows:
         given["sliding_window"] = None
+    if "kv_lora_rank" in given:
+        given["num_key_value_heads"] = heads
     if "mamba_n_heads" in fields:
         given.update(mamba_n_heads=2 * heads, mamba_d_head="auto", mamba_n_groups=1, mamba_expand=2)
     if "mamba_num_heads" in fields:
         given.update(mamba_num_heads=4, mamba_head_dim=8, n_groups=rng.choice([1, 2]))
     if "expand" in fields and "num_heads" in fields:
         given.update(num_heads=2 * heads, head_dim=d // heads, expand=2, n_groups=1)
-    if rng.random() < 0.5:
+    if config_class.model_type == "dbrx":
+        given["attn_config"] = {"kv_n_heads": rng.choice([1, heads]), "rope_theta": 1e4, "clip_qkv": 8.0}
+        given["tie_word_embeddings"] = False
+        given["ffn_config"] = {"hidden_size": d, "ffn_hidden_size": 24, "moe_num_experts": experts, "moe_top_k": 1}
+        given["rope_parameters"] = {"rope_type": "default", "rope_theta": 1e4}
+    if any(word in config_class.model_type for word in SECTIONED):
+        half = (given.get("head_dim") or d // heads) // 2
+        parts = [half - 2 * (half // 3), half // 3, half // 3]
+        given["rope_parameters"] = {"rope_type": "default", "rope_theta": 1e4, "mrope_section": parts}
+        given["rope_parameters"]["partial_rotary_factor"] = 1.0
+    if rng.random() < 0.5 or config_class.model_type in ("granitemoehybrid", "nemotron_h"):
         given.update(layer_types_of(rng, config_class.model_type, fields, given, layers))
     return given
 
@@ -126,124 +156,105 @@ def layer_types_of(
         }.get(kind, "sliding_attention" if given.get("sliding_window") else "full_attention")  # fmt: skip
         if kind.startswith(("deepseek", "glm_moe", "minimax")):
             return found
-        found["layer_types"] = [rng.choice([other, "full_attention"]) for _ in range(layers)]
+        found["layer_types"] = [rng.choice([other, "full_attention"]) for _ in range(layers - 1)] + ["full_attention"]
     if "mlp_layer_types" in fields and kind != "deepseek_v4":
         found["mlp_layer_types"] = [rng.choice(["dense", "sparse"]) for _ in range(layers)]
     return found
 
 
-def built(config: Any) -> tuple[int, int, int | None]:
-    """Parameters, active ones, cache bytes as transformers has them."""
-    from transformers import AutoModelForCausalLM
+def drawn(rng: random.Random, kind: str) -> tuple[dict[str, Any], dict[str, Any], Any]:
+    """Fields of a file, the drawn ones alone, the configuration that transformers makes of them."""
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config)
-    state = model.state_dict()
-    tensors = dict(model.named_parameters()) | {name: buffer for name, buffer in model.named_buffers() if name in state}
-    total = active = 0
-    experts = next((getattr(config, key) for key in EXPERTS if getattr(config, key, None)), 1)
-    chosen = next((getattr(config, key) for key in CHOSEN if getattr(config, key, None)), 1)
-    for name, tensor in tensors.items():
-        total += tensor.numel()
-        routed = re.search(r"experts\.(gate_up_proj|down_proj|up_proj|gate_proj|w1|w2|input_linear|output_linear)", name)
-        active += tensor.numel() * chosen // experts if routed and "shared" not in name else tensor.numel()
-    return total, active, cache_bytes(model.to_empty(device="cpu"), config)
+    config_class = CONFIG_MAPPING[kind]
+    text = TEXT_OF.get(kind)
+    if text is None:
+        given = draw(rng, config_class)
+        config = config_class(**given)
+        fields = config.to_dict() if rng.random() < 0.5 else given
+    else:
+        inner = config_class().get_text_config(decoder=True)
+        given = {key: value for key, value in draw(rng, type(inner)).items() if key != "tie_word_embeddings"}
+        given = {"text_config": given | {"model_type": inner.model_type}}
+        if rng.random() < 0.5:
+            given["tie_word_embeddings"] = rng.random() < 0.5
+        if kind == "aya_vision":
+            given["vision_config"] = {"model_type": "siglip_vision_model", "num_attention_heads": 16}
+        if kind == "ovis2":  # whose head takes its sizes from the outer fields
+            given |= {key: given["text_config"][key] for key in ("hidden_size", "vocab_size")}
+        config = config_class(**given)
+        fields = config.to_dict() if rng.random() < 0.5 else given
+    fields = json.loads(json.dumps(fields, default=str))
+    return fields | {"model_type": kind}, given, config
 
 
-EXPERTS = ("n_routed_experts", "num_local_experts", "num_experts", "moe_num_experts")
-CHOSEN = ("num_experts_per_tok", "moe_k", "moe_topk", "num_experts_per_token", "top_k_experts")
+def explained(shape: Shape, fields: dict[str, Any]) -> list[int]:
+    """By how much transformers' own class keeps more than engines do, as a note of the shape says: total, active, cache."""
+    heads = shape.stack[0].attention
+    if shape.model_type == "falcon" and isinstance(heads, Heads):
+        return [0, 0, 2 * shape.layers * TOKENS * 2 * (heads.query_heads - heads.kv_heads) * heads.head_dim]
+    if shape.model_type == "longcat_flash":
+        routed = [part for part in (layer.feed_forward for layer in shape.stack) if isinstance(part, Experts)]
+        more = sum(part.zero * 2 * shape.d_model * part.d_ff for part in routed)
+        return [more, sum(part.zero * 2 * shape.d_model * part.d_ff * part.active // part.count for part in routed), 0]
+    return [0, 0, 0]
 
 
-def cache_bytes(model: Any, config: Any) -> int | None:
-    from transformers import DynamicCache
-
-    for tensor in (*model.parameters(), *model.buffers()):
-        if tensor.is_floating_point():
-            torch.nn.init.normal_(tensor, std=0.02)
-        else:
-            tensor.zero_()
-    cache = DynamicCache(config=config)
+def judged(rng: random.Random, kind: str) -> tuple[str, str]:
+    """One drawn configuration: what became of it, and the details."""
     try:
-        with torch.no_grad():
-            done = model(torch.ones(1, TOKENS, dtype=torch.long), past_key_values=cache, use_cache=True)
-    except Exception as error:  # whatever a class of transformers' cannot do is no complaint about a reader
-        print(f"    cache not measured: {error!r:.150}", file=sys.stderr)
-        return None
-    kept = getattr(done, "past_key_values", None) or getattr(done, "cache_params", None) or cache
-    seen: dict[int, int] = {}
-    for layer in kept.layers:
-        for name, value in vars(layer).items():
-            for tensor in tensors_in(value) if "window_tensor" not in name else ():
-                if tensor.is_floating_point() and tensor.numel():
-                    seen[tensor.data_ptr()] = tensor.numel()
-    return 2 * sum(seen.values())
-
-
-def tensors_in(value: Any) -> Iterator[torch.Tensor]:
-    if isinstance(value, torch.Tensor):
-        yield value
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from tensors_in(item)
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from tensors_in(item)
-
-
-def ours(fields: dict[str, Any]) -> tuple[int, int, int]:
-    shape = shape_from_config(fields)
+        fields, given, config = drawn(rng, kind)
+        *truth, why = built(config, kind)
+    except Exception as error:
+        return "not built", f"{error!r:.130}"
+    try:
+        shape = shape_from_config(fields)
+    except InputError as error:
+        return "refused by name", str(error)
     parameters, state = count(shape), state_elements(shape)
-    return parameters.total, parameters.active, 2 * (int(kv_elements(shape, TOKENS)) + state.recurrent + state.recent)
+    read = [parameters.total, parameters.active, 2 * (int(kv_elements(shape, TOKENS)) + state.recurrent + state.recent)]
+    if truth[2] is None:
+        read[2:], truth[2:] = [], []
+    if read == truth:
+        return ("same, cache not run", why) if why else ("same", "")
+    away = [b - a for a, b in zip(read, truth)]
+    if shape.notes and away == explained(shape, fields)[: len(away)]:
+        return "more, as a note says", shape.notes[0]
+    return "different", f"read {read}, built {truth}: {json.dumps(given, default=str)}"
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("types", nargs="*")
-    parser.add_argument("--each", type=int, default=10)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("types", nargs="*", help="default: all that are read and that transformers can build")
+    parser.add_argument("--total", type=int, default=700, help="how many configurations that transformers can build")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--all", action="store_true", help="every causal language model type of transformers")
+    parser.add_argument("--verbose", action="store_true")
     args = parser.parse_args()
     warnings.simplefilter("ignore")
-    logging.disable(logging.WARNING)
+    logging.disable(logging.ERROR)
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
+    kinds = args.types or [kind for kind in model_types() if kind in CONFIG_MAPPING and class_of(kind) is not None]
+    each, more = divmod(args.total, len(kinds))
     tally: Counter[str] = Counter()
-    for kind in args.types or sorted(READERS):
-        try:
-            config_class = CONFIG_MAPPING[kind]
-        except KeyError:
-            continue
-        one: Counter[str] = Counter()
-        for number in range(args.each):
-            rng = random.Random(f"{kind} {number} {args.seed}")
-            given = draw(rng, config_class)
-            try:
-                config = config_class(**given)
-                truth = built(config)
-            except Exception as error:
-                one["transformers refuses"] += 1
-                last = f"{error!r:.130}"
-                continue
-            fields = json.loads(
-                json.dumps(config.to_dict() if rng.random() < 0.5 else given | {"model_type": kind}, default=str)
-            )
-            fields["model_type"] = kind
-            try:
-                read = ours(fields)
-            except InputError as error:
-                one["refused"] += 1
-                if one["refused"] == 1:
-                    print(f"  {kind}: refused: {error}")
-                continue
-            wrong = [name for name, a, b in zip(("total", "active", "cache"), read, truth) if b is not None and a != b]
-            one["different" if wrong else "exact"] += 1
-            if wrong and one["different"] <= 2:
-                print(f"  {kind}: {wrong}: read {read}, built {truth}: {json.dumps(given)}")
-        if one["transformers refuses"] == args.each:
-            print(f"  {kind}: transformers: {last}")
+    for place, kind in enumerate(kinds):
+        wanted, number, one = each + (place < more), 0, Counter[str]()
+        while wanted and number < 8 * wanted + 8:
+            result, detail = judged(random.Random(f"{kind} {number} {args.seed}"), kind)
+            number += 1
+            one[result] += 1
+            wanted -= result != "not built"
+            if result == "different" or (result != "same" and (args.verbose or one[result] == number == 8 * wanted + 8)):
+                print(f"  {kind}: {result}: {detail}", flush=True)
         tally.update(one)
-        print(f"{kind}: {dict(one)}", flush=True)
-    print(dict(tally))
+        if args.verbose:
+            print(f"{kind}: {dict(one)}", flush=True)
+        if one["not built"] == number:
+            print(f"  {kind}: none built: {detail}")
+    built_by_all = sum(tally.values()) - tally["not built"]
+    print(f"{built_by_all} configurations of {len(kinds)} model types ({tally.pop('not built', 0)} more cannot be built)")
+    for result, number in tally.most_common():
+        print(f"  {number:5d}  {result}")
     return 1 if tally["different"] else 0
 
 

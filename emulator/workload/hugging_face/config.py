@@ -22,6 +22,7 @@ from inferometer.emulator.workload.hugging_face.model_types import (
     TEXT_OF,
     TIED,
     TIED_BY_TEXT,
+    TIED_INSIDE,
     model_types,
 )
 from inferometer.emulator.workload.hugging_face.quantized import read_quantization
@@ -152,7 +153,7 @@ def _language_model(fields: Mapping[str, Any], kind: str) -> tuple[Mapping[str, 
     nested = next((inner for inner in TEXT_KEYS if isinstance(text.get(inner), Mapping)), None)
     text = text if nested is None else dict(text[nested])
     tied = fields.get("tie_word_embeddings")
-    if tied is None and kind not in NESTED:
+    if kind in TIED_INSIDE or (tied is None and kind not in NESTED):
         return text, note
     tied = kind in TIED if tied is None else tied
     if tied or kind not in TIED_BY_TEXT:  # else what the language model says, or its type

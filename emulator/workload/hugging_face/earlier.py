@@ -34,7 +34,8 @@ def falcon(f: Fields) -> Shape:
     )  # fmt: skip
     if new and kv_heads < query_heads:
         note = (
-            "transformers' own class caches keys and values of every query head; engines keep num_kv_heads of them, as here"
+            "transformers' own class caches keys and values of every query head; engines keep num_kv_heads of them, as here "
+            "(vLLM, model_executor/models/falcon.py)"
         )
         shape = replace(shape, notes=(note,))
     return shape

@@ -55,6 +55,12 @@ def switched_at_once(f: Fields, layers: int) -> list[str]:
     return [SLIDING if f.flag("use_sliding_window") and f.value("sliding_window") is not None else FULL] * layers
 
 
+def unless_off(f: Fields, layers: int) -> list[str]:
+    """A window in all layers, unless it is switched off (Qwen3-Omni)."""
+    on = f.value("use_sliding_window") is not False and f.value("sliding_window") is not None
+    return [SLIDING if on else FULL] * layers
+
+
 def glm4_moe(f: Fields, layers: int) -> list[FeedForward]:
     experts = read_experts(f, shared=("n_shared_experts", "num_shared_experts"), router_bias=True)
     return by_layer(lambda: read_dense(f), experts, after_first(f, layers))
@@ -238,7 +244,7 @@ FAMILIES: dict[str, Family] = {
     "hunyuan_vl_text": Family(bias="attention_bias", qk_norm=True),
     "paddleocr_vl_text": Family(bias="use_bias", ff_bias="use_bias"),
     "qwen2_5_omni_text": Family(bias=True, out_bias=False, pattern=switched),
-    "qwen3_omni_moe_text": Family(bias="attention_bias", qk_norm=True, pattern=switched_at_once, feed=qwen3_moe),
+    "qwen3_omni_moe_text": Family(bias="attention_bias", qk_norm=True, pattern=unless_off, feed=qwen3_moe),
     "mellum": Family(bias="attention_bias", qk_norm=True, feed=mellum),
     "bitnet": Family(bias="attention_bias", inner_norms=True),
     "aria_text": Family(bias="attention_bias", feed=aria),

@@ -137,6 +137,9 @@ TIED_BY_TEXT = frozenset(
     )
 )
 
+TIED_INSIDE = frozenset(("llama4",))
+"""Types of which the language model alone says whether its head is the embedding."""
+
 
 def model_types() -> list[str]:
     """The model types that are read, ours last."""

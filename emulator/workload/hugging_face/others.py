@@ -158,13 +158,15 @@ def _part(block: Any, key: str, where: str) -> Mapping[str, Any]:
 
 
 def step3p7(f: Fields) -> Shape:
-    """Gates per head; layers with a window may have more heads."""
+    """Step 3.5 and 3.7: gates per head; layers with a window may have more heads."""
     layers = f.count("num_hidden_layers")
-    heads = replace(read_heads(f, qk_norm=True), gate="head")
+    kv_heads = f.maybe("num_key_value_heads") or f.count("num_attention_heads")
+    bias = f.flag("attention_bias")
+    heads = Heads(f.count("num_attention_heads"), kv_heads, f.count("head_dim"), bias, bias, qk_norm=True, gate="head")
     wide = f.inner("attention_other_setting")
     other = replace(
         heads,
-        query_heads=wide.get("num_attention_heads") or heads.query_heads,
+        query_heads=f.maybe("num_sliding_attention_heads") or wide.get("num_attention_heads") or heads.query_heads,
         kv_heads=wide.get("num_attention_groups") or heads.kv_heads,
         head_dim=wide.get("head_dim") or heads.head_dim,
     )
@@ -174,13 +176,30 @@ def step3p7(f: Fields) -> Shape:
     if len(kinds) < layers:
         raise InputError(f"layer_types: {len(kinds)} of num_hidden_layers = {layers}")
     experts = Experts(
-        f.count("moe_num_experts", "num_experts"), f.count("moe_top_k", "num_experts_per_tok"),
-        f.count("moe_intermediate_size"), shared=1, shared_d_ff=f.count("share_expert_dim", "share_expert_dims"),
-        router_bias=f.flag("use_moe_router_bias"),
+        f.count("n_routed_experts"), f.count("num_experts_per_tok"),
+        f.count("moe_intermediate_size"), shared=1, shared_d_ff=f.count("share_expert_dim"),
+        router_bias=f.value("use_moe_router_bias") is not False, shared_bias=f.flag("mlp_bias"),
     )  # fmt: skip
-    feed = by_layer(lambda: read_dense(f), experts, after_first(f, layers))
+    feed = by_layer(lambda: read_dense(f, bias="mlp_bias"), experts, _step_sparse(f, layers))
     attention = [heads_of_kind(f, heads if kind == FULL else other, kind) for kind in kinds[:layers]]
     return shape_of(f, [Layer(one, part) for one, part in zip(attention, feed)])
+
+
+def _step_sparse(f: Fields, layers: int) -> list[bool]:
+    """Which layers have experts: as mlp_layer_types or moe_layers_enum (a list or text) says, else all but three."""
+    listed = f.words("mlp_layer_types", None, ("dense", "sparse"))
+    if listed is not None and len(listed) >= layers:  # layers that predict further tokens stand at its end
+        return [kind == "sparse" for kind in listed[:layers]]
+    if f.has("first_k_dense_replace"):
+        return after_first(f, layers)
+    given = f.value("moe_layers_enum")
+    if given is None:
+        return [number >= 3 for number in range(layers)]
+    try:
+        marked = {int(each) for each in (given.split(",") if isinstance(given, str) else given) if str(each).strip()}
+    except (TypeError, ValueError):
+        raise InputError(f"moe_layers_enum = {given!r:.60}: input should be numbers of layers") from None
+    return [number in marked for number in range(layers)]
 
 
 def hunyuan_moe(f: Fields) -> Shape:
@@ -215,6 +234,7 @@ READERS = {
     "mimo_v2_flash": mimo_v2,
     "nemotron-nas": nemotron_nas,
     "step3p7": step3p7,
+    "step3p5": step3p7,
     "hunyuan_v1_moe": hunyuan_moe,
     "laguna": laguna,
 }
