@@ -46,7 +46,7 @@ verify: $(VENV)/dev.stamp
 
 # One script on one GPU, with the torch of the present environment (this folder's is often built without CUDA).
 gpu:
-	@PYTHON=$(PYTHON) bash tests/gpu/loop.sh
+	@bash tests/gpu/loop.sh
 
 torture: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.torture

@@ -158,16 +158,17 @@ class Engine:
         self.context = 0
 
     @contextmanager
-    def captured(self) -> Iterator[None]:
+    def captured(self) -> Iterator[list[torch.Tensor]]:
         """A decode step made inside can be captured in a graph and replayed: it reads nothing back, and leaves nothing open.
 
         It routes as the step before it did, which must have been a decode step, and takes its tokens where it leaves them.
+        Yields tensors of the engine's that the graph goes on to use: whoever holds the graph must hold them.
         """
         assert self.layout.pp == 1, "a pipeline's tokens are handed on from one step to the next, and so to no graph"
         self._tokens = [tokens.clone() for tokens in self._tokens]
         self.tape.readback.hold()
         try:
-            yield
+            yield [*self._tokens, *self.tape.readback.choices]
         finally:
             self.tape.readback.release()
 

@@ -71,7 +71,7 @@ class Replayed:
 
     def __init__(self, engine: Engine, *, instrumented: bool) -> None:
         self._engine, self._clock = engine, engine.device.clock
-        clock = engine.device.graph_clock()
+        self._inside = clock = engine.device.graph_clock()
         stamps = Stamps(clock)
         context, marks = engine.context, stamps.marks
         engine.tape.observer = stamps if instrumented else None
@@ -84,7 +84,7 @@ class Replayed:
             if instrumented:
                 marks.append(clock.mark())
 
-        with engine.captured():
+        with engine.captured() as self._used:
             self._graph = engine.device.capture(run)
         engine.tape.observer, engine.context = None, context
         self._logits = engine.take_unread()
@@ -95,7 +95,7 @@ class Replayed:
     def step(self) -> None:
         if self._marks:
             self._graph.replay()
-            self._taken.append(_reading(self._clock.ns(self._marks), self._varied))
+            self._taken.append(_reading(self._inside.ns(self._marks), self._varied))
             return
         self._between.append(self._clock.mark())
         self._graph.replay()

@@ -149,7 +149,8 @@ class GraphTimer:
 
     def in_step(self, before: Run, run: Run, iterations: int) -> Readings:
         """Readings around each operation, inside the graph; of every replay all but the first, which no step precedes."""
-        mark, marks = self._device.graph_clock().mark, self._marks
+        clock, marks = self._device.graph_clock(), self._marks
+        mark = clock.mark
 
         def repeat() -> None:
             for _ in range(self._operations + 1):
@@ -164,7 +165,7 @@ class GraphTimer:
         with collector_off():
             while len(starts) < iterations:
                 self._graph.replay()
-                readings = self._device.clock.ns(marks)
+                readings = clock.ns(marks)
                 starts += readings[2::2]
                 stops += readings[3::2]
         return starts[:iterations], stops[:iterations]

@@ -176,7 +176,8 @@ class Emulation(Configuration):
             raise InputError(f"--launch-mode {self.launch_mode}: on {self.device} known are {', '.join(known)}")
         if self.launch_mode == "graph" and self.pp > 1:
             raise InputError(
-                f"--launch-mode graph: with pp = {self.pp} a step hands its tokens to the next one, which no graph holds"
+                f"--launch-mode graph: with pp = {self.pp} a step's tokens are sent in one replay and received in the next, "
+                "so that none could be waited for"
             )
         if self.launch_mode == "graph" and self.backend == "gloo" and self.world_size > 1:
             raise InputError("--launch-mode graph: gloo carries messages through the host, which a graph cannot hold")

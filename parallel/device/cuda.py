@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from inferometer.parallel.device.attention import backend_of, without_plans
-from inferometer.parallel.device.device import Clock, Graph, LaunchMode, Run
+from inferometer.parallel.device.device import Clock, Graph, LaunchMode, NoGraphs, Run
 from inferometer.parallel.device.gpus import state_of
 
 ASSUMED_MHZ = 1500.0
@@ -23,7 +23,8 @@ MIG_PREFIX, GPU_PREFIX = "MIG-", "GPU-"
 
 
 class CudaClock:
-    """A mark is an event on the current stream. captured: its marks may stand in a graph and read anew after a replay."""
+    """A mark is an event on the current stream. captured: its marks may stand in a graph and read anew after a replay; the
+    device is waited for then, for the host may find an event of a graph as the launch before has left it."""
 
     name = "cuda_event"
 
@@ -43,7 +44,10 @@ class CudaClock:
         """
         if not marks:
             return []
-        marks[-1].synchronize()
+        if self._external:
+            self._cuda.synchronize()
+        else:
+            marks[-1].synchronize()
         end = perf_counter_ns()
         steps = [first.elapsed_time(second) * 1e6 for first, second in zip(marks, marks[1:])]
         at = [0.0]
@@ -90,6 +94,13 @@ class CudaDevice:
             run()
 
     def graph_clock(self) -> Clock:
+        """Raises NoGraphs where torch is too old to have such events."""
+        try:
+            self.cuda.Event(enable_timing=True, external=True)
+        except TypeError:
+            raise NoGraphs(
+                f"torch {torch.__version__} has no events for graphs: take a newer one, or launch_mode eager"
+            ) from None
         return CudaClock(self.cuda, captured=True)
 
     def free_bytes(self) -> int | None:

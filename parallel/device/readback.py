@@ -33,6 +33,11 @@ class Readback:
         """Read anew from the next step on."""
         self.held = False
 
+    @property
+    def choices(self) -> list[torch.Tensor]:
+        """What stood where numbers were read, in the step whose readings are held."""
+        return list(self._choices)
+
     def numbers(self, x: torch.Tensor) -> list[int]:
         """The elements of x, 1-d."""
         if not self.held:

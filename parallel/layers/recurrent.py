@@ -42,7 +42,7 @@ class Convolution:
         """[sequences, new, channels] → the same; the last inputs are kept."""
         kernel, new = len(self.taps), x.shape[1]
         window = torch.cat((kept.recent, x), 1)
-        kept.recent = window[:, window.shape[1] - (kernel - 1) :].clone()
+        kept.recent.copy_(window[:, window.shape[1] - (kernel - 1) :])  # in its place, where a captured step looks for it
         y = torch.zeros_like(x) if self.bias is None else self.bias.expand_as(x)
         for tap in range(kernel):
             y = y + window[:, tap : tap + new] * self.taps[tap]

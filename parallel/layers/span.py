@@ -32,7 +32,7 @@ class Span:
     def __init__(self, sequences: int, new: int, context: int, device: torch.device, rotations: Rotations) -> None:
         self.sequences, self.new, self.context, self.device = sequences, new, context, device
         self._rotations = rotations
-        self._masks: dict[tuple[int | None, bool], torch.Tensor | None] = {}
+        self._masks: dict[tuple[int | None, bool], torch.Tensor] = {}
 
     @property
     def positions(self) -> torch.Tensor:
@@ -48,6 +48,8 @@ class Span:
     def mask(self, window: int | None, *, chunked: bool = False) -> torch.Tensor | None:
         """[new, context + new], true where a new token attends to a token; None for one new token that attends to all."""
         key = window, chunked
+        if self.new == 1 and (window is None or self.context < window):
+            return None  # known without asking the device, whose queue would run dry
         if key not in self._masks:
             tokens = torch.arange(self.context + self.new, device=self.device)[None, :]
             behind = self.positions[:, None] - tokens
@@ -55,7 +57,7 @@ class Span:
             if window is not None:
                 near = self.positions[:, None] // window == tokens // window if chunked else behind < window
                 visible = visible & near
-            self._masks[key] = None if bool(visible.all()) else visible
+            self._masks[key] = visible
         return self._masks[key]
 
     def seen(self, window: int | None, *, chunked: bool) -> int:

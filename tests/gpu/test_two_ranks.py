@@ -20,7 +20,7 @@ torch = pytest.importorskip("torch")
 
 from inferometer.parallel.nccl_library import SHARING_VARIABLE, loaded_version, may_share  # noqa: E402
 
-LIMIT_S = 170
+LIMIT_S = 100
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device, torch sees none here"),

@@ -2,6 +2,8 @@
 
 Events read the host's clock, and the queue is empty at every call. A graph holds the operations that torch and its process
 groups dispatched while it was captured, and the events recorded among them; a replay does them again on the same tensors.
+As on a GPU, what is captured has not been carried out: tensors that were there before are as they were. What would end a
+capture there is refused here: numbers read back, numbers that come from the host, results whose size depends on numbers.
 Everything that a CudaDevice does is done, and its order is noted. Times mean nothing.
 """
 
@@ -12,8 +14,10 @@ from contextlib import contextmanager
 from time import perf_counter_ns
 from types import SimpleNamespace
 from typing import Any
+from weakref import WeakSet
 
 import torch
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
@@ -21,6 +25,11 @@ from inferometer.parallel.device.cuda import CudaDevice
 
 NAME, UUID = "NVIDIA H900", "11111111-2222-3333-4444-555555555555"
 GIB = 1 << 30
+WAITING = {
+    "item", "tolist", "numpy", "cpu", "__bool__", "__int__", "__float__", "__index__", "nonzero", "argwhere", "unique",
+    "masked_select", "bincount", "tensor", "as_tensor", "from_numpy", "equal", "allclose",
+}  # fmt: skip
+"""Calls into torch for which the host waits for the device, or the device for the host."""
 
 
 class Event:
@@ -45,10 +54,18 @@ class Event:
     def synchronize(self) -> None:
         self._surface.done.append("wait")
         assert self.at is not None, "waits for an event that nobody has recorded"
+        assert not self._external, "the host may find the event as the graph's last launch left it: wait for the device"
 
     def elapsed_time(self, other: Event) -> float:
         assert self.at is not None and other.at is not None
         return (other.at - self.at) / 1e6
+
+
+class Held:
+    """A captured graph."""
+
+    def __init__(self) -> None:
+        self.replay: Callable[[], None] | None = None
 
 
 class Surface:
@@ -58,6 +75,8 @@ class Surface:
         self.done: list[str] = []
         self.capturing = False
         self.captures: list[dict[str, Any]] = []
+        self.graphs: WeakSet[Held] = WeakSet()
+        """Those that somebody still holds."""
         self.captured: list[Callable[[], object]] = []
         """What the present capture holds so far."""
         self.free = free_bytes
@@ -65,8 +84,10 @@ class Surface:
     def Event(self, **how: Any) -> Event:  # noqa: N802 (torch's name)
         return Event(self, **how)
 
-    def CUDAGraph(self) -> SimpleNamespace:  # noqa: N802
-        return SimpleNamespace(replay=None)
+    def CUDAGraph(self) -> Held:  # noqa: N802
+        made = Held()
+        self.graphs.add(made)
+        return made
 
     @contextmanager
     def graph(self, graph: Any, **how: Any) -> Iterator[None]:
@@ -110,8 +131,10 @@ class StandInGpu(CudaDevice):
 
     def record(self, graph: Any, run: Callable[[], object]) -> None:
         self.surface.captured = held = []
-        with Recorder(held):
+        recorder = Recorder(held)
+        with recorder, NoWaiting():
             super().record(graph, run)
+        recorder.undo()
 
         @torch.inference_mode()
         def replay() -> None:
@@ -122,19 +145,59 @@ class StandInGpu(CudaDevice):
         graph.replay = replay
 
 
+class NoWaiting(TorchFunctionMode):
+    """Refuses calls that no capture survives."""
+
+    def __torch_function__(self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+        assert getattr(function, "__name__", "") not in WAITING, f"{function.__name__} inside a capture"
+        return function(*args, **(kwargs or {}))
+
+
 class Recorder(TorchDispatchMode):
-    """Notes every operation that is dispatched, so that it can be done again. What reads a number back is refused."""
+    """Notes every operation that is dispatched, so that it can be done again, and what it overwrites."""
 
     def __init__(self, held: list[Callable[[], object]]) -> None:
         super().__init__()
         self._held = held
+        self._before: dict[int, tuple[torch.UntypedStorage, torch.UntypedStorage]] = {}
+        """By address: memory that something may be written to, and a copy of what was there."""
+        self._own: set[int] = set()
+        """Addresses of memory that the capture itself has asked for."""
 
     def __torch_dispatch__(self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
-        assert "_local_scalar_dense" not in str(function), "a number is read back inside a capture"
         kwargs = kwargs or {}
+        assert not _waits(function, args, kwargs), f"{function}: a number is read back inside a capture"
+        given = {one.untyped_storage().data_ptr() for one in _tensors((args, kwargs))}
+        for one in _tensors((args, kwargs)):
+            self._keep(one.untyped_storage())
         found = function(*args, **kwargs)
+        self._own |= {one.untyped_storage().data_ptr() for one in _tensors(found)} - given
         self._held.append(lambda: _do_again(function, args, kwargs, found))
         return found
+
+    def _keep(self, storage: torch.UntypedStorage) -> None:
+        at = storage.data_ptr()
+        if at not in self._own and at not in self._before:
+            self._before[at] = storage, storage.clone()
+
+    def undo(self) -> None:
+        """Leave everything that was there before as it was."""
+        for storage, copy in self._before.values():
+            storage.copy_(copy)
+
+
+def _tensors(values: Any) -> list[torch.Tensor]:
+    return [one for one in tree_flatten(values)[0] if isinstance(one, torch.Tensor)]
+
+
+def _waits(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether the host needs numbers of the device to go on."""
+    name = function._schema.name
+    if name == "aten::repeat_interleave":
+        return kwargs.get("output_size") is None and isinstance(args[-1], torch.Tensor)
+    if name in ("aten::index", "aten::index_put_", "aten::index_put"):
+        return any(index is not None and index.dtype in (torch.bool, torch.uint8) for index in args[1])
+    return bool({torch.Tag.dynamic_output_shape, torch.Tag.data_dependent_output} & set(function.tags))
 
 
 def _do_again(function: Any, args: tuple[Any, ...], kwargs: Any, found: Any) -> None:

@@ -53,7 +53,7 @@ def test_a_graph_is_captured_once_and_replayed():
     assert len(called) == 5 and len(device.surface.captures) == 1
     assert device.surface.captures[0]["capture_error_mode"] == "thread_local"  # NCCL's watchdog asks events meanwhile
     assert device.surface.done.count("replay") == 3
-    assert float(x) == 5 + 3 * 5  # the stand-in carries out what it captures
+    assert float(x) == 3 * 5
     assert len(starts) == len(stops) == 2
 
 

@@ -13,10 +13,9 @@ from inferometer.emulator.validate.run import Run  # noqa: E402
 from inferometer.emulator.validate.settings import Emulation  # noqa: E402
 from inferometer.emulator.workload.layout import Layout  # noqa: E402
 from inferometer.parallel.placement import HostReport, Placement  # noqa: E402
+from tests.studies.graphed import CONTEXT, HOW, SHAPES, STEPS, steps_of  # noqa: E402
 from tests.studies.sharded_runs import DENSE, MIXED  # noqa: E402
 from tests.studies.stand_in_gpu import StandInGpu  # noqa: E402
-
-CONTEXT = 6
 
 
 def _steps(world, control, shape, layout, batch=8):
@@ -64,33 +63,50 @@ def test_a_step_is_captured_plain_and_instrumented(ranks, shape, layout):
         assert all(len(executed) == len(found["executed"][0]) for executed in found["executed"])
 
 
-def _same(world, control):
-    """Largest logits of called steps and of replays that follow each other, from the same state."""
-
-    def engine_of(device):
-        made = Engine(MIXED, Layout(), world, batch=4, cache_tokens=CONTEXT + 1, seed=1, device=device)
-        prompts = torch.randint(MIXED.vocab, (4, CONTEXT), generator=torch.Generator().manual_seed(0))
-        made.prefill(prompts)
-        made.context = CONTEXT
-        made.decode(tokens=prompts[:, 0])
-        made.context = CONTEXT
-        made.choose(prompts[:, 1])
-        return made
-
-    called = engine_of(None)
-    called.tape.readback.hold()
-    expected = called.decode().logits.max(-1).values
-    graphed = engine_of(StandInGpu())
-    steps = Replayed(graphed, instrumented=False)
-    graphed.choose(torch.tensor([0]).expand(4))  # what stands in the engine now is no part of the graph
-    steps.step()
-    return expected, steps._logits[0][0]
+def _all_equal(world, control, shapes, layout):
+    """By shape, of steps that are called, replayed, replayed with marks: what they make, the graphs still held after."""
+    found = {}
+    for name in shapes:
+        found[name] = []
+        for how in HOW:
+            device = StandInGpu()
+            made = steps_of(world, SHAPES[name], layout, device, how)
+            found[name].append((made, len(device.surface.graphs)))
+    return found
 
 
-def test_a_replay_computes_what_a_called_step_does(ranks):
-    """The capture itself is carried out by the stand-in, so the replay is the step after it, from the tokens it left."""
-    ((expected, found),) = ranks(1, _same)
-    assert found.shape == expected.shape and bool(found.isfinite().all())
+@pytest.mark.parametrize(
+    ("shapes", "layout"),
+    [([*SHAPES], Layout()), (["dense", "state", "index"], Layout(tp=2)), (["experts", "delta"], Layout(ep=2))],
+    ids=lambda value: value.describe() if isinstance(value, Layout) else None,
+)
+def test_replays_make_the_tokens_and_logits_that_called_steps_make(ranks, shapes, layout):
+    for of_rank in ranks(layout.gpus, _all_equal, shapes, layout):
+        for name, ((called, _), (replayed, held), (instrumented, _)) in of_rank.items():
+            assert replayed == called and instrumented == called, name
+            assert held == 0, "NCCL's groups cannot be closed while a graph holds their collectives"
+            assert len({str(step) for step in called}) == STEPS, "steps that are all alike would be equal for nothing"
+
+
+@pytest.mark.parametrize(
+    "forbidden",
+    [
+        lambda x: x.tolist(), lambda x: bool(x.all()), lambda x: x[x > 0], lambda x: x.nonzero(), lambda x: x.cpu(),
+        lambda x: torch.tensor([1.0]) + x, lambda x: x.repeat_interleave(x.long()), lambda x: torch.bincount(x.long()),
+    ],
+)  # fmt: skip
+def test_what_would_end_a_capture_is_refused(forbidden):
+    x = torch.ones(3)
+    with pytest.raises(AssertionError, match="inside a capture"):
+        StandInGpu().capture(lambda: forbidden(x))
+
+
+def test_a_capture_carries_nothing_out():
+    x = torch.ones(3)
+    graph = StandInGpu().capture(lambda: x.add_(1).mul_(2))
+    assert x.tolist() == [1.0, 1.0, 1.0]
+    graph.replay()
+    assert x.tolist() == [4.0, 4.0, 4.0]
 
 
 def _emulated(world, control, only, tp):
