@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import gc
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from inferometer.emulator.aliases import Document
@@ -20,9 +20,11 @@ from inferometer.emulator.importers.mpi import text as mpi_text
 from inferometer.emulator.importers.nccl import nccl_tests, rccl_tests
 from inferometer.emulator.importers.run import Run
 from inferometer.emulator.importers.settings import Settings, apply
+from inferometer.emulator.importers.side_by_side import read_each
 from inferometer.emulator.importers.source import STDIN, Source
 from inferometer.emulator.importers.tools import ds_bench, mscclpp, nvbandwidth, param, perftest
 from inferometer.emulator.importers.traces import flight_recorder, inspector, kineto
+from inferometer.emulator.regular import check_regular
 from inferometer.emulator.samples.samples import SamplesFile
 
 FORMATS: dict[str, Callable[[Source, Settings], list[Run]]] = {
@@ -82,8 +84,19 @@ def import_files(format_name: str, paths: Sequence[str | Path], settings: Settin
         raise InputError(f"format {format_name!r}: known are {', '.join(KNOWN)}")
     if sum(str(path) == STDIN for path in paths) > 1:
         raise InputError("stdin is named twice: it can be read once")
+    for path in paths:
+        if str(path) != STDIN:
+            check_regular(Path(path))
+    given = settings or Settings()
     with _collector_paused():
-        return _imported(format_name, [Source(path) for path in paths], settings or Settings())
+        if format_name == KERNELS:
+            return _kernels([Source(path) for path in paths], given)
+        if format_name in TRACES:
+            return _imported(format_name, _together(format_name, [Source(path) for path in paths], given))
+        job = partial(_one, format_name, given)
+        if STDIN in map(str, paths):
+            return _imported(format_name, [job(path) for path in paths])
+        return _imported(format_name, read_each(job, paths))
 
 
 @contextmanager
@@ -98,31 +111,58 @@ def _collector_paused() -> Iterator[None]:
             gc.enable()
 
 
-def _imported(format_name: str, sources: list[Source], given: Settings) -> Imported:
-    if format_name == KERNELS:
-        return _kernels(sources, given)
+@dataclass(frozen=True)
+class _Read:
+    """A file, and the runs in it with --set applied."""
+
+    path: str
+    sha256: str
+    runs: list[Run]
+
+
+def _one(format_name: str, given: Settings, path: str | Path) -> _Read:
+    """Raises ``InputError`` as the format's reader does."""
+    source = Source(path)
     try:
-        read = _read(format_name, sources, given)
+        runs = FORMATS[format_name](source, given)
     except InputError as error:
-        raise InputError(f"{error}{hint(_named_in(error, sources), format_name)}") from None
-    runs: list[tuple[str, Run]] = []
-    for source, run in read:
-        apply(given, run, str(source))
+        raise InputError(f"{error}{hint(source, format_name)}") from None
+    return _Read(str(source), source.sha256, _settled(runs, given, str(source)))
+
+
+def _together(format_name: str, sources: list[Source], given: Settings) -> list[_Read]:
+    """A file for each rank of one job: the runs of all stand under the first. Raises ``InputError`` as the reader does."""
+    try:
+        runs = TRACES[format_name](sources, given)
+    except InputError as error:
+        named = next((source for source in sources if str(error).startswith(f"{source}:")), sources[0])
+        raise InputError(f"{error}{hint(named, format_name)}") from None
+    first, *others = (_Read(str(source), source.sha256, []) for source in sources)
+    return [replace(first, runs=_settled(runs, given, first.path)), *others]
+
+
+def _settled(runs: list[Run], given: Settings, where: str) -> list[Run]:
+    for run in runs:
+        apply(given, run, where)
         settle_unknown(run)
-        runs.append((str(source), run))
+    return runs
+
+
+def _imported(format_name: str, read: list[_Read]) -> Imported:
+    _refuse_twice(read)
+    runs = [(one.path, run) for one in read for run in one.runs]
     flag_far(runs)
-    files = [entry(file, source.sha256, run) for (source, _), (file, run) in zip(read, runs)]
-    rows: Counter[str] = Counter()
-    for file, run in runs:
-        rows[file] += len(run.rows)
-    about: list[Document] = [{"path": str(s), "sha256": s.sha256, "rows": rows[str(s)]} for s in sources]
+    files = [entry(one.path, one.sha256, run) for one in read for run in one.runs]
+    about: list[Document] = [
+        {"path": one.path, "sha256": one.sha256, "rows": sum(len(run.rows) for run in one.runs)} for one in read
+    ]
     return Imported(files, header(format_name, about, [run for _, run in runs]), cell_records(runs))
 
 
 def _kernels(sources: list[Source], settings: Settings) -> Imported:
     """Raises ``InputError`` as the reader of kernels does, and for the same contents twice."""
     entries, records = kernels.read_all(sources, settings)
-    _refuse_twice(sources)
+    _refuse_twice([_Read(str(source), source.sha256, []) for source in sources])
     about: list[Document] = [{"path": one["file"], "sha256": one["sha256"], "rows": one["kernels"]} for one in entries]
     devices = sorted({device for one in entries for device in one["devices"]})
     head = header(KERNELS, about, [])
@@ -130,24 +170,9 @@ def _kernels(sources: list[Source], settings: Settings) -> Imported:
     return Imported(entries, head, records)
 
 
-def _read(format_name: str, sources: list[Source], settings: Settings) -> list[tuple[Source, Run]]:
-    """Raises ``InputError`` as the format's reader does, and for the same contents twice."""
-    if format_name in TRACES:
-        read = [(sources[0], run) for run in TRACES[format_name](sources, settings)]
-        _refuse_twice(sources)
-        return read
-    found = [FORMATS[format_name](source, settings) for source in sources]
-    _refuse_twice(sources)
-    return [(source, run) for source, runs in zip(sources, found) for run in runs]
-
-
-def _refuse_twice(sources: Sequence[Source]) -> None:
+def _refuse_twice(read: Sequence[_Read]) -> None:
     seen: dict[str, str] = {}
-    for source in sources:
-        if source.sha256 in seen:
-            raise InputError(f"{source}: has the same contents as {seen[source.sha256]}: one measurement cannot count twice")
-        seen[source.sha256] = str(source)
-
-
-def _named_in(error: InputError, sources: list[Source]) -> Source:
-    return next((source for source in sources if str(error).startswith(f"{source}:")), sources[0])
+    for one in read:
+        if one.sha256 in seen:
+            raise InputError(f"{one.path}: has the same contents as {seen[one.sha256]}: one measurement cannot count twice")
+        seen[one.sha256] = one.path

@@ -14,15 +14,17 @@ FAR = 1.5
 
 def flag_far(runs: Sequence[tuple[str, Run]]) -> None:
     """Flag each run whose cells typically lie `FAR` from the same cells of the other runs. runs: (file, run)."""
-    cells: dict[tuple[object, ...], list[tuple[int, int, float]]] = {}
+    laws: dict[tuple[object, ...], dict[tuple[int | None, str | None], list[tuple[int, int, float]]]] = {}
     for at, (_, run) in enumerate(runs):
-        law = (run.collective, implementation(run), run.launch_mode, run.timing, run.concurrent_groups)
+        law = (run.collective, implementation(run), run.launch_mode, run.timing, run.concurrent_groups, run.ranks, run.nodes)
+        cells = laws.setdefault(law, {})
         for row in run.kept:
             if row.us:
-                cells.setdefault((*law, run.ranks, run.nodes, row.bytes, row.dtype), []).append((at, row.bytes or 0, row.us))
+                key = row.bytes, row.dtype
+                (cells.get(key) or cells.setdefault(key, [])).append((at, row.bytes or 0, row.us))
     factors: dict[int, list[tuple[float, int]]] = {}
-    for times in cells.values():
-        if len({at for at, _, _ in times}) < 2:
+    for times in (times for cells in laws.values() for times in cells.values()):
+        if times[0][0] == times[-1][0]:  # in the order of the runs
             continue
         middle = statistics.median(us for _, _, us in times)
         for at, size, us in times:

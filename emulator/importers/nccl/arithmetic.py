@@ -13,7 +13,7 @@ from inferometer.parallel.dtypes import NAMED
 SLACK = 0.1
 """Rows agree this closely; those with relative errors within a half."""
 MS = 1000.0
-ENOUGH = 16
+ENOUGH = 6
 """Rows that tell a run's unit: the last ones, whose bandwidths have most digits."""
 CLOSE = 0.01
 """Rows closer than this need no look at their digits."""
@@ -90,12 +90,14 @@ def contradicts(row: TableRow, unit: float, share: float, loose: bool) -> str | 
     share: of the size, as algbw counts it.
     """
     counted = row.bytes * share
+    if not row.bytes:
+        return None
+    least, most = counted * (1 - CLOSE), counted * (1 + CLOSE)
+    per_unit = unit * 1e3
     for cell in (row.out_of_place, row.in_place):
-        if cell is None or not row.bytes:
+        if cell is None or least < cell.time * cell.algbw * per_unit < most:
             continue
         time, algbw = cell.time * unit, cell.algbw
-        if -CLOSE < time * algbw * 1e3 / counted - 1 < CLOSE:
-            continue
         half_time, half = half_unit(cell.printed[0]) * unit, half_unit(cell.printed[1])
         if time <= half_time or algbw <= half:
             continue

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-from inferometer.emulator.importers.nccl.lines import TYPES
 from inferometer.emulator.importers.nccl.table import TableCell, TableRow, table_cell
 
 STARRED = "*"
@@ -14,7 +13,7 @@ _SIZE = re.compile(r"(?:^|.*[:>|\])])(\d{1,18})")
 _REDOP = re.compile(r"[a-z]{3,8}")
 _ROOT = re.compile(r"-?\d{1,7}")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
-_TYPE = re.compile(TYPES)
+_PLAIN_TYPES = frozenset("float half double bfloat16 int8 uint8 int32 uint32 int64 uint64 f8e4m3 f8e5m2".split())
 _LARGEST = 1e19
 _LONGEST = 300
 _ZERO = re.compile(r"0[eE][+-]?0+")
@@ -25,23 +24,25 @@ _WIDTH = 13
 def plain_row(line: str) -> TableRow | None:
     """The row, where the whole line is one in the usual form; None else. A pattern for it all takes twice as long."""
     parts = line.split()
-    if len(parts) != _WIDTH or not _TYPE.fullmatch(parts[2]) or not parts[3].isalpha() or "_" in line or not line.isascii():
+    if len(parts) != _WIDTH or parts[2] not in _PLAIN_TYPES or len(line) >= _LONGEST or "_" in line or not line.isascii():
         return None
     size, count, dtype, redop, root, time, algbw, busbw, wrong, time_, algbw_, busbw_, wrong_ = parts
-    if not ((wrong == "N/A" or wrong.isdigit()) and (wrong_ == "N/A" or wrong_.isdigit()) and count.isdigit()):
+    if not (redop.isalpha() and size.isdigit() and count.isdigit()):
+        return None
+    if not ((wrong == "N/A" or wrong.isdigit()) and (wrong_ == "N/A" or wrong_.isdigit())):
         return None
     try:
-        out = TableCell(
-            float(time), float(algbw), float(busbw), (time, algbw, busbw), None if wrong == "N/A" else float(wrong)
-        )
-        inside = TableCell(
-            float(time_), float(algbw_), float(busbw_), (time_, algbw_, busbw_), None if wrong_ == "N/A" else float(wrong_)
-        )
-        row = TableRow(int(size), dtype, redop, int(root), out, inside, int(count))
+        t, a, b, t_, a_, b_ = float(time), float(algbw), float(busbw), float(time_), float(algbw_), float(busbw_)
+        at = int(root)
     except ValueError:
         return None
-    numbers = (out.time, out.algbw, out.busbw, inside.time, inside.algbw, inside.busbw)
-    return row if row.bytes >= 0 and min(numbers) >= 0 and max(numbers) < _LARGEST and len(line) < _LONGEST else None
+    if not (0 <= t < _LARGEST and 0 <= a < _LARGEST and 0 <= b < _LARGEST):
+        return None
+    if not (0 <= t_ < _LARGEST and 0 <= a_ < _LARGEST and 0 <= b_ < _LARGEST):
+        return None
+    out = TableCell(t, a, b, (time, algbw, busbw), None if wrong == "N/A" else float(wrong))
+    inside = TableCell(t_, a_, b_, (time_, algbw_, busbw_), None if wrong_ == "N/A" else float(wrong_))
+    return TableRow(int(size), dtype, redop, at, out, inside, int(count))
 
 
 def table_row(parts: list[str], at: int) -> TableRow | None:

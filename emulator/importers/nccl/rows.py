@@ -180,4 +180,6 @@ def _time(cell: TableCell | None, unit: float) -> float | None:
 def _wrong(cell: TableCell | None) -> int | None:
     if cell is None or cell.wrong is None:
         return None
+    if cell.wrong == 0:
+        return 0
     return math.ceil(cell.wrong) if math.isfinite(cell.wrong) else 1

@@ -67,11 +67,12 @@ class Devices:
         if len(self.ranks) < MAX_ROWS:
             self.ranks.add(rank)
         self.listed += 1
-        self.highest = max(self.highest, rank)
+        if rank > self.highest:
+            self.highest = rank
         if len(self.hosts) < MAX_NAMES and len(self.groups) < MAX_NAMES:
             self.hosts.add(host)
-            self.hosts_of.setdefault(group, set()).add(host)
             self.groups[group] = self.groups.get(group, 0) + 1
+            (self.hosts_of.get(group) or self.hosts_of.setdefault(group, set())).add(host)
         if name and len(self.names) < MAX_NAMES:
             self.names.add(name)
 

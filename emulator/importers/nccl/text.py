@@ -99,7 +99,7 @@ class Log:
         streams: dict[str, _Stream] = {}
         number = rows = 0
         for number, raw in table_lines(self.source):
-            if plain := plain_row(raw):
+            if raw[:1] != "#" and (plain := plain_row(raw)):
                 rows = self._another(rows, number)
                 stream = streams.get("") or streams.setdefault("", _Stream(""))
                 if ended := stream.add(plain, number, prefixed=False):
