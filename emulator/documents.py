@@ -5,24 +5,19 @@ A path of ``-`` is the standard input; what gzip, xz or bzip2 has packed is unpa
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import json
-import lzma
 import re
 import sys
-import tomllib
-import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn, cast
 
-from inferometer.emulator.errors import InputError
+from inferometer.emulator.errors import InputError, reason_of
 from inferometer.emulator.regular import check_regular, shown_path
 
-MAGIC: dict[bytes, Callable[..., Any]] = {b"\xfd7zXZ\x00": lzma.open, b"\x1f\x8b": gzip.open, b"BZh": bz2.open}
-BROKEN = (OSError, EOFError, lzma.LZMAError, zlib.error, ValueError)
-"""What opening and unpacking raise for a file that is locked, cut or damaged (ValueError: a zero byte in the path)."""
+UNPACKS = {b"\xfd7zXZ\x00": "lzma", b"\x1f\x8b": "gzip", b"BZh": "bz2"}
+"""How a packed file begins, and the module that opens it, which few files need."""
 MOST_DIGITS = 308
 """A float holds no whole number of more."""
 MOST_BYTES = 1 << 30
@@ -44,14 +39,22 @@ def open_bytes(path: str | Path) -> BinaryIO:
     check_regular(Path(path))
     try:
         return _unpacked(Path(path).open("rb"))
-    except BROKEN as error:
+    except broken() as error:
         raise InputError(f"{shown_path(path)}: cannot be read: {reason_of(error)}") from None
 
 
 def _unpacked(stream: BinaryIO) -> BinaryIO:
     start = cast(Any, stream).peek(6)[:6]
-    unpack = next((unpack for magic, unpack in MAGIC.items() if start.startswith(magic)), None)
-    return stream if unpack is None else cast(BinaryIO, unpack(stream, "rb"))
+    packer = next((module for magic, module in UNPACKS.items() if start.startswith(magic)), None)
+    return stream if packer is None else cast(BinaryIO, import_module(packer).open(stream, "rb"))
+
+
+def broken() -> tuple[type[Exception], ...]:
+    """What opening and unpacking raise for a file that is locked, cut or damaged (ValueError: a zero byte in the path)."""
+    from lzma import LZMAError
+    from zlib import error
+
+    return (OSError, EOFError, LZMAError, error, ValueError)
 
 
 def read_text(path: str | Path) -> str:
@@ -60,7 +63,7 @@ def read_text(path: str | Path) -> str:
     with open_bytes(path) as stream:
         try:
             content = stream.read(MOST_BYTES + 1)
-        except BROKEN as error:
+        except broken() as error:
             raise InputError(f"{where}: cannot be read: {reason_of(error)}") from None
     if len(content) > MOST_BYTES:
         raise InputError(f"{where}: more than {MOST_BYTES >> 30} GiB")
@@ -95,6 +98,8 @@ def json_of(text: str, where: str | Path, *, constants: bool = False) -> Any:
 
 def toml_of(text: str, where: str | Path) -> dict[str, Any]:
     """What the TOML text holds. Raises InputError as `json_of` does."""
+    import tomllib
+
     if len(text) > MOST_TOML_BYTES:
         raise InputError(f"{where}: not TOML that anybody has written: more than {MOST_TOML_BYTES >> 20} MiB")
     try:
@@ -106,11 +111,6 @@ def toml_of(text: str, where: str | Path) -> dict[str, Any]:
         raise InputError(f"{where}: not TOML: brackets too deep") from None
     except ValueError as error:
         raise InputError(f"{where}: not TOML: {error}") from None
-
-
-def reason_of(error: BaseException) -> str:
-    """Why an operation on a file failed, in the system's words where it has some."""
-    return str(getattr(error, "strerror", None) or error or type(error).__name__)
 
 
 def _check_numbers(text: str) -> None:

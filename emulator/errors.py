@@ -9,3 +9,8 @@ class InputError(Exception):
 
 class RunFailed(Exception):
     """The command ran and found a failure (wrong data, a dead rank, a failed bound): exit status 1."""
+
+
+def reason_of(error: BaseException) -> str:
+    """Why an operation on a file failed, in the system's words where it has some."""
+    return str(getattr(error, "strerror", None) or error or type(error).__name__)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 """What a terminal would obey instead of showing it. Names in files and lines of logs may hold any of them."""
@@ -38,6 +37,8 @@ def named(name: str, known: Iterable[str]) -> str | None:
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """`` (did you mean h100-sxm?)``, or nothing where no known name is close. Names that go on as name does come first."""
+    from difflib import get_close_matches
+
     names = list(known)
     longer = [other for other in names if name and other.startswith(name.lower())]
     close = longer or get_close_matches(name[:100].lower(), names, n=1)

@@ -10,7 +10,6 @@ import argparse
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
-from inferometer.emulator.documents import read_text, toml_of
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.names import did_you_mean
 
@@ -103,6 +102,8 @@ def _after(arguments: list[str], path: list[str]) -> int:
 
 def _flags(file: str, path: list[str], commands: Collection[str]) -> dict[str, Any]:
     """What the file sets for this command. Raises InputError for a table that no command is called by."""
+    from inferometer.emulator.documents import read_text, toml_of
+
     found: dict[str, Any] = {}
     level = toml_of(read_text(file), file)
     tables = commands

@@ -10,15 +10,13 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from difflib import get_close_matches
 from importlib import import_module
 from keyword import iskeyword
 from types import ModuleType
 from typing import NoReturn
 
 from inferometer import __version__
-from inferometer.emulator.documents import reason_of
-from inferometer.emulator.errors import InputError, RunFailed
+from inferometer.emulator.errors import InputError, RunFailed, reason_of
 from inferometer.emulator.names import visible
 from inferometer.launch.arguments import add_config_flag, parse
 from inferometer.launch.ranks.identity import identity_from
@@ -98,6 +96,8 @@ def command_of(arguments: Sequence[str]) -> str | None:
     """The command that the arguments ask for; None for none. Raises InputError for an unknown one, with the nearest."""
     name = next((argument for argument in arguments if not argument.startswith("-")), None)
     if name is not None and name not in COMMANDS:
+        from difflib import get_close_matches
+
         close = get_close_matches(name[:100], COMMANDS, n=1, cutoff=0.5)
         hint = f" (did you mean {close[0]}?)" if close else ""
         raise InputError(f"{name[:100]}: no such command{hint}; the commands are {', '.join(COMMANDS)}")

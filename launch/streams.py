@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO, cast
 
-from inferometer.emulator.documents import reason_of
-from inferometer.emulator.errors import InputError
+from inferometer.emulator.errors import InputError, reason_of
 from inferometer.emulator.names import visible
 
 

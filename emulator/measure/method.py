@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
+from inferometer.configs import folder
 from inferometer.emulator.checked import checked
-from inferometer.emulator.documents import read_text, reason_of, toml_of
-from inferometer.emulator.errors import InputError
+from inferometer.emulator.documents import read_text, toml_of
+from inferometer.emulator.errors import InputError, reason_of
 from inferometer.emulator.workload.layout import Layout
 from inferometer.parallel.collectives import COLLECTIVES
 from inferometer.parallel.device.device import LaunchMode
@@ -228,9 +228,9 @@ def load_sweep(name_or_path: str) -> Sweep:
         if path.suffix == ".toml" and path.exists():
             text = read_text(path)
         else:
-            text = files("inferometer.configs.sweeps").joinpath(f"{name_or_path}.toml").read_text(encoding="utf-8")
+            text = folder("sweeps").joinpath(f"{name_or_path}.toml").read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
-        known = sorted(p.name[:-5] for p in files("inferometer.configs.sweeps").iterdir() if p.name.endswith(".toml"))
+        known = sorted(p.name[:-5] for p in folder("sweeps").iterdir() if p.name.endswith(".toml"))
         raise InputError(
             f"sweep {name_or_path}: neither a readable TOML file nor one of {', '.join(known)} ({reason_of(error)})"
         ) from None

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
 from pydantic import Field
 
+from inferometer.configs import folder
 from inferometer.emulator.checked import checked
-from inferometer.emulator.documents import read_text, reason_of, toml_of
-from inferometer.emulator.errors import InputError
+from inferometer.emulator.documents import read_text, toml_of
+from inferometer.emulator.errors import InputError, reason_of
 from inferometer.emulator.measure.method import Stop, Strict
 from inferometer.emulator.names import did_you_mean
 from inferometer.emulator.validate.campaign import Matrix
 from inferometer.emulator.validate.settings import Configuration, Emulation
 
-FOLDER = "inferometer.configs.validations"
+KIND = "validations"
 SUFFIX = ".toml"
 
 
@@ -45,9 +45,9 @@ def load_plan(name_or_path: str) -> Plan:
         if path.suffix == SUFFIX:
             text = read_text(path)
         else:
-            text = files(FOLDER).joinpath(f"{name_or_path}{SUFFIX}").read_text(encoding="utf-8")
+            text = folder(KIND).joinpath(f"{name_or_path}{SUFFIX}").read_text(encoding="utf-8")
     except (OSError, ValueError) as error:  # ValueError: not text, or a NUL character in the name
-        known = sorted(p.name.removesuffix(SUFFIX) for p in files(FOLDER).iterdir() if p.name.endswith(SUFFIX))
+        known = sorted(p.name.removesuffix(SUFFIX) for p in folder(KIND).iterdir() if p.name.endswith(SUFFIX))
         hint, names = did_you_mean(name_or_path, known), ", ".join(known)
         raise InputError(
             f"matrix {name_or_path[:80]!r}: neither a readable TOML file nor a built-in one{hint}: those are {names} "

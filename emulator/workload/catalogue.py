@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import json
-from importlib.resources import files
 from pathlib import Path
 
+from inferometer.configs import folder
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.names import did_you_mean, named
 from inferometer.emulator.workload.hugging_face.config import shape_from_config
 from inferometer.emulator.workload.shape import Shape
 
-FOLDER = "inferometer.configs.models"
+KIND = "models"
 PAPER_SUFFIX = "@epoch-2025"
 
 
 def model_names() -> list[str]:
     """The names of the built-in models."""
-    return sorted(entry.name[:-5] for entry in files(FOLDER).iterdir() if entry.name.endswith(".json"))
+    return sorted(entry.name[:-5] for entry in folder(KIND).iterdir() if entry.name.endswith(".json"))
 
 
 def load_shape(name_or_path: str | Path) -> Shape:
@@ -34,7 +34,7 @@ def load_shape(name_or_path: str | Path) -> Shape:
     known = named(name, model_names())
     if known is not None and (known == name or not _is_there(name)):
         name = known
-        return shape_from_config(json.loads(files(FOLDER).joinpath(f"{name}.json").read_text(encoding="utf-8")), name)
+        return shape_from_config(json.loads(folder(KIND).joinpath(f"{name}.json").read_text(encoding="utf-8")), name)
     if name.endswith(PAPER_SUFFIX):
         raise InputError(f"model {name!r}: the paper's figures of a model are priced under --convention epoch-2025 only")
     path = Path(name)

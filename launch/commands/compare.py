@@ -20,8 +20,8 @@ from inferometer.emulator.compare.deployments import Question
 from inferometer.emulator.economics.serving.candidates import Target
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.report.comparison import comparison_lines, markdown_lines
-from inferometer.launch.commands.flags.economics import count, number, positive
 from inferometer.launch.commands.flags.law_key import add_key_flag, law_key
+from inferometer.launch.commands.flags.numbers import count, number, positive
 from inferometer.launch.runs.outputs import json_target, keep_apart, replaced_path, show, write_text
 from inferometer.launch.runs.schemas import stamped
 

@@ -26,13 +26,12 @@ from inferometer.launch.commands.flags.economics import (
     add_deployment_flags,
     add_price_flags,
     add_prompt_flags,
-    count,
     keep_inputs,
-    positive,
     pricing,
 )
 from inferometer.launch.commands.flags.engine import add_engine_flags, refuse_engine_flags
 from inferometer.launch.commands.flags.frontier import add_curve_flags, asked_curves, show_frontier
+from inferometer.launch.commands.flags.numbers import count, positive
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -14,8 +14,9 @@ import argparse
 from inferometer.emulator.economics.paper.epoch_answer import EpochQuestion, answer, paper_frontier_rows
 from inferometer.emulator.report.frontier import frontier_lines
 from inferometer.emulator.report.prediction import prediction_lines
-from inferometer.launch.commands.flags.economics import add_price_flags, keep_inputs, number, positive, pricing
+from inferometer.launch.commands.flags.economics import add_price_flags, keep_inputs, pricing
 from inferometer.launch.commands.flags.frontier import add_curve_flags, asked_curves, show_frontier
+from inferometer.launch.commands.flags.numbers import number, positive
 from inferometer.launch.runs.outputs import show
 from inferometer.launch.runs.schemas import stamped
 

@@ -23,12 +23,11 @@ from inferometer.launch.commands.flags.economics import (
     add_deployment_flags,
     add_price_flags,
     add_prompt_flags,
-    count,
     keep_inputs,
-    number,
     scenario_from,
 )
 from inferometer.launch.commands.flags.engine import add_engine_flags, refuse_engine_flags
+from inferometer.launch.commands.flags.numbers import count, number
 from inferometer.launch.runs.outputs import show
 from inferometer.launch.runs.schemas import stamped
 

@@ -15,8 +15,8 @@ from inferometer.emulator.compare.deployments import Question
 from inferometer.emulator.economics.serving.candidates import Target
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.report.page.page import report
-from inferometer.launch.commands.flags.economics import count, number, positive
 from inferometer.launch.commands.flags.law_key import add_key_flag, law_key
+from inferometer.launch.commands.flags.numbers import count, number, positive
 from inferometer.launch.runs.outputs import keep_apart, replaced_path, write_text
 
 

@@ -10,8 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
-from inferometer.emulator.documents import reason_of
-from inferometer.emulator.errors import InputError
+from inferometer.emulator.errors import InputError, reason_of
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from typing import Any, Literal, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, create_model
 
+from inferometer.configs import folder
 from inferometer.emulator.calibrate.evaluate.calibration import Calibration
 from inferometer.emulator.calibrate.schema.records import schema_document
 from inferometer.emulator.compare.collectives import Change
@@ -24,7 +25,6 @@ from inferometer.emulator.validate.comparison import Compared
 from inferometer.emulator.validate.predicted import Priced
 from inferometer.launch.runs.schemas import VERSIONS, file_name, schema_id
 
-FOLDER = Path(__file__).parents[2] / "configs" / "schemas"
 OPEN = ConfigDict(extra="allow")
 Settings = dict[str, Any]
 """What was asked for, as the samples file of the same run has it."""
@@ -316,7 +316,7 @@ def _close(part: dict[str, Any]) -> None:
         part |= {"required": list(part["properties"]), "additionalProperties": False}
 
 
-def write_schemas(folder: Path = FOLDER) -> None:
-    """Write all of them anew."""
+def write_schemas(place: Path | None = None) -> None:
+    """Write all of them anew, among the built-in data or into another folder."""
     for name in VERSIONS:
-        (folder / file_name(name)).write_text(json.dumps(derived(name), indent=2) + "\n")
+        ((place or folder("schemas")) / file_name(name)).write_text(json.dumps(derived(name), indent=2) + "\n")

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from importlib.resources import files
 from typing import Any
 
+from inferometer.configs import folder
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.names import did_you_mean
 
@@ -57,4 +57,4 @@ def schema(name: str | None = None) -> Any:
     kind = name.removeprefix("inferometer/").partition("/")[0]
     if kind not in VERSIONS or (kind != name and name not in (schema_id(kind), f"{kind}/{VERSIONS[kind]}")):
         raise InputError(f"{name[:100]}: no such schema{did_you_mean(name, VERSIONS)}; known are {', '.join(ids)}")
-    return json.loads(files("inferometer.configs.schemas").joinpath(file_name(kind)).read_text(encoding="utf-8"))
+    return json.loads(folder("schemas").joinpath(file_name(kind)).read_text(encoding="utf-8"))

@@ -8,7 +8,12 @@ import sys
 
 import pytest
 
+from inferometer.emulator.workload.hugging_face.model_types import HOMES
 from inferometer.launch import cli
+
+SERVING = "inferometer.emulator.economics.serving"
+ENGINES = f"{SERVING}.engines {SERVING}.batching inferometer.launch.commands.flags.serving"
+READERS = " ".join(f"inferometer.emulator.workload.hugging_face.{name}" for name in HOMES if name != "families")
 
 
 def modules_after(*arguments):
@@ -27,11 +32,20 @@ def modules_after(*arguments):
 @pytest.mark.parametrize(
     ("arguments", "unused"),
     [
-        (["--help"], "numpy pandas scipy torch pydantic rich matplotlib importlib.metadata"),
+        (["--help"], "numpy pandas scipy torch pydantic rich matplotlib importlib.metadata difflib tomllib"),
         (["doctor", "--help"], "numpy pydantic pandas scipy torch rich matplotlib"),
-        (["predict", "--help"], "pandas scipy torch rich matplotlib"),
+        (["predict", "--help"], "pydantic pandas scipy torch rich matplotlib"),
         (["fit", "--help"], "pandas scipy torch rich matplotlib"),
         (["paper", "predict", "--help"], "pandas scipy torch rich matplotlib"),
+        (["predict", "llama-3-8b", "--accelerator", "h100-sxm"], f"pydantic pandas scipy torch rich {ENGINES} {READERS}"),
+        (
+            ["frontier", "llama-3-8b", "--accelerator", "h100-sxm", "--gpus-max", "2"],
+            f"pydantic pandas scipy {ENGINES} {READERS}",
+        ),
+        (
+            ["predict", "llama-3-8b", "--accelerator", "h100-sxm", "--calibration", "h100-nccl"],
+            f"pandas scipy torch rich {ENGINES}",
+        ),
     ],
 )
 def test_a_command_imports_no_other_and_no_library_it_does_not_use(arguments, unused):

@@ -6,20 +6,20 @@ import hashlib
 import json
 import os
 import tempfile
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from inferometer.configs import folder
 from inferometer.emulator.calibrate.evaluate.calibration import Calibration
 from inferometer.emulator.calibrate.evaluate.predict import check_law
-from inferometer.emulator.calibrate.laws.nccl_tuner import FOLDER, TUNER
+from inferometer.emulator.calibrate.laws.nccl_tuner import KIND, TUNER
 from inferometer.emulator.calibrate.schema.keys import plain
 from inferometer.emulator.calibrate.schema.records import SCHEMA, schema_document
 from inferometer.emulator.checked import first_error
-from inferometer.emulator.documents import json_of, read_text, reason_of
-from inferometer.emulator.errors import InputError
+from inferometer.emulator.documents import json_of, read_text
+from inferometer.emulator.errors import InputError, reason_of
 from inferometer.emulator.names import did_you_mean, named
 from inferometer.emulator.regular import shown_path
 
@@ -92,7 +92,7 @@ def load_calibration(name_or_path: str | Path) -> Calibration:
 
 def calibration_names() -> list[str]:
     """The names of all built-in calibrations: the files, and NCCL's own model."""
-    found = (entry.name.removesuffix(SUFFIX) for entry in files(FOLDER).iterdir() if entry.name.endswith(SUFFIX))
+    found = (entry.name.removesuffix(SUFFIX) for entry in folder(KIND).iterdir() if entry.name.endswith(SUFFIX))
     return sorted([*found, TUNER])
 
 
@@ -119,7 +119,7 @@ def calibration_text(name_or_path: str | Path) -> str:
     if name not in names:
         hint, known = did_you_mean(name, names), ", ".join(names)
         raise InputError(f"calibration {name[:80]!r}: neither a file nor a built-in one{hint}: those are {known}")
-    return files(FOLDER).joinpath(name + SUFFIX).read_text(encoding="utf-8")
+    return folder(KIND).joinpath(name + SUFFIX).read_text(encoding="utf-8")
 
 
 def _check_id(calibration: Calibration, where: str | Path) -> None:

@@ -12,18 +12,18 @@ import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.resources import files
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from inferometer.configs import folder
 from inferometer.emulator.aliases import Array
 from inferometer.emulator.calibrate.laws.query import query_arrays
 from inferometer.emulator.errors import InputError
 from inferometer.parallel.collectives import COLLECTIVES
 
-FOLDER = "inferometer.configs.calibrations"
+KIND = "calibrations"
 #: NCCL's own model gives a time for each case instead of a law to keep in a file (module `nccl_tuner`). A generation of GPUs
 #: may follow, as in nccl-2.30-hopper.
 TUNER = "nccl-2.30"
@@ -44,7 +44,7 @@ MAX_CHANNELS = 16
 @lru_cache
 def load_constants() -> Constants:
     """The figures of the packaged nccl-2.30.toml."""
-    return tomllib.loads(files(FOLDER).joinpath(f"{TUNER}.toml").read_text(encoding="utf-8"))
+    return tomllib.loads(folder(KIND).joinpath(f"{TUNER}.toml").read_text(encoding="utf-8"))
 
 
 def generation_of(device: str) -> str | None:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from inferometer.emulator.documents import read_text, reason_of, toml_of
+from inferometer.configs import folder
+from inferometer.emulator.documents import read_text, toml_of
 from inferometer.emulator.economics.pricing import paper_accelerators
 from inferometer.emulator.economics.pricing.accelerator import Accelerator
-from inferometer.emulator.errors import InputError
+from inferometer.emulator.errors import InputError, reason_of
 from inferometer.emulator.names import did_you_mean, named
 
-FOLDER = "inferometer.configs.accelerators"
+KIND = "accelerators"
 #: These exist only as the inference economics paper has them.
 OF_THE_PAPER = ("groq-lpu", "tpu-v4")
 
@@ -24,7 +24,7 @@ MAY_BE_UNKNOWN = ("intra_bytes_per_s", "inter_bytes_per_s", "usd_per_hour")
 
 def accelerator_names() -> list[str]:
     """The names of the built-in accelerators."""
-    found = (entry.name[:-5] for entry in files(FOLDER).iterdir() if entry.name.endswith(".toml"))
+    found = (entry.name[:-5] for entry in folder(KIND).iterdir() if entry.name.endswith(".toml"))
     return sorted([name for name in found if name != "epoch-2025"] + list(OF_THE_PAPER))
 
 
@@ -44,7 +44,7 @@ def load_accelerator(name_or_path: str | Path) -> Accelerator:
     if name in OF_THE_PAPER or name.endswith("@epoch-2025"):
         return paper_accelerators.load_accelerator(name)
     if name in accelerator_names():
-        return accelerator_of(tomllib.loads(files(FOLDER).joinpath(f"{name}.toml").read_text(encoding="utf-8")), name)
+        return accelerator_of(tomllib.loads(folder(KIND).joinpath(f"{name}.toml").read_text(encoding="utf-8")), name)
     path = Path(name)
     try:
         if name != "-" and not path.exists():

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import fields
-from importlib.resources import files
 from typing import Any
 
+from inferometer.configs import folder
 from inferometer.emulator.economics.pricing.accelerator import Accelerator
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.names import did_you_mean
@@ -50,5 +50,5 @@ def plain_name(name: str) -> str:
 
 def read(kind: str) -> dict[str, Any]:
     """Every table of that kind by name."""
-    text = files(f"inferometer.configs.{kind}").joinpath(f"{CONVENTION}.toml").read_text(encoding="utf-8")
+    text = folder(kind).joinpath(f"{CONVENTION}.toml").read_text(encoding="utf-8")
     return tomllib.loads(text)

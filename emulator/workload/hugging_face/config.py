@@ -6,10 +6,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from inferometer.configs import folder
 from inferometer.emulator.documents import json_of, read_text, toml_of
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.workload.hugging_face import strange
@@ -18,12 +18,12 @@ from inferometer.emulator.workload.hugging_face.fields import Fields
 from inferometer.emulator.workload.hugging_face.model_types import (
     NESTED,
     PLAIN,
-    READERS,
     TEXT_OF,
     TIED,
     TIED_BY_TEXT,
     TIED_INSIDE,
-    model_types,
+    is_read,
+    reader_of,
 )
 from inferometer.emulator.workload.hugging_face.quantized import read_quantization
 from inferometer.emulator.workload.shape import Shape
@@ -79,7 +79,7 @@ def _shape(fields: Mapping[str, Any], name: str, where: str, beside: Mapping[str
     kind = fields.get("model_type")
     if kind is None:
         raise InputError(f"{where}: model_type: missing; {OWN_CONFIG}")
-    if not isinstance(kind, str) or (kind not in model_types() and not _has_known_text(fields)):
+    if not isinstance(kind, str) or (not is_read(kind) and not _has_known_text(fields)):
         raise InputError(
             f"{where}: model_type = {str(kind)[:60]!r} is not supported: {OWN_CONFIG}; `inferometer models` lists the types"
         )
@@ -97,14 +97,15 @@ def _shape(fields: Mapping[str, Any], name: str, where: str, beside: Mapping[str
         notes = strange.check_head(fields)
         text, note = _language_model(fields, kind)
         own = text["model_type"] if isinstance(text.get("model_type"), str) else kind
-        own = own if own in READERS else TEXT_OF.get(own, own)
-        if own not in READERS:
+        own = own if reader_of(own) else TEXT_OF.get(own, own)
+        reader = reader_of(own)
+        if reader is None:
             raise InputError(f"model_type = {own[:60]!r} of the language model is not supported: {OWN_CONFIG}")
         read = Fields(text, *_type_facts(own))
-        nested = kind in NESTED or kind not in READERS
+        nested = kind in NESTED or reader_of(kind) is None
         if not nested:
             _check_sizes(read)
-        shape = READERS[own](read)
+        shape = reader(read)
         notes += strange.check_unread(read, own)
         quantization = read_quantization(fields, beside)
         if quantization is not None:
@@ -138,12 +139,13 @@ def _has_known_text(fields: Mapping[str, Any]) -> bool:
     """Whether a type that is not known has a language model that is."""
     inner: Mapping[str, Any] = next((fields[key] for key in TEXT_KEYS if isinstance(fields.get(key), Mapping)), {})
     inner = next((inner[key] for key in TEXT_KEYS if isinstance(inner.get(key), Mapping)), inner)
-    return inner.get("model_type") in READERS
+    kind = inner.get("model_type")
+    return isinstance(kind, str) and reader_of(kind) is not None
 
 
 def _language_model(fields: Mapping[str, Any], kind: str) -> tuple[Mapping[str, Any], str]:
     """The fields of the language model, and what to say of a model that has more than one."""
-    if kind in READERS and kind not in NESTED:
+    if kind not in NESTED and reader_of(kind) is not None:
         return fields, ""
     key = next((key for key in TEXT_KEYS if isinstance(fields.get(key), Mapping)), None)
     note = f"the language model of {kind} alone: towers for images or sound are not counted"
@@ -163,7 +165,7 @@ def _language_model(fields: Mapping[str, Any], kind: str) -> tuple[Mapping[str, 
 
 @cache
 def _facts() -> dict[str, Any]:
-    path = files("inferometer.configs.model_types").joinpath("defaults.json")
+    path = folder("model_types").joinpath("defaults.json")
     facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return facts
 

@@ -189,7 +189,7 @@ LLAMA = Family(bias="attention_bias", ff_bias="mlp_bias")
 QWEN3 = Family(bias="attention_bias", qk_norm=True, pattern=switched)
 OLMO2 = Family(bias="attention_bias", wide_norm=True)
 
-FAMILIES: dict[str, Family] = {
+READERS: dict[str, Family] = {
     "llama": LLAMA,
     "mistral": Family(pattern=all_sliding),
     "ministral": Family(pattern=all_sliding),

@@ -180,3 +180,19 @@ def glm4_lite(f: Fields) -> Shape:
 def gate_weights(d: int, width: int) -> tuple[Weight, ...]:
     """What makes the gate of an attention's output."""
     return (Weight("self_attn.g_proj", "attention", d, width),)
+
+
+READERS = {
+    "deepseek_v2": deepseek_v2,
+    "deepseek_v3": deepseek_v3,
+    "kimi_k2": deepseek_v3,
+    "deepseek_v32": indexed,
+    "glm_moe_dsa": indexed,
+    "glm4_moe_lite": glm4_lite,
+    "deepseek_v4": deepseek_v4,
+    "deepseek_ref": deepseek_v4,
+    "longcat_flash": longcat,
+    "sarvam_mla": deepseek_v3,
+    "youtu": dense_latent,
+    "minicpm3": dense_latent,
+}

@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
 
-from inferometer.emulator.workload.hugging_face import earlier, further, gemmas, hybrids, latents, others
-from inferometer.emulator.workload.hugging_face.families import FAMILIES
 from inferometer.emulator.workload.hugging_face.fields import Fields
 from inferometer.emulator.workload.shape import Shape
+
+Reader = Callable[[Fields], Shape]
 
 PLAIN = "decoder"
 """Our own type: see plain.py."""
 
-READERS: dict[str, Callable[[Fields], Shape]] = {
-    **FAMILIES,
-    **earlier.READERS,
-    **gemmas.READERS,
-    **hybrids.READERS,
-    **others.READERS,
-    **further.READERS,
-    "deepseek_v2": latents.deepseek_v2,
-    "deepseek_v3": latents.deepseek_v3,
-    "kimi_k2": latents.deepseek_v3,
-    "deepseek_v32": latents.indexed,
-    "glm_moe_dsa": latents.indexed,
-    "glm4_moe_lite": latents.glm4_lite,
-    "deepseek_v4": latents.deepseek_v4,
-    "deepseek_ref": latents.deepseek_v4,
-    "longcat_flash": latents.longcat,
-    "sarvam_mla": latents.deepseek_v3,
-    "youtu": latents.dense_latent,
-    "minicpm3": latents.dense_latent,
-}
+HOMES = ("families", "latents", "earlier", "gemmas", "hybrids", "others", "further")
+"""The modules that read model types, each in its READERS; one is imported when those before it do not read what is asked."""
 
 TEXT_OF = {
     "qwen2_vl": "qwen2_vl_text",
@@ -141,7 +124,23 @@ TIED_INSIDE = frozenset(("llama4",))
 """Types of which the language model alone says whether its head is the embedding."""
 
 
+def reader_of(kind: str) -> Reader | None:
+    """What reads the configurations of a model type; None of a type that is not known, or that has other towers."""
+    return next((readers[kind] for readers in _tables() if kind in readers), None)
+
+
+def is_read(kind: str) -> bool:
+    """Whether a model type is one of model_types()."""
+    return kind == PLAIN or reader_of(TEXT_OF.get(kind, kind)) is not None or reader_of(kind) is not None
+
+
 def model_types() -> list[str]:
     """The model types that are read, ours last."""
-    nested = [kind for kind, text in TEXT_OF.items() if text in READERS]
-    return [*sorted({*READERS, *nested}), PLAIN]
+    read = {kind for readers in _tables() for kind in readers}
+    nested = {kind for kind, text in TEXT_OF.items() if text in read}
+    return [*sorted(read | nested), PLAIN]
+
+
+def _tables() -> Iterator[Mapping[str, Reader]]:
+    for home in HOMES:
+        yield import_module(f"{__package__}.{home}").READERS

@@ -11,37 +11,8 @@ from inferometer.emulator.economics.serving.predict import load_of, precision_of
 from inferometer.emulator.economics.serving.scenario import Scenario, scenario_of, shape_of
 from inferometer.emulator.errors import InputError
 from inferometer.launch.commands.flags.law_key import add_key_flag, add_launch_mode_flag, law_key
+from inferometer.launch.commands.flags.numbers import number, positive
 from inferometer.launch.runs.outputs import json_target, keep_apart
-
-MOST = 1e12
-"""Nobody has more tokens, devices, dollars than this."""
-
-
-def positive(text: str) -> float:
-    """A finite number above 0."""
-    value = number(text)
-    if not value > 0:
-        raise argparse.ArgumentTypeError(f"{text} must be above 0")
-    return value
-
-
-def number(text: str) -> float:
-    """A finite number, not negative."""
-    try:
-        value = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
-    if not 0 <= value <= MOST:
-        raise argparse.ArgumentTypeError(f"{text} must be a number from 0 to {MOST:g}")
-    return value
-
-
-def count(text: str) -> int:
-    """A whole number of devices or sequences."""
-    value = number(text)
-    if value < 1 or value != int(value):
-        raise argparse.ArgumentTypeError(f"{text} must be a whole number, at least 1")
-    return int(value)
 
 
 def add_price_flags(parser: argparse.ArgumentParser, *, several_speculators: bool = False) -> None:

@@ -12,7 +12,7 @@ from typing import TextIO
 from inferometer.emulator.economics.serving.candidates import Row
 from inferometer.emulator.economics.serving.curves import Curve, curves
 from inferometer.emulator.report.frontier import draw_frontiers
-from inferometer.launch.commands.flags.economics import number, positive
+from inferometer.launch.commands.flags.numbers import number, positive
 from inferometer.launch.runs.outputs import figure_path, replaced_path, show, writing
 from inferometer.launch.runs.schemas import stamped
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator
-from importlib.resources import files
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from inferometer.configs import folder
 from inferometer.emulator.checked import checked
 from inferometer.emulator.economics.paper.published.calls import CALLS
 from inferometer.emulator.economics.paper.published.record import Call, Excuse, Published
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.names import did_you_mean
 
-FOLDER = "inferometer.configs.published"
+KIND = "published"
 #: In the order in which they are shown.
 SOURCES = ("anysphere", "anysphere-summary", "baseten", "llm-analysis", "epoch")
 
@@ -119,7 +119,7 @@ def load_source(source: str) -> list[Published]:
     """Every number of one source. Raises InputError if there is no such source, or its file is none."""
     if source not in SOURCES:
         raise InputError(f"source {source}: known are {', '.join(SOURCES)}")
-    path = files(FOLDER) / f"{source}.toml"
+    path = folder(KIND) / f"{source}.toml"
     book = checked(Book, tomllib.loads(path.read_text(encoding="utf-8")), path.name)
     return [*_numbers(source, book), *_cells(source, book)]
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from importlib.resources import files
 from pathlib import Path
 
+from inferometer.configs import folder
 from inferometer.emulator.checked import checked
 from inferometer.emulator.documents import read_text, toml_of
 from inferometer.emulator.economics.serving.engines.profile import Profile
@@ -14,12 +14,12 @@ from inferometer.emulator.errors import InputError
 from inferometer.emulator.names import did_you_mean
 from inferometer.emulator.regular import state_of
 
-FOLDER = "inferometer.configs.engines"
+KIND = "engines"
 
 
 def engine_names() -> list[str]:
     """The names of the built-in engines."""
-    return sorted(entry.name[:-5] for entry in files(FOLDER).iterdir() if entry.name.endswith(".toml"))
+    return sorted(entry.name[:-5] for entry in folder(KIND).iterdir() if entry.name.endswith(".toml"))
 
 
 def load_profile(name_or_path: str | Path, version: str | None = None) -> Profile:
@@ -47,7 +47,7 @@ def load_profile(name_or_path: str | Path, version: str | None = None) -> Profil
 def _read(name: str, state: tuple[int, int, int] | None) -> File:
     """A profile is read once for as long as its file is not changed. state: of the file, None for a built-in name."""
     if name.lower() in engine_names():
-        text, where = files(FOLDER).joinpath(f"{name.lower()}.toml").read_text(encoding="utf-8"), f"{name.lower()}.toml"
+        text, where = folder(KIND).joinpath(f"{name.lower()}.toml").read_text(encoding="utf-8"), f"{name.lower()}.toml"
     elif state is None and not name.endswith(".toml"):
         hint, known = did_you_mean(name, engine_names()), ", ".join(engine_names())
         raise InputError(f"engine {name[:80]!r}: neither a TOML file nor a built-in one{hint}: those are {known}")

@@ -15,15 +15,13 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 from inferometer.emulator.economics.serving.batching.lengths import Lengths
+from inferometer.emulator.economics.serving.points.weights import Weights
 from inferometer.emulator.workload.layout import Layout
 
 Arrival = Literal["closed", "burst", "poisson", "unknown"]
 """closed: a fixed number of users, each sending its next request when the last is answered, all at once in the beginning.
 burst: all requests at once. poisson: independent of each other, at a rate. unknown: the client is not described."""
 ARRIVALS: tuple[Arrival, ...] = get_args(Arrival)
-Weights = Literal["checkpoint", "bf16", "fp8", "nvfp4", "int4"]
-"""In which format matrices are stored: as the model's own checkpoint has them, or another checkpoint of it."""
-WEIGHTS: tuple[Weights, ...] = get_args(Weights)
 STATISTICS = ("mean", "median", "p90", "p99")
 
 

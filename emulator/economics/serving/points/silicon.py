@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from inferometer.emulator.economics.serving.batching.lengths import Lengths
 from inferometer.emulator.economics.serving.points.checks import checked_points
 from inferometer.emulator.economics.serving.points.named import accelerator_named, model_named
-from inferometer.emulator.economics.serving.points.record import Client, Deployed, ServedPoint, Weights
+from inferometer.emulator.economics.serving.points.record import Client, Deployed, ServedPoint
+from inferometer.emulator.economics.serving.points.weights import Weights
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.workload.layout import Layout
 

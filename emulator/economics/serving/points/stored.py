@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import lru_cache
 
-from inferometer.emulator.economics.serving.points.record import Weights
+from inferometer.emulator.economics.serving.points.weights import Weights
 from inferometer.emulator.economics.serving.scenario import shape_of
 from inferometer.emulator.workload.precision import Precision
 from inferometer.emulator.workload.shape import Shape

@@ -15,11 +15,11 @@ from inferometer.emulator.economics.serving.points.checks import checked_points
 from inferometer.emulator.economics.serving.points.record import (
     ARRIVALS,
     STATISTICS,
-    WEIGHTS,
     Client,
     Deployed,
     ServedPoint,
 )
+from inferometer.emulator.economics.serving.points.weights import WEIGHTS
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.regular import shown_path
 from inferometer.emulator.workload.layout import AXES, Layout

@@ -161,9 +161,9 @@ def test_a_frame_for_notebooks():
     ],
 )
 def test_a_file_that_is_wrong_names_the_key(tmp_path, monkeypatch, edit, complaint):
-    text = books.files(books.FOLDER).joinpath("baseten.toml").read_text()
+    text = books.folder(books.KIND).joinpath("baseten.toml").read_text()
     (tmp_path / "baseten.toml").write_text(text.replace(*edit, 1))
-    monkeypatch.setattr(books, "files", lambda package: tmp_path)
+    monkeypatch.setattr(books, "folder", lambda kind: tmp_path)
     with pytest.raises(InputError, match=r"baseten\.toml: section\.0\.number\.0.*" + complaint):
         books.load_source("baseten")
 
