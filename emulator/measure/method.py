@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Timing = Literal["isolated", "pipelined", "in_step"]
 Groups = Literal["alone", "all"]
 Backend = Literal["gloo", "nccl", "mpi"]
-Scheduler = Literal["rr", "batch", "other"]
+Scheduler = Literal["rr-awake", "rr", "batch", "other"]
 
 
 class Strict(BaseModel):

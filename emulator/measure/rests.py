@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from inferometer.emulator.measure.scheduler import real_time
 from inferometer.emulator.samples.environment import usable_cores
 
 KERNEL = Path("/proc/sys/kernel")
@@ -30,7 +31,7 @@ class Rests:
         """limits: runtime and period in seconds, of rt_limits. per_core: seconds of a core for one of the rank's."""
         self._per_core = per_core
         runtime_s, self._period_s = limits or (0.0, 0.0)
-        self._withheld_s = self._period_s - runtime_s if scheduler == "rr" else 0.0
+        self._withheld_s = self._period_s - runtime_s if real_time(scheduler) else 0.0
         self._since_s = time.process_time()
 
     @classmethod

@@ -2,6 +2,7 @@
 
 gloo's transport thread spins while the holder of its lock is descheduled. Under the default class the 90th percentile is
 2–10 times that under SCHED_RR; SCHED_BATCH is nearly as good, but collapses when anything else runs on the machine.
+What is left under SCHED_RR is mostly cores that fall asleep: see awake.py.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from inferometer.emulator.measure.awake import reason_against
 from inferometer.emulator.samples.environment import cpu_times
 
 if TYPE_CHECKING:
@@ -21,22 +23,27 @@ IDLE_BUSY_FRACTION = 0.10
 
 
 def set_class(name: str) -> None:
-    """Put this process (and the threads it starts from now on) into ``rr``, ``batch`` or ``other``.
+    """Put this process (and the threads it starts from now on) into ``rr`` (``rr-awake`` too), ``batch`` or ``other``.
 
     Raises ``PermissionError`` where the kernel does not allow it, ``ValueError`` for another name.
     """
-    if name == "rr":
+    if real_time(name):
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(RR_PRIORITY))
     elif name == "batch":
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     elif name == "other":
         os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
     else:
-        raise ValueError(f"scheduler {name!r} is none of rr, batch, other")
+        raise ValueError(f"scheduler {name!r} is none of rr-awake, rr, batch, other")
+
+
+def real_time(name: str) -> bool:
+    """Whether the class is SCHED_RR."""
+    return name in ("rr-awake", "rr")
 
 
 def permitted(name: str) -> bool:
-    """Whether this process may use the class: tried, and put back."""
+    """Whether this process may use the class: tried, and put back. (What speaks against ``rr-awake``: `awake`.)"""
     if not hasattr(os, "sched_setscheduler"):
         return name == "other"
     before, param = os.sched_getscheduler(0), os.sched_getparam(0)
@@ -55,7 +62,13 @@ def choose(backend: str, look_s: float = 0.3) -> tuple[Scheduler, str]:
     if backend == "nccl":
         return "other", "the GPU does the work"
     if permitted("rr"):
-        return "rr", "real-time, permitted, and the least noisy for gloo; --scheduler other yields to other work"
+        against = reason_against()
+        if against is None:
+            return (
+                "rr-awake",
+                "real-time, on cores kept awake: the least noisy for gloo; --scheduler other lets others go first",
+            )
+        return "rr", f"real-time, permitted; cores may sleep ({against}); --scheduler other yields to other work"
     busy = busy_fraction(look_s)
     if permitted("batch") and busy is not None and busy < IDLE_BUSY_FRACTION:
         return "batch", f"SCHED_RR is not permitted; the machine is idle ({busy:.0%} busy)"

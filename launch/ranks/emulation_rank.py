@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from inferometer.emulator.measure.awake import kept_awake
 from inferometer.emulator.samples.environment import rank_usage
 from inferometer.emulator.samples.samples import SamplesFile
 from inferometer.emulator.validate.campaign import Matrix
@@ -47,13 +48,16 @@ class EmulationRank:
         """Run the cells; the exit status, 0. listener: rank 0's."""
         control = self.work.control
         ranks = control.gather("ranks", rank_report(self.matrix.threads, device_of(self.work.world.device).identity()))
+        awake = kept_awake(self.matrix.scheduler == "rr-awake", hosts, self.work.world.rank)
         if listener is None:
-            self.work.carry_out(self.job.launch, lambda: False, None)
+            with awake:
+                self.work.carry_out(self.job.launch, lambda: False, None)
             control.gather("usage", rank_usage())
             return int(control.share("status"))
         assert ranks is not None
         recorder = LaunchRecorder(self.job, listener, SamplesFile.reopen(self.job.samples))
         recorder.begin(self.work, ranks, hosts, len(self.matrix.cells))
-        reason = self.work.carry_out(self.job.launch, interrupted, EmulationRecorder(self.matrix, recorder))
+        with awake:
+            reason = self.work.carry_out(self.job.launch, interrupted, EmulationRecorder(self.matrix, recorder))
         recorder.end(reason, control.gather("usage", rank_usage()))
         return int(control.share("status", 0))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from inferometer.emulator.calibrate.experiment.order import by_information
+from inferometer.emulator.measure.awake import kept_awake
 from inferometer.emulator.measure.method import Method
 from inferometer.emulator.measure.plan import Cell, candidate_cells, shuffled
 from inferometer.emulator.measure.probing import probe_all
@@ -34,12 +35,19 @@ class MeasurementRank:
         self.work.connect()
         order = self._order()
         ranks = self.work.control.gather("ranks", rank_report(self.method.threads, self.work.device.identity()))
+        awake = kept_awake(self.method.scheduler == "rr-awake", hosts, self.work.world.rank)
         if listener is None:
-            return self._follow(order)
+            with awake:
+                self._follow(order)
+            self.work.control.gather("usage", rank_usage())
+            return int(self.work.control.share("status"))
         assert ranks is not None
         recorder = LaunchRecorder(self.job, listener, SamplesFile.reopen(self.job.samples))
         recorder.begin(self.work, ranks, hosts, len(order), cells=len(order), resumed=bool(self.job.skip))
-        return self._lead(order, recorder, interrupted)
+        with awake:
+            reason, left, wrong = self._lead(order, recorder, interrupted)
+        recorder.end(reason, self.work.control.gather("usage", rank_usage()), wrong, left)
+        return int(self.work.control.share("status", int(wrong > 0)))
 
     def _check_nodes(self) -> None:
         """Raise Disagreement, on every rank, where the ranks are on other nodes than in the file's earlier launches."""
@@ -63,15 +71,15 @@ class MeasurementRank:
             order = shuffled(wanted, self.method.seed, job.launch, by_tier=job.cells is None)
         return [known[name] for name in launch.control.share("order", [cell.id for cell in order])]
 
-    def _follow(self, order: list[Cell]) -> int:
+    def _follow(self, order: list[Cell]) -> None:
         """Do as rank 0 says."""
         if not probe_all(self.work, None, (), None, lambda: False, lambda record: None)[0]:
             self.work.visit(order, None, lambda: False, lambda record: None)
-        self.work.control.gather("usage", rank_usage())
-        return int(self.work.control.share("status"))
 
-    def _lead(self, order: list[Cell], recorder: LaunchRecorder, interrupted: Callable[[], bool]) -> int:
-        """Be rank 0: say what comes next, write down what was measured."""
+    def _lead(
+        self, order: list[Cell], recorder: LaunchRecorder, interrupted: Callable[[], bool]
+    ) -> tuple[str, list[str], int]:
+        """Be rank 0: say what comes next, write it down. Returns why it ended, what was not reached, how much was wrong."""
         job, launch = self.job, self.work
         wrong: list[int] = []
 
@@ -89,6 +97,4 @@ class MeasurementRank:
             reason, dropped = launch.visit(
                 order, job.deadline, interrupted, measured, began=recorder.doing, looked=recorder.looked
             )
-        usage = launch.control.gather("usage", rank_usage())
-        recorder.end(reason, usage, sum(wrong), [*unmade, *(cell.id for cell in dropped)])
-        return int(launch.control.share("status", int(sum(wrong) > 0)))
+        return reason, [*unmade, *(cell.id for cell in dropped)], sum(wrong)

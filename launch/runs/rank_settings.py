@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.measure import scheduler
+from inferometer.emulator.measure.awake import reason_against
 from inferometer.emulator.measure.method import Backend, Scheduler
 from inferometer.launch.ranks.identity import Identity
 
@@ -21,14 +22,14 @@ LAUNCHES = 3
 class RankSettings:
     """ranks: local ranks, None for as many as the run takes by default; under torchrun or mpiexec it must be None.
 
-    backend: auto, gloo, nccl or mpi. scheduler: class of the ranks, auto (the least noisy that is permitted), rr, batch or
-    other. threads: of OpenMP and torch, per rank. launches: starts of the ranks, None for the run's default; one under
-    torchrun or mpiexec. timeout_s: limit of every wait for other ranks.
+    backend: auto, gloo, nccl or mpi. scheduler: class of the ranks, auto (the least noisy that is permitted), rr-awake (rr,
+    on cores that are kept awake), rr, batch or other. threads: of OpenMP and torch, per rank. launches: starts of the ranks,
+    None for the run's default; one under torchrun or mpiexec. timeout_s: limit of every wait for other ranks.
     """
 
     ranks: int | None = None
     backend: Literal["auto", "gloo", "nccl", "mpi"] = "gloo"
-    scheduler: Literal["auto", "rr", "batch", "other"] = "auto"
+    scheduler: Literal["auto", "rr-awake", "rr", "batch", "other"] = "auto"
     threads: int = 1
     launches: int | None = None
     timeout_s: float = 60.0
@@ -55,6 +56,8 @@ def scheduler_class(asked: str, backend: str) -> tuple[Scheduler, str]:
         raise InputError(f"--scheduler {asked}: unknown; known are auto, {', '.join(get_args(Scheduler))}")
     if not scheduler.permitted(asked):
         raise InputError(f"--scheduler {asked}: this user may not use that class (root, or a limit on rtprio)")
+    if asked == "rr-awake" and (against := reason_against()):
+        raise InputError(f"--scheduler {asked}: {against}")
     chosen: Any = asked
     return chosen, "as asked"
 

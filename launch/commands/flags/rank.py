@@ -22,7 +22,7 @@ def add_rank_flags(
         )
     ranks.add_argument(
         "--scheduler",
-        choices=["auto", "rr", "batch", "other"],
+        choices=["auto", "rr-awake", "rr", "batch", "other"],
         default="auto",
         help="scheduler class of the ranks (default auto: the least noisy that is permitted)",
     )

@@ -10,23 +10,25 @@ from inferometer.emulator.measure import scheduler
 
 
 @pytest.mark.parametrize(
-    ("backend", "allowed", "busy", "chosen"),
+    ("backend", "allowed", "against", "busy", "chosen"),
     [
-        ("gloo", {"rr", "batch"}, 0.9, "rr"),
-        ("gloo", {"batch"}, 0.02, "batch"),
-        ("gloo", {"batch"}, 0.5, "other"),
-        ("gloo", {"batch"}, None, "other"),
-        ("gloo", set(), 0.0, "other"),
-        ("mpi", {"rr", "batch"}, 0.0, "other"),
-        ("nccl", {"rr", "batch"}, 0.0, "other"),
+        ("gloo", {"rr", "batch"}, None, 0.9, "rr-awake"),
+        ("gloo", {"rr", "batch"}, "a quota", 0.9, "rr"),
+        ("gloo", {"batch"}, None, 0.02, "batch"),
+        ("gloo", {"batch"}, None, 0.5, "other"),
+        ("gloo", {"batch"}, None, None, "other"),
+        ("gloo", set(), None, 0.0, "other"),
+        ("mpi", {"rr", "batch"}, None, 0.0, "other"),
+        ("nccl", {"rr", "batch"}, None, 0.0, "other"),
     ],
 )
-def test_auto_is_the_least_noisy_class_that_is_permitted_and_wise(monkeypatch, backend, allowed, busy, chosen):
+def test_auto_is_the_least_noisy_class_that_is_permitted_and_wise(monkeypatch, backend, allowed, against, busy, chosen):
+    monkeypatch.setattr(scheduler, "reason_against", lambda: against)
     monkeypatch.setattr(scheduler, "permitted", lambda name: name in allowed)
     monkeypatch.setattr(scheduler, "busy_fraction", lambda look_s: busy)
     name, why = scheduler.choose(backend)
     assert name == chosen
-    assert why
+    assert why and (chosen != "rr" or against in why)
 
 
 def test_the_reason_tells_how_busy_the_machine_is(monkeypatch):
@@ -54,11 +56,13 @@ class Kernel:
         self.now = (policy, param.sched_priority)
 
 
-@pytest.mark.parametrize(("name", "policy"), [("rr", "SCHED_RR"), ("batch", "SCHED_BATCH"), ("other", "SCHED_OTHER")])
+@pytest.mark.parametrize(
+    ("name", "policy"), [("rr", "SCHED_RR"), ("rr-awake", "SCHED_RR"), ("batch", "SCHED_BATCH"), ("other", "SCHED_OTHER")]
+)
 def test_a_class_is_set_by_its_name(monkeypatch, name, policy):
     kernel = Kernel(monkeypatch)
     scheduler.set_class(name)
-    assert kernel.now == (getattr(os, policy), scheduler.RR_PRIORITY if name == "rr" else 0)
+    assert kernel.now == (getattr(os, policy), scheduler.RR_PRIORITY if policy == "SCHED_RR" else 0)
 
 
 def test_an_unknown_class_is_refused_by_name():
