@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--pools", action="store_true", help="with --engine: also pools of their own for prompts and for decoding"
     )
     add_deployment_flags(parser)
-    add_price_flags(parser, several_speculators=True)
+    add_price_flags(parser, several_speculators=True, other_network=True)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -68,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--simulate", action="store_true", help="with --engine: also run the event simulation, and print its difference"
     )
     add_deployment_flags(parser)
-    add_price_flags(parser)
+    add_price_flags(parser, other_network=True)
 
 
 def run(args: argparse.Namespace) -> int:

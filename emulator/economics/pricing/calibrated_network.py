@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from inferometer.emulator.aliases import Array
+from inferometer.emulator.calibrate.evaluate.file import calibration_names
 from inferometer.emulator.calibrate.evaluate.network import FittedLaw
 from inferometer.emulator.calibrate.evaluate.uncertainty import widths
+from inferometer.emulator.economics.pricing.accelerators import built_in_of
 from inferometer.emulator.economics.pricing.mismatch import measured_on
 from inferometer.emulator.economics.pricing.network import CollectiveTime, Network
 from inferometer.emulator.errors import InputError
@@ -27,16 +29,22 @@ OF_KERNELS = ("launch_mode", "backend")
 
 
 class CalibrationNetwork(Network):
-    """The laws of one calibration. key narrows the choice of law (backend, timing, launch_mode, …).
+    """The laws of one calibration. key narrows the choice of law (backend, timing, launch_mode, …). beside: another one
+    prices computing, and the key chooses among its kernels too.
 
     Where a calibration has laws for several dtypes, the one as wide as the residual stream is taken.
     """
 
-    def __init__(self, calibration: Calibration, *, bits: int = 16, key: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, calibration: Calibration, *, bits: int = 16, key: Mapping[str, Any] | None = None, beside: bool = False
+    ) -> None:
         self._laws = calibration.evaluator.network
         self._key = dict(key or {})
         self._bits = bits
-        self._of_kernels = any(law.form == "roofline" for law in calibration.compute_laws)
+        kernels = [law.target.device for law in calibration.compute_laws if law.form == "roofline"]
+        self._of_kernels = beside or bool(kernels)
+        self._alone = kernels[0] if kernels and not calibration.network_laws else None
+        """The device, where nothing but its kernels was measured."""
         self._law: dict[str, FittedLaw] = {}
         backends = sorted({law.target.backend for law in calibration.network_laws if law.target.backend})
         where = measured_on(calibration)
@@ -54,6 +62,11 @@ class CalibrationNetwork(Network):
         """
         if collective in self._law:
             return self._law[collective]
+        if self._alone is not None:
+            raise InputError(
+                f"{self._name}: kernels of {self._alone} were measured and no {collective}, which several ranks need: "
+                f"give a --network-calibration{_such_as(self._alone)}"
+            )
         stands_in = collective in DONE_BY_ALL_REDUCE and not self._laws.of(collective) and self._laws.of("all_reduce")
         name = "all_reduce" if stands_in else collective
         found = self._law[collective] = self._laws.fitted(name, self._width_of(name) | self._key_of(name))
@@ -124,3 +137,11 @@ class CalibrationNetwork(Network):
         dtypes = {law.target.dtype for law in self._laws.of(collective)}
         fitting = sorted(d for d in dtypes if d is not None and bits_of(d) == self._bits)
         return {"dtype": fitting[0]} if fitting else {}
+
+
+def _such_as(device: str) -> str:
+    """Built-in calibrations of collectives between such devices, in words."""
+    known = built_in_of(device)
+    chip = "" if known is None else known.name.partition("-")[0]
+    names = [name for name in calibration_names() if name.partition("-")[0] == chip]
+    return f" (built in: {', '.join(names)})" if names else " (a file of calibrate or import)"

@@ -5,23 +5,22 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from inferometer.emulator.economics.pricing.accelerator import Accelerator
-
 if TYPE_CHECKING:
     from inferometer.emulator.calibrate.evaluate.calibration import Calibration
 
 
-def mismatch(calibration: Calibration, accelerator: Accelerator) -> str | None:
-    """In words, that the calibration's collectives ran on other devices than the accelerator; None where they did not, or
-    where it does not say.
+def mismatch(calibration: Calibration, accelerator: str) -> str | None:
+    """In words, that the calibration's collectives ran on other devices than the accelerator of this name.
+
+    None where they did not, or where it does not say.
 
     A measurement without GPUs is one of processes on a CPU. A name like h100-sxm is looked for by its chip, h100.
     """
     devices, cpu = _devices(calibration), _cpu(calibration)
-    if cpu is None and (not devices or any(_is(accelerator.name, device) for device in devices)):
+    if cpu is None and (not devices or any(_is(accelerator, device) for device in devices)):
         return None
     where = f"processes on {cpu}" if cpu else ", ".join(devices)
-    return f"the network was measured between {where}, not between {accelerator.name}: the answer mixes two machines"
+    return f"the network was measured between {where}, not between {accelerator}: the answer mixes two machines"
 
 
 def measured_on(calibration: Calibration) -> str | None:

@@ -28,8 +28,9 @@ class Prices:
 
     processor None: nothing is known of computing, which is left out; no_compute says why. in_step None: nothing is known of
     what collectives cost in a step beyond their isolated time. accelerator: the device as a datasheet has it, where one was
-    asked for. precision: the widths that were asked for, or else measured. calibration: the one whose laws price something.
-    computing: in words, which of calibration and datasheet prices computing, where both could.
+    asked for. precision: the widths that were asked for, or else measured. calibration: the one whose laws price something,
+    collectives first. computing: in words, which of calibration and datasheet prices computing, where both could.
+    joined: the device whose computing is priced, where collectives are of a calibration of their own.
     """
 
     network: Network
@@ -40,15 +41,18 @@ class Prices:
     calibration: Calibration | None = None
     no_compute: str = ""
     computing: str = ""
+    joined: str = ""
 
     @property
     def mismatch(self) -> str | None:
         """In words, that the network was measured on other devices than the datasheet is of."""
         from inferometer.emulator.economics.pricing.mismatch import mismatch
 
-        if self.calibration is None or self.accelerator is None or not isinstance(self.processor, Datasheet):
+        if self.calibration is None or self.accelerator is None:
             return None
-        return mismatch(self.calibration, self.accelerator)
+        if not self.joined and not isinstance(self.processor, Datasheet):
+            return None
+        return mismatch(self.calibration, self.joined or self.accelerator.name)
 
     @property
     def device(self) -> Accelerator:
@@ -71,12 +75,14 @@ def prices_of(
     precision: Precision | None = None,
     key: Mapping[str, Any] | None = None,
     usd_per_hour: float | None = None,
+    network_calibration: str | Path | Calibration | None = None,
 ) -> Prices:
     """The prices of a deployment.
 
     calibration: a file, a built-in name or a record, whose laws replace the paper's constants; key narrows the choice among
     them. accelerator: a built-in name, a TOML file or a record; None is the machine that the calibration has measured. Where
     it has measured the kernels of this very accelerator, their laws price computing too.
+    network_calibration: whose laws price collectives, in place of the calibration's.
     precision None: 16 bits throughout, without an accelerator what was measured.
 
     Raises InputError for anything that cannot be found or read, and where nothing says what computing costs.
@@ -86,19 +92,35 @@ def prices_of(
     if accelerator is None:
         if laws is None:
             raise InputError("give an --accelerator, or a --calibration whose compute terms say what a machine does")
-        found = measured_prices(laws, precision=precision, key=key)
+        found = measured_prices(laws, precision=precision, key=key, network_calibration=network_calibration)
         assert found.processor is not None
         return replace(found, accelerator=at_price(found.device, usd_per_hour))
     device = _device(str(accelerator), state_of(Path(accelerator))) if isinstance(accelerator, str | Path) else accelerator
     precision = precision or Precision()
-    # What a calibration needs is imported where there is one: pydantic's records of it take longer than a prediction.
-    network, in_step = network_of(laws or calibration, device, precision, key), None
-    if laws is not None:
-        from inferometer.emulator.economics.pricing.calibrated_in_step import CalibrationInStep
-
-        in_step = CalibrationInStep(laws, key)
+    network, in_step, source = _collectives(calibration, network_calibration, device, precision, key)
     processor, why = _processor(laws, device, precision, key)
-    return Prices(network, processor, in_step, precision, at_price(device, usd_per_hour), laws, computing=why)
+    device = at_price(device, usd_per_hour)
+    joined = "" if network_calibration is None else device.name
+    return Prices(network, processor, in_step, precision, device, source or laws, computing=why, joined=joined)
+
+
+def _collectives(
+    calibration: str | Path | Calibration | None,
+    network_calibration: str | Path | Calibration | None,
+    device: Accelerator | None,
+    precision: Precision,
+    key: Mapping[str, Any],
+) -> tuple[Network, InStepOverhead | None, Calibration | None]:
+    """What collectives cost, also in a step, and the calibration that says so. One of collectives alone has priority."""
+    # What a calibration needs is imported where there is one: pydantic's records of it take longer than a prediction.
+    source, beside = (calibration, False) if network_calibration is None else (network_calibration, True)
+    network = network_of(source, device, precision, key, beside=beside)
+    laws = loaded(source)
+    if laws is None:
+        return network, None, None
+    from inferometer.emulator.economics.pricing.calibrated_in_step import CalibrationInStep
+
+    return network, CalibrationInStep(laws, key), laws
 
 
 def _processor(
@@ -126,16 +148,16 @@ def measured_prices(
     precision: Precision | None = None,
     key: Mapping[str, Any] | None = None,
     as_machine: bool = True,
+    network_calibration: str | Path | Calibration | None = None,
 ) -> Prices:
-    """The prices of the machine that a calibration has measured, everything by its laws.
+    """The prices of the machine that a calibration has measured, everything by its laws; collectives by those of
+    network_calibration, where one is given.
 
     as_machine: with the machine as an accelerator, one rank of it a device with an equal share of a node's memory, without a
     price; or a GPU, with the memory and the price of the built-in accelerator of its name. Raises InputError then where the
     calibration has no compute laws, or does not say how many ranks and bytes a node has. Otherwise a calibration without
     compute laws prices collectives alone, and no_compute says why.
     """
-    from inferometer.emulator.economics.pricing.calibrated_in_step import CalibrationInStep
-    from inferometer.emulator.economics.pricing.calibrated_network import CalibrationNetwork
     from inferometer.emulator.economics.pricing.calibrated_processor import CalibrationProcessor
 
     key = key or {}
@@ -150,30 +172,46 @@ def measured_prices(
         device = _machine(calibration, processor)
         precision = precision or processor.measured_precision()
     precision = precision or Precision()
-    network = CalibrationNetwork(calibration, bits=int(precision.residual_bytes * 8), key=key)
-    in_step = CalibrationInStep(calibration, key)
-    return Prices(network, processor, in_step, precision, device, calibration, no_compute)
+    network, in_step, source = _collectives(calibration, network_calibration, device, precision, key)
+    joined = "" if network_calibration is None or processor is None else _known_name(processor.device)
+    return Prices(network, processor, in_step, precision, device, source or calibration, no_compute, joined=joined)
+
+
+def _known_name(device: str) -> str:
+    """As the built-in accelerators call a device."""
+    known = built_in_of(device)
+    return device if known is None else known.name
 
 
 def network_of(
-    calibration: str | Path | Calibration | None, device: Accelerator, precision: Precision, key: Mapping[str, Any]
+    calibration: str | Path | Calibration | None,
+    device: Accelerator | None,
+    precision: Precision,
+    key: Mapping[str, Any],
+    *,
+    beside: bool = False,
 ) -> Network:
-    """The calibration's laws or NCCL's own model; without a calibration the paper's constants on the device's links."""
+    """The calibration's laws or NCCL's own model; without a calibration the paper's constants on the device's links.
+
+    device: needed without a calibration's laws. beside: the key chooses among another calibration's laws of kernels too.
+    """
     if "collective" in key:
         raise InputError("--key collective=…: every collective is priced by its own law; narrow by another field")
     if calibration is None:
         if key:
             raise InputError("a key chooses among the laws of a calibration: give one")
+        assert device is not None
         return constants_on(device)
     if _computed(calibration):
+        assert device is not None
         from inferometer.emulator.economics.pricing.tuned import TunerNetwork
 
-        return TunerNetwork(calibration, device, key)
+        return TunerNetwork(calibration, device, {} if beside else key)
     from inferometer.emulator.economics.pricing.calibrated_network import CalibrationNetwork
 
     laws = loaded(calibration)
     assert laws is not None
-    return CalibrationNetwork(laws, bits=int(precision.residual_bytes * 8), key=key)
+    return CalibrationNetwork(laws, bits=int(precision.residual_bytes * 8), key=key, beside=beside)
 
 
 def constants_on(device: Accelerator) -> Network:

@@ -49,9 +49,9 @@ def predict(
 
     model, accelerator: built-in names, files or records; accelerator None: the machine that the calibration has measured.
     Bits that are not given are 16, or what was measured there. Without a layout the fastest on gpus devices is taken,
-    without gpus the fastest on one node, or on the fewest nodes that hold the model. further: calibration, key,
-    usd_per_hour, routing, memory_reserve, speculator, acceptance of scenario_of. Without context or prompt a context of
-    2048 tokens is taken.
+    without gpus the fastest on one node, or on the fewest nodes that hold the model. further: calibration,
+    network_calibration, key, usd_per_hour, routing, memory_reserve, speculator, acceptance of scenario_of. Without context
+    or prompt a context of 2048 tokens is taken.
 
     Raises InputError for whatever cannot be started, with the arithmetic.
     """

@@ -263,6 +263,7 @@ def scenario_of(
     precision: Precision | None = None,
     *,
     calibration: str | Path | Calibration | None = None,
+    network_calibration: str | Path | Calibration | None = None,
     key: Mapping[str, Any] | None = None,
     usd_per_hour: float | None = None,
     routing: Routing = "random",
@@ -272,13 +273,18 @@ def scenario_of(
 ) -> Scenario:
     """The scenario by names and numbers.
 
-    model, speculator: a built-in name, a config.json or a Shape. accelerator, calibration, key, precision, usd_per_hour: as
-    pricing.prices.prices_of has them. Raises InputError for anything that cannot be found, read or priced.
+    model, speculator: a built-in name, a config.json or a Shape. accelerator, calibration, network_calibration, key,
+    precision, usd_per_hour: as pricing.prices.prices_of has them.
+
+    Raises InputError for anything that cannot be found, read or priced.
     """
     shape = shape_of(model)
     if accelerator is not None:
         precision = as_shipped(shape, precision)
-    prices = prices_of(calibration, accelerator, precision=precision, key=key, usd_per_hour=usd_per_hour)
+    prices = prices_of(
+        calibration, accelerator, precision=precision, key=key, usd_per_hour=usd_per_hour,
+        network_calibration=network_calibration,
+    )  # fmt: skip
     speculation = None if speculator is None else Speculation(shape_of(speculator), acceptance)
     return Scenario(shape, prices, load, routing, memory_reserve, speculation)
 

@@ -15,11 +15,20 @@ from inferometer.launch.commands.flags.numbers import number, positive
 from inferometer.launch.runs.outputs import json_target, keep_apart
 
 
-def add_price_flags(parser: argparse.ArgumentParser, *, several_speculators: bool = False) -> None:
-    """What the network and a device cost, whether tokens are drafted, where the answer goes."""
+def add_price_flags(
+    parser: argparse.ArgumentParser, *, several_speculators: bool = False, other_network: bool = False
+) -> None:
+    """What the network and a device cost, whether tokens are drafted, where the answer goes. other_network: collectives may be
+    those of another calibration."""
     parser.add_argument(
         "--calibration", metavar="FILE|NAME", help="network costs from this calibration instead of the paper's constants"
     )
+    if other_network:
+        parser.add_argument(
+            "--network-calibration",
+            metavar="FILE|NAME",
+            help="collectives by this calibration, computing by --calibration's kernels (or the datasheet)",
+        )
     add_key_flag(parser)
     add_launch_mode_flag(parser)
     parser.add_argument(
@@ -81,7 +90,7 @@ def pricing(args: argparse.Namespace) -> dict[str, Any]:
     if args.acceptance is not None and not any(name != "none" for name in as_list(args.speculator)):
         raise InputError(f"--acceptance {args.acceptance:g}: only tokens of a --speculator are accepted")
     mode = [] if getattr(args, "launch_mode", None) is None else [f"launch_mode={args.launch_mode}"]
-    names = ("calibration", "usd_per_hour", "routing", "memory_reserve", "acceptance")
+    names = ("calibration", "network_calibration", "usd_per_hour", "routing", "memory_reserve", "acceptance")
     given = {name: getattr(args, name) for name in names if getattr(args, name, None) is not None}
     return given | {"key": law_key([*args.key, *mode])}
 
@@ -92,6 +101,6 @@ def as_list(value: Any) -> list[Any]:
 
 def keep_inputs(args: argparse.Namespace, *writes: str | Path | None) -> None:
     """Raise InputError for an output, --json or one of writes, that is a file the flags name to be read."""
-    given = (args.model, args.accelerator, args.calibration, args.speculator)
+    given = (args.model, args.accelerator, args.calibration, getattr(args, "network_calibration", None), args.speculator)
     reads = [name for each in given for name in (each if isinstance(each, list) else [each])]
     keep_apart(reads, [*writes, args.json])

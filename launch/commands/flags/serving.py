@@ -67,6 +67,8 @@ def engine_from(args: argparse.Namespace, weights: Any = None) -> Engine:
     """The engine of the flags. Raises InputError for what is missing, and as load_profile does."""
     if args.accelerator is None:
         raise InputError("--engine needs an --accelerator: its profile is of an engine, not of a machine")
+    if getattr(args, "network_calibration", None) is not None:
+        raise InputError("--network-calibration: an engine's computing has its own laws; give --calibration")
     profile = load_profile(args.engine, args.engine_version)
     stored = weights or args.checkpoint or STORED.get(one(args.weight_bits), "checkpoint")
     model, accelerator = one(args.model), one(args.accelerator)

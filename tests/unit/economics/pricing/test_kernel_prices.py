@@ -20,7 +20,6 @@ from inferometer.emulator.workload.precision import Precision
 from inferometer.emulator.workload.program import Compute
 from inferometer.emulator.workload.step import Step
 from inferometer.launch.cli import main
-from tests.places import BENCHMARKS, SHARED_DATA
 from tests.studies.planted_kernels import HOST_US, matmul_us, table
 
 
@@ -85,14 +84,32 @@ def test_predict_prices_the_device_that_was_measured(calibration, tmp_path, caps
     assert "all_reduce" in capsys.readouterr().err
 
 
-def test_steps_of_one_gpu_from_its_kernels_alone(monkeypatch, capsys):
-    path = SHARED_DATA / "gpu" / "h200" / "kernels_and_steps.json"
-    if not path.exists():
-        pytest.skip(f"no {path}")
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    import gpu_steps
+def test_collectives_of_another_calibration_beside_the_kernels(calibration, tmp_path, capsys):
+    """What was measured of the device stays as it is; collectives cost what they cost by the other calibration alone."""
+    path = tmp_path / "gpu.json"
+    write_calibration(calibration, path)
+    model = ["predict", "llama-3-8b", "--batch", "8", "--context", "2048", "--tp", "2", "--json", "-"]
+    asked = [*model, "--calibration", str(path), "--launch-mode", "graph"]
+    assert main(asked) == 2
+    error = capsys.readouterr().err
+    assert "kernels of NVIDIA H200 were measured and no all_reduce, which several ranks need: give a --network" in error
+    assert "(built in: h200-nccl, h200-sglang" in error
+    found = {}
+    for network, accelerator in (("h200-nccl", "h200"), ("h200-vllm", "h200"), ("a100-nccl", "a100-sxm")):
+        assert main([*asked, "--network-calibration", network]) == 0
+        joined = json.loads(capsys.readouterr().out)
+        assert main([*model, "--calibration", network, "--accelerator", accelerator]) == 0
+        alone = json.loads(capsys.readouterr().out)
+        for term in ("network_latency_s", "network_bandwidth_s"):
+            assert joined["terms"][term] == pytest.approx(alone["terms"][term]) and joined["terms"][term] > 0
+        found[network] = joined
+    assert len({one["terms"]["compute_s"] for one in found.values()}) == 1
+    notes = {name: " ".join(one["notes"]) for name, one in found.items()}
+    assert "not between h200" in notes["a100-nccl"]
+    assert "mixes two machines" not in notes["h200-nccl"] + notes["h200-vllm"]
 
-    assert gpu_steps.main(path) == 0, capsys.readouterr().out
-    found = gpu_steps.calibration_of(path)
-    held = next(law for law in found.compute_laws if law.kind == "matmul").fit.held_out
-    assert held.median <= 0.06 and held.p90 <= 0.18
+
+def test_an_engine_takes_no_second_calibration(capsys):
+    asked = "predict llama-3-8b --accelerator h100-sxm --engine vllm --prompt 512 --output 128".split()
+    assert main([*asked, "--network-calibration", "h100-nccl"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
