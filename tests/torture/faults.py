@@ -9,9 +9,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
+from inferometer.emulator.samples.environment import usable_cores
 from tests.places import ROOT
 
 PYTHON = f"{sys.executable} -m inferometer.launch"
@@ -22,7 +25,7 @@ COMMANDS = {
     "list": "list accelerators",
     "models": "models show llama-3-8b",
     "list of calibrations": "list calibrations",
-    "reproduce": "reproduce",
+    "reproduce": "reproduce --only epoch",
     "paper": "paper predict llama-3-8b --accelerator h100-sxm --gpus 2",
     "export": "export b200-nccl --to paper -o {folder}/out.json",
 }
@@ -58,7 +61,7 @@ SMALL = "measure -n 2 --collectives all_reduce,barrier --timings isolated -e 4K 
 
 def shell(line: str, folder: Path, limit_s: float = 60.0, **variables: str) -> tuple[int, str]:
     """Status and everything said, of a line in which `inferometer` is this program."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), **variables}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **variables}
     try:
         done = subprocess.run(
             ["bash", "-o", "pipefail", "-c", line.replace("inferometer ", PYTHON + " ")], cwd=folder, env=environment,
@@ -76,18 +79,31 @@ def judged(what: str, line: str, folder: Path, wanted: tuple[int, ...], **variab
     return f"{what}: status {status}, wanted {wanted}: {said.strip()[-300:]!r}"
 
 
+def side_by_side(kind: str, tried: Iterable[Callable[[], str | None]]) -> Iterator[tuple[str, str | None]]:
+    """The kind and what is wrong with each, several at a time."""
+    with ThreadPoolExecutor(max(2, usable_cores())) as pool:
+        for waiting in [pool.submit(one) for one in tried]:
+            yield kind, waiting.result()
+
+
 def try_streams(folder: Path, share: float) -> Iterator[tuple[str, str | None]]:
+    lines = []
     for name, command in COMMANDS.items():
+        line = f"inferometer {command}"
         for what, (stream, status) in STREAMS.items():
-            line = f"inferometer {command} {stream}".replace("{folder}", str(folder))
             wanted = (0, 1, 141) if "head" in stream else (status,)
-            yield "streams", judged(f"{name}, {what}", line, folder, wanted)
-            if share < 1:
-                return
+            lines.append(partial(in_own_folder, f"{name}, {what}", f"{line} {stream}", folder, len(lines), wanted))
         for locale in ("C", "POSIX"):
             ascii_only = {"LC_ALL": locale, "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"}
-            line = f"inferometer {command}".replace("{folder}", str(folder))
-            yield "streams", judged(f"{name}, locale {locale}", line, folder, (0,), **ascii_only)
+            lines.append(partial(in_own_folder, f"{name}, locale {locale}", line, folder, len(lines), (0,), **ascii_only))
+    yield from side_by_side("streams", lines[: max(1, int(len(lines) * share))])
+
+
+def in_own_folder(what: str, line: str, folder: Path, number: int, wanted: tuple[int, ...], **variables: str) -> str | None:
+    """As `judged`, with {folder} a folder that no other trial uses."""
+    own = folder / str(number)
+    own.mkdir()
+    return judged(what, line.replace("{folder}", str(own)), own, wanted, **variables)
 
 
 def try_folders(folder: Path, share: float) -> Iterator[tuple[str, str | None]]:
@@ -97,21 +113,22 @@ def try_folders(folder: Path, share: float) -> Iterator[tuple[str, str | None]]:
     folder.chmod(0o755)
     for name in ("x", "x.json", "x.toml", "config.json"):
         (locked / name).write_text("{}")
-    for mode in (0o700, 0o711):
-        locked.chmod(mode)
-        for name in locked.iterdir():
-            name.chmod(0o600)
-        for command in LOCKED[: max(1, int(len(LOCKED) * share))]:
-            if os.getuid() == 0:
-                line = f"{NOBODY} inferometer {command.replace('{locked}', str(locked))}"
-                yield "folders of others", judged(f"mode {mode:o}: {command}", line, Path("/"), (2,))
+        (locked / name).chmod(0o600)
+    commands = LOCKED[: max(1, int(len(LOCKED) * share))]
+    if os.getuid() == 0:
+        for mode in (0o700, 0o711):
+            locked.chmod(mode)
+            lines = [(c, f"{NOBODY} inferometer {c.replace('{locked}', str(locked))}") for c in commands]
+            others = [partial(judged, f"mode {mode:o}: {command}", line, Path("/"), (2,)) for command, line in lines]
+            yield from side_by_side("folders of others", others)
+    named = []
     for name in ("x" * 300, "x/" * 2100, "\\n", "a b", "-"):
-        for command in LOCKED[: max(1, int(len(LOCKED) * share))]:
+        for command in commands:
             if name in ("a b", "\\n", "-") and not command.startswith("predict {"):
                 continue
-            text = command.replace("{locked}", "$NAME").replace(" $NAME", ' "$NAME"').replace("$NAME/", "$NAME")
-            line = f"inferometer {text.replace('$NAMEx', '$NAME')}" if '"' not in text else f"inferometer {quoted(command)}"
-            yield "names", judged(f"{name[:20]}: {command}", line + " < /dev/null", folder, (2,), NAME=name)
+            line = f"inferometer {quoted(command)} < /dev/null"
+            named.append(partial(judged, f"{name[:20]}: {command}", line, folder, (2,), NAME=name))
+    yield from side_by_side("names", named)
 
 
 def quoted(command: str) -> str:

@@ -22,15 +22,16 @@ UNCHECKABLE_IN_PLACE = ("alltoall",)
 def rows_of(table: NcclRun, unit: float) -> list[Row]:
     """Out-of-place times, as collectors of such tables take them; the in-place ones ride along. unit: µs of a time's 1."""
     rows = []
+    dtypes = {dtype: common_name(dtype) for dtype in {row.dtype for row in table.rows}}
     for row in table.rows:
         out, inside = row.out_of_place, row.in_place
-        cell = Row(row.bytes, _time(out, unit), common_name(row.dtype), _wrong(out))
-        cell.extra = {
+        extra = {
             "in_place_us": _time(inside, unit),
             "in_place_wrong": _wrong(inside),
             "redop": row.redop,
             "root": row.root,
         }
+        cell = Row(row.bytes, _time(out, unit), dtypes[row.dtype], _wrong(out), extra)
         if out is not None and out.spread:
             cell.extra |= dict(zip(("min_us", "max_us", "p99_us", "cv_percent"), out.spread))
         if out is not None and out.iterations_us:
