@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from inferometer.emulator.aliases import Array
 from inferometer.emulator.calibrate.evaluate.predict import among, outside, predictor
-from inferometer.emulator.calibrate.evaluate.uncertainty import half_width
+from inferometer.emulator.calibrate.evaluate.uncertainty import deviations, directions, norm
 from inferometer.emulator.calibrate.schema.network_records import NetworkLaw
 from inferometer.emulator.calibrate.schema.records import Target
 from inferometer.emulator.errors import InputError
@@ -41,13 +43,29 @@ class FittedLaw:
             us = np.where(here, other.us(n, r, N), us)
         return us
 
+    def deviations(self, n: ArrayLike, r: ArrayLike, N: ArrayLike) -> Array:
+        """uncertainty.deviations [s, …] of record, then each oversubscribed law's directions, 0 where it does not answer."""
+        n, r, N = np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in (n, r, N)))
+        rows = deviations(self.record, n, r, N)
+        further = []
+        for other in self._oversubscribed:
+            here = other._measured_at(r, N) & ~self._measured_at(r, N)
+            theirs = deviations(other.record, n, r, N)
+            rows = np.where(here, 0.0, rows)
+            rows[0] = np.where(here, theirs[0], rows[0])
+            further.append(np.where(here, theirs[1:], 0.0))
+        return np.concatenate([rows, *further])
+
+    @cached_property
+    def freedom(self) -> list[float]:
+        """Degrees of freedom behind each of `deviations` [s]: of Student's t by which it is known; inf: a normal's."""
+        own = directions(self.record)
+        others = [freedom for other in self._oversubscribed for freedom in directions(other.record)]
+        return [math.inf, *own, *others]
+
     def half_width(self, n: ArrayLike, r: ArrayLike, N: ArrayLike) -> Array:
         """h, so that the 95 % interval of a time t is [t e^−h, t e^h] (uncertainty.half_width)."""
-        n, r, N = np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in (n, r, N)))
-        width = half_width(self.record, n, r, N)
-        for other, here in self._others(r, N):
-            width = np.where(here, other.half_width(n, r, N), width)
-        return width
+        return norm(self.deviations(n, r, N))
 
     def beyond(self, n: ArrayLike, r: ArrayLike, N: ArrayLike) -> list[str]:
         """In words, which limits of what was measured the queries exceed."""

@@ -161,7 +161,7 @@ def fit_key(key: Key, rows: pd.DataFrame, excluded: dict[str, int], seed: int, l
         "identifiable_combinations": combination_records(fit, points, over, within),
         "cov": covariance_record(fit, points, over),
         "domain": domain_record(points),
-        "fit": fit_record(choice, points, excluded, without),
+        "fit": fit_record(choice, points, excluded, without, over),
         "paper_projection": paper_projection(projected, fit, points, projected_over),
         "flags": sorted({flag for flags in rows["flags"] for flag in flags_of(flags)}),
     }

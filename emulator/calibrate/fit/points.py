@@ -119,6 +119,22 @@ def without_launch_effect(points: Points) -> Array:
     return np.asarray(np.exp(log_us - (effect - centre_of_launches(effect))[at]))
 
 
+def cell_means(points: Points) -> tuple[Array, Array]:
+    """Of each cell, in their order, the mean of ln us over launches and the variance of that mean by chance [cells].
+
+    The launches' common factors are taken out, points count by their trust; cells of a single launch say nothing of chance
+    and get the mean variance of the others (0 if there are none).
+    """
+    log_us = np.log(without_launch_effect(points))
+    _, cell, count = np.unique(points.cell, return_inverse=True, return_counts=True)
+    weight = np.bincount(cell, points.trust)
+    mean = np.bincount(cell, points.trust * log_us) / weight
+    squares = np.bincount(cell, points.trust * (log_us - mean[cell]) ** 2) / weight
+    several = count > 1
+    variance = squares / np.maximum(count - 1, 1)
+    return mean, np.where(several, variance, variance[several].mean() if several.any() else 0.0)
+
+
 def centre_of_launches(effect: Array) -> float:
     """The mean of the launches' factors [launches] (ln), in which a launch far from the others hardly counts.
 

@@ -9,11 +9,12 @@ from inferometer.emulator.calibrate.fit.choose import Candidate, Choice
 from inferometer.emulator.calibrate.fit.explain import combination_expression, not_identified_reason
 from inferometer.emulator.calibrate.fit.held_out import HeldOut, hold_out, hold_out_launches, node_folds, relative_errors
 from inferometer.emulator.calibrate.fit.intervals import Spread
-from inferometer.emulator.calibrate.fit.points import Points
+from inferometer.emulator.calibrate.fit.points import Points, cell_means
 from inferometer.emulator.calibrate.fit.robust import F_SCALE, LOSS, RESIDUAL, Fit
 from inferometer.emulator.calibrate.laws.curved_problem import MAX_Q, MIN_Q
 from inferometer.emulator.calibrate.laws.linear import parameter_source
 from inferometer.emulator.calibrate.laws.terms import Term
+from inferometer.emulator.samples.statistics import Z95
 
 NAMES = {
     "base": "a",
@@ -87,7 +88,7 @@ def covariance_record(fit: Fit, points: Points, over: Spread) -> Document | None
     return {"order": order, "matrix": over.cov.tolist(), "dof": over.dof, "scale": scale}
 
 
-def fit_record(choice: Choice, points: Points, excluded: dict[str, int], without: dict[int, Fit]) -> Document:
+def fit_record(choice: Choice, points: Points, excluded: dict[str, int], without: dict[int, Fit], over: Spread) -> Document:
     """Errors of the chosen law, in sample and held out, and the scores of all that were tried."""
     fit = choice.chosen.fit
     predicted = fit.predict_us(points.n, points.r, points.N)
@@ -116,21 +117,39 @@ def fit_record(choice: Choice, points: Points, excluded: dict[str, int], without
             "leave_launch_out": held_out_record(hold_out_launches(points, without), points, "one launch only"),
         },
         "spread": {
-            "sample": _spread(predicted, points) or 0.0,
-            "sizes": _spread(choice.chosen.sizes.predicted_us, points),
-            "ranks": _spread(choice.chosen.ranks.predicted_us, points),
-            "nodes": _spread(by_nodes.predicted_us, points),
+            "sample": misses(predicted, points, over) or 0.0,
+            "sizes": misses(choice.chosen.sizes.predicted_us, points, over),
+            "ranks": misses(choice.chosen.ranks.predicted_us, points, over),
+            "nodes": misses(by_nodes.predicted_us, points, over),
         },
         "choice": choice.reason,
         "alternatives": [_alternative(c, choice, points) for c in choice.candidates],
     }
 
 
-def _spread(predicted_us: Array, points: Points) -> float | None:
-    """95th percentile of |ln(predicted/measured)| where there is a prediction."""
-    errors = np.abs(np.log(predicted_us / points.us))
-    known = errors[np.isfinite(errors)]
-    return float(np.quantile(known, 0.95)) if len(known) else None
+def misses(predicted_us: Array, points: Points, over: Spread) -> float | None:
+    """95th percentile of |ln(predicted/measured)| where there is a prediction.
+
+    Where the estimates have intervals over launches, those hold how far the mean over launches may be off, and what counts
+    here is the law: measured is each cell's mean over launches, without their common factors, and what chance leaves in
+    such a mean is taken off in squares, down to what that chance would hide (`hidden`). Else measured is every launch.
+    """
+    known = np.isfinite(predicted_us)
+    if not known.any():
+        return None
+    if over.cov is None or over.over != "launches":
+        return float(np.quantile(np.abs(np.log(predicted_us[known] / points.us[known])), 0.95))
+    means, variances = cell_means(points)
+    _, first = np.unique(points.cell, return_index=True)
+    at = known[first]
+    missed = float(np.quantile(np.abs(np.log(predicted_us[first][at]) - means[at]), 0.95))
+    noise = Z95 * float(np.sqrt(np.mean(variances)))
+    return float(np.sqrt(max(missed**2 - noise**2, hidden(int(at.sum())) * noise**2)))
+
+
+def hidden(cells: int) -> float:
+    """The standard error of a variance by so many cells, relative to it: a misfit below that cannot be told from chance."""
+    return float(np.sqrt(2 / cells))
 
 
 def held_out_record(held_out: HeldOut, points: Points, nothing_to_hold_out: str) -> Document:

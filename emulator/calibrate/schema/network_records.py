@@ -131,7 +131,9 @@ class Alternative(Record):
 
 class ErrorSpread(Record):
     """95th percentiles of |ln(predicted/measured)|: of the fitted points, and of what was held out by sizes, rank counts
-    and node counts (null where nothing could be). They make the interval of a predicted time."""
+    and node counts (null where nothing could be). They make the interval of a predicted time.
+
+    With intervals over launches, measured is a cell's mean over launches, and what chance leaves in it is taken off."""
 
     sample: FiniteFloat
     sizes: FiniteFloat | None

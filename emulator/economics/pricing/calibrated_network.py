@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from inferometer.emulator.aliases import Array
 from inferometer.emulator.calibrate.evaluate.file import calibration_names
 from inferometer.emulator.calibrate.evaluate.network import FittedLaw
-from inferometer.emulator.calibrate.evaluate.uncertainty import widths
+from inferometer.emulator.calibrate.evaluate.uncertainty import deviations, norm
 from inferometer.emulator.economics.pricing.accelerators import built_in_of
 from inferometer.emulator.economics.pricing.mismatch import measured_on
-from inferometer.emulator.economics.pricing.network import CollectiveTime, Network
+from inferometer.emulator.economics.pricing.network import CollectiveTime, Deviations, Network
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.units import format_bytes
 from inferometer.parallel.dtypes import bits_of
@@ -102,10 +101,11 @@ class CalibrationNetwork(Network):
             words.append(f"{collective} was not measured: priced as an {law.record.target.collective} of as many bytes")
         return words
 
-    def half_width(self, collective: str, bytes: ArrayLike, ranks: ArrayLike, nodes: ArrayLike) -> Array | None:
+    def deviations(self, collective: str, bytes: ArrayLike, ranks: ArrayLike, nodes: ArrayLike) -> Deviations | None:
         """By the law's covariance and held-out errors; 0 for one rank, NaN where the law has no interval."""
         n, r, N = np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in (bytes, ranks, nodes)))
-        return np.where(r > 1, self.law(collective).half_width(n, r, N), 0.0)
+        law = self.law(collective)
+        return Deviations(law.record.target.collective, np.where(r > 1, law.deviations(n, r, N), 0.0), law.freedom)
 
     def narrowing(self, collective: str, bytes: float, ranks: float, nodes: float) -> str:
         """There, where it leaves what was measured; else more launches or more sizes, whichever leaves more open."""
@@ -114,8 +114,9 @@ class CalibrationNetwork(Network):
         places = f"{format_bytes(bytes)} on {ranks:g} ranks" + (f" of {nodes:g} nodes" if nodes > 1 else "")
         if law.beyond(bytes, ranks, nodes) or ranks not in domain.ranks or nodes not in domain.nodes:
             return f"{name} of {places}, which was not measured"
-        parameters, form = (float(width) for width in widths(law.record, bytes, ranks, nodes))
-        if law.record.cov is None or parameters > form:
+        form, *directions = deviations(law.record, bytes, ranks, nodes)
+        parameters = float(norm(np.array(directions)))
+        if law.record.cov is None or parameters > float(form):
             return f"more launches of {name} (measure --append)"
         return f"more sizes of {name} near {places} (a smaller -f)"
 

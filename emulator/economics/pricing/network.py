@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from inferometer.emulator.aliases import Array
@@ -22,6 +23,26 @@ class CollectiveTime:
     @property
     def total_s(self) -> Array:
         return self.latency_s + self.bandwidth_s
+
+
+@dataclass(frozen=True)
+class Deviations:
+    """What leaves the logarithm of times [m] open: 95 % half widths [s, m] of sources that err independently.
+
+    law: whose they are; collectives that one law prices err together. The first source errs by itself at each rank and
+    node count, the others have the sign of what they do to each time. The 95 % interval of a time t is [t e^−h, t e^h], h
+    the root of the sum of their squares; NaN where nothing says so. freedom [s]: of the Student's t by which a
+    source is known; inf: normal.
+    """
+
+    law: str
+    half_widths: Array
+    freedom: Sequence[float]
+
+    @property
+    def whole(self) -> Array:
+        """h [m]."""
+        return np.asarray(np.sqrt((self.half_widths**2).sum(axis=0)))
 
 
 class Network(Protocol):
@@ -49,11 +70,8 @@ class Network(Protocol):
         """What to know of such a time, in words: where it leaves what was measured, what stands in."""
         return []
 
-    def half_width(self, collective: str, bytes: ArrayLike, ranks: ArrayLike, nodes: ArrayLike) -> Array | None:
-        """h, so that the 95 % interval of a time t is [t e^−h, t e^h]; NaN where nothing says so.
-
-        None of a network that states no errors at all.
-        """
+    def deviations(self, collective: str, bytes: ArrayLike, ranks: ArrayLike, nodes: ArrayLike) -> Deviations | None:
+        """What leaves the logarithm of such a time open; None of a network that states no errors at all."""
         return None
 
     def narrowing(self, collective: str, bytes: float, ranks: float, nodes: float) -> str:

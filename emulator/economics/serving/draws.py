@@ -4,70 +4,91 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inferometer.emulator.aliases import Array
-from inferometer.emulator.economics.serving.uncertainty import Share
+from inferometer.emulator.calibrate.evaluate.uncertainty import t_quantile
+from inferometer.emulator.economics.serving.uncertainty import Cause, Share
+from inferometer.emulator.samples.statistics import Z95
+from inferometer.emulator.workload.program import Size
 
-NORMAL_95 = 1.959963984540054
-"""Standard deviations from the median to the end of a 95 % interval."""
 DRAWS = 1000
+LONGEST = 10.0
+"""Student's t is a normal of an unknown scale; no draw's scale is longer than this, or a mean over draws would not exist."""
 
 
 @dataclass(frozen=True)
 class Open:
-    """What laws leave open of n candidates' times: each law's part of the time, and its error, on one scale for all.
+    """What laws leave open of n candidates' times: each law's part of the time, and its errors, on one scale for all.
 
-    latency_s [n]. parts: law → seconds of the time [n]. halves: law → h [n], so that the law's part lies in
-    [part·e^−h, part·e^h] at 95 %.
+    latency_s [n]. parts: law → seconds of the time [n]. sources: law → cause → [n], by which the logarithm of the
+    law's part is off at the end of the cause's 95 % interval, with its sign.
     """
 
     latency_s: Array
     parts: Mapping[str, Array]
-    halves: Mapping[str, Array]
+    sources: Mapping[str, Mapping[Cause, Array]]
 
     @classmethod
     def of(cls, latency_s: Array, total_s: Array, shares: Mapping[str, Share]) -> Open:
         """From the shares of steps. latency_s over total_s: how much longer a token takes than the sum of a step's terms."""
         stretch = np.asarray(latency_s, dtype=float) / np.asarray(total_s, dtype=float)
-        parts, halves = {}, {}
-        for law, share in shares.items():
-            seconds = np.broadcast_to(np.asarray(share.seconds, dtype=float), stretch.shape)
-            above = np.broadcast_to(np.asarray(share.above_s, dtype=float), stretch.shape)
-            parts[law] = seconds * stretch
-            halves[law] = np.log1p(np.divide(above, seconds, out=np.zeros_like(seconds), where=seconds > 0))
-        return cls(np.asarray(latency_s, dtype=float), parts, halves)
+
+        def each(value: Size) -> Array:
+            return np.broadcast_to(np.asarray(value, dtype=float), stretch.shape)
+
+        parts = {law: each(share.seconds) * stretch for law, share in shares.items()}
+        sources = {law: {cause: each(half) for cause, half in share.sources.items()} for law, share in shares.items()}
+        return cls(np.asarray(latency_s, dtype=float), parts, sources)
 
     @classmethod
     def joined(cls, tables: Sequence[Open]) -> Open:
-        """The candidates of several tables in their order; a law leaves nothing open of those that do not use it."""
+        """The candidates of several tables in their order; an error leaves nothing open of those that it does not touch."""
         laws = dict.fromkeys(law for table in tables for law in table.parts)
         none = [np.zeros_like(table.latency_s) for table in tables]
-        return cls(
-            np.concatenate([table.latency_s for table in tables]),
-            {law: np.concatenate([t.parts.get(law, zero) for t, zero in zip(tables, none)]) for law in laws},
-            {law: np.concatenate([t.halves.get(law, zero) for t, zero in zip(tables, none)]) for law in laws},
-        )
+        parts, sources = {}, {}
+        for law in laws:
+            parts[law] = np.concatenate([t.parts.get(law, zero) for t, zero in zip(tables, none)])
+            of_law = [table.sources.get(law, {}) for table in tables]
+            causes = dict.fromkeys(cause for errors in of_law for cause in errors)
+            sources[law] = {
+                cause: np.concatenate([errors.get(cause, zero) for errors, zero in zip(of_law, none)]) for cause in causes
+            }
+        return cls(np.concatenate([table.latency_s for table in tables]), parts, sources)
 
     def taken(self, rows: NDArray[Any]) -> Open:
         """These candidates, in this order."""
         return Open(
             self.latency_s[rows],
             {law: part[rows] for law, part in self.parts.items()},
-            {law: half[rows] for law, half in self.halves.items()},
+            {law: {cause: half[rows] for cause, half in errors.items()} for law, errors in self.sources.items()},
         )
 
     def drawn(self, seed: int = 0, draws: int = DRAWS) -> Array:
-        """Times [draws, n]. In one draw a law errs alike for all candidates, and laws err independently of each other."""
+        """Times [draws, n]. In one draw an error is the same for all candidates; errors are independent of each other."""
         rng = np.random.default_rng(seed)
         found = np.broadcast_to(self.latency_s, (draws, len(self.latency_s))).copy()
         for law, part in self.parts.items():
-            scale = rng.standard_normal((draws, 1)) / NORMAL_95
-            found += part * np.expm1(scale * self.halves[law])
+            causes, halves = zip(*self.sources[law].items())
+            found += part * np.expm1(_scales(causes, rng, draws) @ np.array(halves))
         return found
+
+
+def _scales(causes: Sequence[Cause], rng: np.random.Generator, draws: int) -> Array:
+    """Errors [draws, causes] in units of half a 95 % interval: normal, or Student's t, of one law's parameters together."""
+    scale = rng.standard_normal((draws, len(causes)))
+    for freedom in {cause.freedom for cause in causes}:
+        of = [at for at, cause in enumerate(causes) if cause.freedom == freedom]
+        if freedom == inf:
+            scale[:, of] /= Z95
+        else:
+            longer = np.sqrt(freedom / rng.chisquare(freedom, (draws, 1)))
+            scale[:, of] *= np.minimum(longer, LONGEST) / t_quantile(int(freedom))
+    return scale
 
 
 @dataclass(frozen=True)

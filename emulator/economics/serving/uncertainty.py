@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,22 +27,47 @@ def latency_interval(step: StepTime, latency_s: float) -> tuple[tuple[float, flo
     return (max(0.0, latency_s - found[0] * stretch), latency_s + found[1] * stretch), notes
 
 
+class Cause(NamedTuple):
+    """An independent error: name, and the degrees of freedom of the Student's t by which it is known; inf: normal."""
+
+    name: str
+    freedom: float = inf
+
+
 @dataclass(frozen=True)
 class Share:
-    """What one law adds to a step, in seconds, and how far below and above it the truth may lie at 95 %; these broadcast."""
+    """What one law adds to a step, in seconds, and what leaves the logarithm of that open; these broadcast.
+
+    sources: 95 % half widths by their causes, with the sign of what these do. A cause in another step, or another layout,
+    is the same error.
+    """
 
     seconds: Size
-    below_s: Size
-    above_s: Size
+    sources: Mapping[Cause, Size]
+
+    @property
+    def half(self) -> Size:
+        """h, so that the seconds s lie in [s e^−h, s e^h] at 95 %."""
+        return np.sqrt(sum(np.square(half) for half in self.sources.values()))
+
+    @property
+    def below_s(self) -> Size:
+        """How far below the seconds the truth may lie at 95 %."""
+        return -self.seconds * np.expm1(-self.half)
+
+    @property
+    def above_s(self) -> Size:
+        """How far above."""
+        return self.seconds * np.expm1(self.half)
 
 
 def shares(step: StepTime) -> tuple[dict[str, Share], str]:
-    """What each law adds to the sum of a step's terms, by collective and "compute"; whose error is not known, in words.
+    """What each law adds to the sum of a step's terms, by its name and "compute"; whose error is not known, in words.
 
-    All uses of one law err together, since they share its parameters, so their deviations add; different laws err
-    independently. Computing is one more law, which errs by a fraction of kernel_s and compute_s; an accelerator's figures
-    are taken as given, and so are in-step overheads. A network of constants has no share. The words are empty where every
-    share is known.
+    All uses of one law share its parameters, so that their deviations add with their signs; what the law itself misses is
+    common to the uses on as many ranks and nodes. Different laws err independently. Computing is one more law, which errs by
+    a fraction of kernel_s and compute_s; an accelerator's figures are taken as given, and so are in-step overheads. A
+    network of constants has no share. The words are empty where every share is known.
     """
     found: dict[str, Share] = {}
     unknown = ""
@@ -49,31 +77,48 @@ def shares(step: StepTime) -> tuple[dict[str, Share], str]:
         if isinstance(op := priced.op, Collective):
             isolated_s = priced.terms["network_latency_s"] + priced.terms["network_bandwidth_s"]
             sent.setdefault(op.collective, []).append((op.bytes, op.ranks, op.nodes, priced.repeats * isolated_s))
+    moved: dict[str, dict[Cause, Size]] = {}
+    seconds: dict[str, Size] = {}
     for collective, rows in sent.items():
         stack = Stack(rows)
-        bytes, ranks, nodes, seconds = stack.columns
-        wide = network.half_width(collective, bytes, ranks, nodes)
-        if wide is None:
+        bytes, ranks, nodes, each_s = stack.columns
+        left = network.deviations(collective, bytes, ranks, nodes)
+        if left is None:
             return {}, ""
-        if np.isnan(wide).any():
+        if np.isnan(left.half_widths).any():
             unknown = unknown or f"the law of {collective}"
             continue
-        sides = (seconds, seconds * (1 - np.exp(-wide)), seconds * (np.exp(wide) - 1))
-        found[collective] = Share(*(sum(stack.split(side)) for side in sides))
+        own, *directions = (stack.split(each_s * half) for half in left.half_widths)
+        errors = moved.setdefault(left.law, {})
+        for (_, r, N, _), deviation in zip(rows, own):
+            cause = Cause(f"{left.law} on {np.max(r):g} ranks of {np.max(N):g} nodes")
+            errors[cause] = errors.get(cause, 0.0) + deviation
+        for at, (freedom, uses) in enumerate(zip(left.freedom[1:], directions)):
+            cause = Cause(f"{left.law}: direction {at}", freedom)
+            errors[cause] = errors.get(cause, 0.0) + sum(uses)
+        seconds[left.law] = seconds.get(left.law, 0.0) + sum(stack.split(each_s))
+    for law, errors in moved.items():
+        found[law] = Share(seconds[law], {cause: _per(moved_s, seconds[law]) for cause, moved_s in errors.items()})
     share = None if processor is None else processor.relative_error(step.bill.calls, step.program.precision)
     if share is None:
         unknown = unknown or "the laws of computing"
     elif share > 0:
         computing_s = step.terms["kernel_s"] + step.terms.get("compute_s", 0.0)
-        found["compute"] = Share(computing_s, computing_s * share, computing_s * share)
+        found["compute"] = Share(computing_s, {Cause("compute"): np.log1p(share)})
     return found, unknown
+
+
+def _per(moved_s: Size, seconds: Size) -> Size:
+    """moved_s / seconds, 0 where both are."""
+    return np.divide(moved_s, seconds, out=np.zeros(np.broadcast(moved_s, seconds).shape), where=np.asarray(seconds) > 0)
 
 
 def deviations(step: StepTime) -> tuple[tuple[float, float] | None, list[str]]:
     """How far below and above the sum of a step's terms the truth may lie at 95 %, in seconds, with a note.
 
-    The deviations of different laws (`shares`) add in squares. None, with a note, where a law has no interval; None where
-    there is neither a measured network nor measured computing.
+    The truth is the mean step, as serving for long sees it; a single launch differs from it by more. The deviations of
+    different laws (`shares`) add in squares. None, with a note, where a law has no interval; None where there is neither a
+    measured network nor measured computing.
     """
     found, unknown = shares(step)
     if unknown:
@@ -108,6 +153,6 @@ def _errs_most(step: StepTime, collective: str) -> tuple[float, float, float]:
         if isinstance(op := priced.op, Collective) and op.collective == collective
     ]
     bytes, ranks, nodes, seconds = Stack(rows).columns
-    wide = step.prices.network.half_width(collective, bytes, ranks, nodes)
-    most = int(np.argmax(seconds if wide is None else seconds * np.expm1(wide)))
+    left = step.prices.network.deviations(collective, bytes, ranks, nodes)
+    most = int(np.argmax(seconds if left is None else seconds * np.expm1(left.whole)))
     return float(bytes[most]), float(ranks[most]), float(nodes[most])

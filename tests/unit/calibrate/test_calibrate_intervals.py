@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import t as student
 
 from inferometer.emulator.calibrate.evaluate.file import load_calibration
-from inferometer.emulator.calibrate.evaluate.uncertainty import _parameters
+from inferometer.emulator.calibrate.evaluate.uncertainty import _parameters, norm
 from inferometer.emulator.calibrate.fit.build import fit_key
 from inferometer.emulator.calibrate.fit.from_samples import fit
 from inferometer.emulator.calibrate.fit.intervals import fits_without_each_launch, over_launches, spreads
@@ -61,7 +61,9 @@ def test_an_estimate_near_0_moves_the_time_by_its_own_deviation(make, value):
     model = model.model_copy(update={"params": model.params | {"b": near_0}, "cov": cov})
     time = a + 3 * value
     up = np.log(1 + 3 * student.ppf(0.975, 3) * deviation / time)
-    assert _parameters(model, *np.array([[0.0], [4.0], [1.0]]))[0] == pytest.approx(max(up, np.log(time / a)), rel=5e-3)
+    assert norm(_parameters(model, *np.array([[0.0], [4.0], [1.0]])))[0] == pytest.approx(
+        max(up, np.log(time / a)), rel=5e-3
+    )
 
 
 @pytest.mark.filterwarnings("ignore:.*is outside the measured")

@@ -1,13 +1,14 @@
 """The interval of a predicted time, the bootstrap behind imported times, laws by name, and the guidelines."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy.stats import t as student
 
 from inferometer.emulator.calibrate.evaluate.predict import ExtrapolationWarning, NotIdentifiedWarning
-from inferometer.emulator.calibrate.evaluate.uncertainty import _t_quantile
+from inferometer.emulator.calibrate.evaluate.uncertainty import t_quantile
 from inferometer.emulator.calibrate.fit.build import fit_key
 from inferometer.emulator.calibrate.fit.choose import NotFittedError, choose_law
 from inferometer.emulator.calibrate.fit.guidelines import guidelines_record
@@ -80,9 +81,32 @@ def test_the_parameters_share_of_the_interval_by_hand(make):
     assert np.log(high / low) / 2 == pytest.approx(np.hypot(own, 2 * model.fit.spread.sample), rel=1e-3)
 
 
+def launched(form, truth, launches, noise, law):
+    design = {"seed": 5, "sizes": SIZES, "launches": launches, "iterations": 1, "noise": noise}
+    cells = synthetic_cells("all_reduce", law_of(formula_named(form), "all_reduce"), truth, ONE_NODE[:3], **design)
+    return fit_key(keys_of(cells)[0], *usable_rows(cells), 0, law)
+
+
+def test_with_several_launches_the_law_is_held_against_their_mean():
+    """Launches that differ by 10 %, and their cells by another 10 %, say little of a law that holds exactly."""
+    noise = replace(NOISE, launch=0.1, cell=0.1, cell_outliers=0.0)
+    exact = {launches: launched("affine", TRUTH, launches, noise, "affine")["fit"]["spread"] for launches in (2, 12)}
+    assert exact[2]["sizes"] > 0.2 and exact[12]["sizes"] < 0.05
+    bent = launched("two_protocols", TWO, 12, noise, "affine")["fit"]["spread"]
+    still = launched("two_protocols", TWO, 1, replace(noise, launch=0.0, cell=0.0), "affine")["fit"]["spread"]
+    assert bent["sizes"] == pytest.approx(still["sizes"], rel=0.2) and bent["sizes"] > 0.2
+
+
+def test_sources_are_those_of_the_half_width(two):
+    law = two.evaluator.network.fitted("all_reduce", {})
+    rows = law.deviations(np.array([4096, 2**24]), 4, 1)
+    assert len(rows) == len(law.freedom) == 1 + len(two.law("all_reduce").cov.order)
+    assert np.sqrt((rows**2).sum(axis=0)) == pytest.approx(law.half_width(np.array([4096, 2**24]), 4, 1))
+
+
 def test_t_quantiles_are_those_of_scipy():
     for dof in (1, 2, 3, 4, 7, 30, 1000):
-        assert _t_quantile(dof) == pytest.approx(student.ppf(0.975, dof), rel=5e-3)
+        assert t_quantile(dof) == pytest.approx(student.ppf(0.975, dof), rel=5e-3)
 
 
 def test_bootstrap_over_cells_is_seeded_and_holds_the_fit():

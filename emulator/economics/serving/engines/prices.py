@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from inferometer.emulator.aliases import Array
 from inferometer.emulator.calibrate.evaluate.stack import Stack
 from inferometer.emulator.economics.pricing.accelerator import Accelerator
 from inferometer.emulator.economics.pricing.network import CollectiveTime, Network
@@ -87,9 +86,6 @@ class EngineNetwork(Network):
         if np.max(np.asarray(nodes)) > 1:
             return [f"{collective} between nodes: the paper's constants"]
         return self._of(collective).notes(collective, bytes, ranks, nodes)
-
-    def half_width(self, collective: str, bytes: ArrayLike, ranks: ArrayLike, nodes: ArrayLike) -> Array | None:
-        return None
 
 
 def engine_network(profile: Profile, device: Accelerator, precision: Precision, values: Values) -> EngineNetwork:
