@@ -148,7 +148,7 @@ def misses(predicted_us: Array, points: Points, over: Spread) -> float | None:
 
 
 def hidden(cells: int) -> float:
-    """The standard error of a variance by so many cells, relative to it: a misfit below that cannot be told from chance."""
+    """The standard error of a variance by so many cells, relative to it: a misfit below that may be chance."""
     return float(np.sqrt(2 / cells))
 
 
