@@ -62,9 +62,7 @@ def test_an_estimate_near_0_moves_the_time_by_its_own_deviation(make, value):
     time = a + 3 * value
     up = np.log(1 + 3 * student.ppf(0.975, 3) * deviation / time)
     found = norm(_parameters(model, *np.array([[0.0], [4.0], [1.0]])))[0]
-    assert found == pytest.approx(
-        max(up, np.log(time / a)), rel=5e-3
-    )
+    assert found == pytest.approx(max(up, np.log(time / a)), rel=5e-3)
 
 
 @pytest.mark.filterwarnings("ignore:.*is outside the measured")
