@@ -57,7 +57,6 @@ def main() -> int:
             "-m",
             "inferometer.launch",
             "report",
-            "--calibration",
             "h100-nccl",
             "--model",
             "llama-3-8b",

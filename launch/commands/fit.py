@@ -79,16 +79,16 @@ def run(args: argparse.Namespace) -> int:
 def _serving(args: argparse.Namespace) -> int:
     if args.samples:
         raise InputError(f"--serving fits {args.serving} alone, {args.samples[0]} given too")
-    from inferometer.emulator.report.serving.fits import fit_lines
+    from inferometer.emulator.report.serving.fits import fit_lines, fit_record
     from inferometer.launch.runs.fit_serving import fit_serving
+    from inferometer.launch.runs.schemas import stamped
 
     path = replaced_path(args.output or "profile.toml")
     keep_apart([args.serving], [path, args.json])
     with writing(path):
         fitted = fit_serving(args.serving, path, args.engine)
     lines = [*fit_lines(fitted), "", f"profile: {path}"]
-    record = {name: vars(parameter) for name, parameter in fitted.pooled.parameters.items()}
-    show(args.json, {"engine": fitted.pooled.engine, "parameters": record}, lines)
+    show(args.json, stamped("serving-fit", fit_record(fitted)), lines)
     return 0
 
 

@@ -1,10 +1,12 @@
-"""Write one HTML page of a calibration: can it be trusted, what things cost, what that means for models, does it hold.
+"""Write one HTML page of what other commands wrote: can it be trusted, what things cost, what that means, does it hold.
 
-  inferometer report --calibration calibration.json -o page.html
-  inferometer report --calibration calibration.json --validation validation.json --model llama-3-8b -o page.html
-  inferometer report --calibration h100-nccl --model llama-3-8b llama-3.1-70b --accelerator h100-sxm --tpot-max 0.03 -o page.html
+  inferometer report calibration.json -o page.html
+  inferometer report calibration.json validation.json prediction.json --model llama-3-8b -o page.html
+  inferometer report h100-nccl --model llama-3-8b llama-3.1-70b --accelerator h100-sxm --tpot-max 0.03 -o page.html
 
-The page opens from disk, needs no network, and prints. Without --accelerator models are priced on the measured machine.
+FILE is any of: samples, a calibration or the name of a built-in one, an engine's profile (fit --serving), the JSON of validate,
+predict, frontier, and fit --serving. The page opens from disk, needs no network, and prints. Without --accelerator models are
+priced on the measured machine.
 """
 
 from __future__ import annotations
@@ -21,11 +23,8 @@ from inferometer.launch.runs.outputs import keep_apart, replaced_path, write_tex
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--calibration", required=True, metavar="FILE|NAME", help="calibration, built-in name, or samples file"
-    )
+    parser.add_argument("sources", nargs="+", metavar="FILE", help="what other commands wrote, or a built-in calibration")
     parser.add_argument("-o", "--output", required=True, type=replaced_path, metavar="FILE.html", help="page to write")
-    parser.add_argument("--validation", metavar="FILE", help="what validate -o wrote")
     parser.add_argument("--model", nargs="+", metavar="MODEL", help="models to price; one of them is chosen in the page")
     parser.add_argument("--accelerator", metavar="NAME|FILE", help="device (default: the machine that was measured)")
     parser.add_argument("--weight-bits", type=count, default=16, metavar="BITS", help="bits of every weight (default 16)")
@@ -40,8 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     if args.model is None and args.accelerator is not None:
         raise InputError(f"--accelerator {args.accelerator} is of a --model, and none is given")
-    keep_apart([args.calibration, args.validation, args.accelerator, *(args.model or [])], [args.output])
-    page = report(args.calibration, questions=_questions(args), validation=args.validation)
+    keep_apart([*args.sources, args.accelerator, *(args.model or [])], [args.output])
+    page = report(*args.sources, questions=_questions(args))
     write_text(args.output, page)
     print(f"page: {args.output} ({len(page.encode()) / 1e3:.0f} kB)")
     return 0

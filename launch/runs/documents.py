@@ -20,6 +20,7 @@ from inferometer.emulator.compare.deployments import Deployment
 from inferometer.emulator.economics.serving.prediction import Prediction
 from inferometer.emulator.measure.doctor import Finding
 from inferometer.emulator.measure.method import Stop
+from inferometer.emulator.report.serving.records import SERVING_FIELDS
 from inferometer.emulator.validate.accounting import Account
 from inferometer.emulator.validate.comparison import Compared
 from inferometer.emulator.validate.predicted import Priced
@@ -275,6 +276,7 @@ FIELDS: dict[str, dict[str, Any]] = {
     "models": {"models": list[str], "types": list[str]},
     "prediction": {**get_type_hints(Prediction), "model": str | ModelRecord},
     "reproduction": {"rows": list[ReproducedRow], "summary": dict[str, int]},
+    **SERVING_FIELDS,
     "validation": {
         "created": str,
         "environment": dict[str, Any],

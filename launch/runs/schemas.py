@@ -27,6 +27,10 @@ VERSIONS = {
     "models": 1,
     "prediction": 1,
     "reproduction": 1,
+    "serving-command": 1,
+    "serving-fit": 1,
+    "serving-frontier": 1,
+    "serving-prediction": 1,
     "validation": 1,
 }
 """Of each kind of document; one that loses or changes a field gets a new one."""

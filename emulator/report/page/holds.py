@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from inferometer.emulator.report.page.elements import paragraph, section, table, tag
+from inferometer.emulator.report.page.elements import paragraph, section, table, tag, text
 from inferometer.emulator.report.page.plot import Plot, Series
 from inferometer.emulator.units import format_us
 
@@ -15,12 +15,15 @@ TOGETHER = dict.fromkeys(("network", "waiting"), "network + waiting")
 """A rank that wakes up late transfers slowly: only the sum of the two is comparable."""
 
 
-def holds(document: Mapping[str, Any] | None) -> str:
-    """document: what `validate -o` writes."""
-    title, name = "Does it hold", "holds"
-    if document is None:
-        words = "No validation was given: `inferometer validate` makes one, and `report --validation FILE` shows it here."
-        return section(title, name, paragraph(words, "soft"))
+def holds(named: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
+    """documents: what `validate -o` writes, with the names of their files."""
+    parts = []
+    for at, (name, document) in enumerate(named):
+        parts += [tag("h3", text(name))] * (len(named) > 1) + [_of(document, f"-{at}" if at else "")]
+    return section("Does it hold", "holds", "".join(parts))
+
+
+def _of(document: Mapping[str, Any], suffix: str) -> str:
     cells = [cell for cell in document["cells"] if cell["predicted_us"].get("calibration")]
     left_out = [one for one in document["cells"] if one not in cells]
     overall = document["overall"]
@@ -29,7 +32,7 @@ def holds(document: Mapping[str, Any] | None) -> str:
         f"Of {overall['rows']} steps the median error is {median:.1%}, the 90th percentile {p90:.1%}; a step in another "
         f"launch differs by {repeat:.1%}."
     )
-    parts = [paragraph(words), tag("div", _scatter(cells) + _by_term(cells), class_="figures")]
+    parts = [paragraph(words), tag("div", _scatter(cells, suffix) + _by_term(cells, suffix), class_="figures")]
     rows = [
         (
             cell["words"], cell["phase"], format_us(cell["measured_us"]), format_us(cell["predicted_us"]["calibration"]),
@@ -42,7 +45,7 @@ def holds(document: Mapping[str, Any] | None) -> str:
     parts.append(_missed(document.get("missed", [])))
     if left_out:
         parts.append(paragraph(f"{len(left_out)} steps were not predicted.", "soft"))
-    return section(title, name, "".join(parts))
+    return "".join(parts)
 
 
 def _missed(operations: Sequence[Mapping[str, Any]]) -> str:
@@ -55,7 +58,7 @@ def _missed(operations: Sequence[Mapping[str, Any]]) -> str:
     return table(head, rows, right=(1, 2, 3), caption="Shares of a step, mean over all, worst first") if rows else ""
 
 
-def _scatter(cells: Sequence[Mapping[str, Any]]) -> str:
+def _scatter(cells: Sequence[Mapping[str, Any]], suffix: str) -> str:
     series = []
     for at, phase in enumerate(PHASES):
         here = [cell for cell in cells if cell["phase"] == phase]
@@ -66,10 +69,10 @@ def _scatter(cells: Sequence[Mapping[str, Any]]) -> str:
     every = [cell["measured_us"] for cell in cells]
     if every:
         series.append(Series("equal", "line", [min(every), max(every)], [min(every), max(every)], dash=1))
-    return Plot("validation", "Predicted against measured", "measured µs", "predicted µs", series).html()
+    return Plot(f"validation{suffix}", "Predicted against measured", "measured µs", "predicted µs", series).html()
 
 
-def _by_term(cells: Sequence[Mapping[str, Any]]) -> str:
+def _by_term(cells: Sequence[Mapping[str, Any]], suffix: str) -> str:
     terms: dict[str, list[tuple[float, float, str]]] = {}
     for cell in cells:
         sums: dict[str, tuple[float, float]] = {}
@@ -88,4 +91,4 @@ def _by_term(cells: Sequence[Mapping[str, Any]]) -> str:
         )
         for at, (term, rows) in enumerate(terms.items())
     ]  # fmt: skip
-    return Plot("terms", "Predicted/measured by term", "measured µs", "ratio", series).html()
+    return Plot(f"terms{suffix}", "Predicted/measured by term", "measured µs", "ratio", series).html()

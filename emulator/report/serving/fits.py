@@ -34,7 +34,7 @@ def _lines(fitted: EngineFit) -> Iterator[str]:
     yield ""
     yield f"{'left out':<14}{'points':>7}{'TPOT median':>13}{'p90':>8}{'TTFT median':>13}{'p90':>8}"
     for name, errors in fitted.left_out.items():
-        cells = [part for values in (errors.tpot, errors.ttft) for part in _errors(np.abs(values[np.isfinite(values)]))]
+        cells = [part for values in (errors.tpot, errors.ttft) for part in _errors(values)]
         count = int(np.isfinite(errors.tpot).sum())
         yield f"{name:<14}{count:>7}{cells[0]:>13}{cells[1]:>8}{cells[2]:>13}{cells[3]:>8}"
     problems = Counter(point.problems[0].split(":")[0] for point in fitted.unusable)
@@ -42,7 +42,31 @@ def _lines(fitted: EngineFit) -> Iterator[str]:
         yield from wrapped(f"left out: {count} × {words}")
 
 
+def fit_record(fitted: EngineFit) -> dict[str, object]:
+    """The fit as JSON: parameters, held-out errors (null where nothing could be left out), what the points cannot say."""
+    return {
+        "engine": fitted.pooled.engine,
+        "points": len(fitted.bills.points),
+        "unusable": len(fitted.unusable),
+        "parameters": {
+            name: vars(parameter) | {"unit": PRIORS[name].unit} for name, parameter in fitted.pooled.parameters.items()
+        },
+        "left_out": {
+            name: {"points": int(np.isfinite(errors.tpot).sum())}
+            | dict(zip(("tpot_median", "tpot_p90"), _quantiles(errors.tpot)))
+            | dict(zip(("ttft_median", "ttft_p90"), _quantiles(errors.ttft)))
+            for name, errors in fitted.left_out.items()
+        },
+        "not_determined": fitted.undetermined,
+    }
+
+
+def _quantiles(values: np.ndarray) -> tuple[float | None, float | None]:
+    """Median and 90th percentile of the known errors' sizes."""
+    known = np.abs(values[np.isfinite(values)])
+    return (float(np.median(known)), float(np.quantile(known, 0.9))) if len(known) else (None, None)
+
+
 def _errors(values: np.ndarray) -> tuple[str, str]:
-    if not len(values):
-        return "–", "–"
-    return f"{np.median(values):.1%}", f"{np.quantile(values, 0.9):.1%}"
+    median, p90 = _quantiles(values)
+    return ("–", "–") if median is None or p90 is None else (f"{median:.1%}", f"{p90:.1%}")

@@ -22,6 +22,7 @@ from inferometer.emulator.report.serving.choices import choice_lines, choice_rec
 from inferometer.emulator.workload.layout import Layout
 from inferometer.launch.commands.flags.law_key import law_key
 from inferometer.launch.runs.outputs import show
+from inferometer.launch.runs.schemas import stamped
 
 GPUS_MAX = 8
 ROUNDS = 10
@@ -40,10 +41,11 @@ def run_engine(args: argparse.Namespace, layout: Layout | None) -> int:
     workload = workload_from(args, users=float(args.batch))
     if args.emit:
         lines = launch_command(engine, layout, workload, args.model)
-        show(args.json, {"command": lines}, lines)
+        show(args.json, stamped("serving-command", {"command": lines}), lines)
         return 0
     answer = serve(engine, layout, workload, simulation=args.simulate)
-    show(args.json, answer_record(engine, layout, workload, answer), answer_lines(engine, layout, workload, answer))
+    document = stamped("serving-prediction", answer_record(engine, layout, workload, answer))
+    show(args.json, document, answer_lines(engine, layout, workload, answer))
     return 0
 
 
@@ -59,7 +61,7 @@ def run_choice(args: argparse.Namespace, target: Target) -> int:
     engines = [(stored or "checkpoint", engine_from(args, stored)) for stored in formats]
     found = choices(engines, workload, target, gpus_max=args.gpus_max or GPUS_MAX, rate_per_s=rate, pools=args.pools)
     label = f"{engines[0][1].shape.name}, {engines[0][1].profile.label} on {engines[0][1].device.name}"
-    show(args.json, {"deployments": choice_records(found)}, choice_lines(found, label))
+    show(args.json, stamped("serving-frontier", {"deployments": choice_records(found)}), choice_lines(found, label))
     return 0
 
 

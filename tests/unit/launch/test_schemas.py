@@ -14,6 +14,7 @@ from inferometer.launch.cli import COMMANDS, build_parser, main
 from inferometer.launch.runs.documents import derived
 from inferometer.launch.runs.schemas import VERSIONS, file_name, schema, schema_id
 from tests.places import ROOT
+from tests.studies.served import POINTS
 
 TABLE = "collective,ranks,nodes,bytes,us\n" + "".join(
     f"all_reduce,{ranks},1,{2**k},{5 + ranks + 2**k * ranks / 4e5}\n" for ranks in (2, 4, 8) for k in range(8, 22)
@@ -40,6 +41,10 @@ WRITTEN = {
         f"frontier llama-3-8b {H100} --gpus-max 4 --tpot-max 0.1",
         f"paper frontier llama-3-8b {H100}",
     ],
+    "serving-prediction": [f"predict qwen3-32b {H100} --tp 4 --engine vllm --concurrency 8 --prompt 1024 --output 128"],
+    "serving-frontier": [f"frontier qwen3-32b {H100} --engine vllm --tpot-max 0.05 --prompt 1024 --output 128"],
+    "serving-command": [f"predict qwen3-32b {H100} --tp 4 --engine vllm --emit --prompt 1024 --output 128"],
+    "serving-fit": ["fit --serving points.csv -o mine.toml"],
     "models": ["models"],
     "model": ["models show deepseek-v3", "models show gpt-oss-120b --kv-bits 8"],
     "list": ["list models", "list accelerators", "list calibrations", "list collectives"],
@@ -53,6 +58,7 @@ BY_RANKS = {"measure", "calibrate", "emulate", "validate"}
 def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("written")
     (path / "table.csv").write_text(TABLE)
+    (path / "points.csv").write_text(POINTS)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(path)
         assert main(["import", "csv", "table.csv", "-o", "x.samples.jsonl"]) == 0

@@ -74,18 +74,16 @@ def test_the_command_writes_one_file(tmp_path, capsys, calibration):
 
     path, out = tmp_path / "c.json", tmp_path / "page.html"
     write_calibration(calibration, path)
-    assert main(["report", "--calibration", str(path), "-o", str(out)]) == 0
+    assert main(["report", str(path), "-o", str(out)]) == 0
     assert out.read_text().startswith("<!doctype html>") and "page:" in capsys.readouterr().out
     other = tmp_path / "other.json"
     other.write_text(json.dumps({"schema": "inferometer/doctor/1"}))
     for arguments, words in (
-        (["--calibration", str(path), "-o", str(path)], "is read by this command"),
-        (
-            ["--calibration", str(path), "--validation", str(other), "-o", str(out)],
-            "expected a validation",
-        ),
-        (["--calibration", str(path), "--accelerator", "h100-sxm", "-o", str(out)], "is of a --model"),
-        (["--calibration", "nowhere", "-o", str(out)], "nowhere"),
+        ([str(path), "-o", str(path)], "is read by this command"),
+        ([str(path), str(other), "-o", str(out)], "expected samples, calibration"),
+        ([str(path), "h100-nccl", "-o", str(out)], "a page is of one calibration"),
+        ([str(path), "--accelerator", "h100-sxm", "-o", str(out)], "is of a --model"),
+        (["nowhere", "-o", str(out)], "nowhere"),
     ):
         assert main(["report", *arguments]) == 2
         err = capsys.readouterr().err
@@ -101,4 +99,4 @@ def test_a_validation_without_cells_is_refused(tmp_path, calibration):
     path = tmp_path / "v.json"
     path.write_text(json.dumps({"schema": "inferometer/validation/1", "overall": {}}))
     with pytest.raises(InputError, match="cells: missing"):
-        report(calibration, validation=path)
+        report(calibration, path)
