@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import json
 import logging
 import random
@@ -32,14 +33,18 @@ from inferometer.emulator.workload.kinds.heads import Heads
 from inferometer.emulator.workload.parameters import count
 from inferometer.emulator.workload.shape import Shape
 
+TRIES = 12
+"""Configurations after which a type of which transformers builds none is left out."""
 FLAGS = re.compile(
     r"bias|norm$|_norm_|qk_norm|layernorm|^use_(?!cache|mamba|fast)|^tie_|multi_query|parallel|new_decoder|alibi|double"
 )
 NOT_FLAGS = re.compile(r"norm_topk|bidirectional|mambapy|use_grouped|moe_renorm|use_falcon|use_cache|return_dict|rescale")
 
 
-WINDOWED = ("gemma2", "gemma3_text", "gemma3n_text", "gemma4_text", "gpt_oss", "olmo3", "afmoe", "granite_swa", "flint",
-            "granitemoe_swa", "kolibri1", "vaultgemma", "cohere2", "cohere2_moe", "gemma4_unified_text")  # fmt: skip
+WINDOWED = (
+    "lfm3", "gemma2", "gemma3_text", "gemma3n_text", "gemma4_text", "gpt_oss", "olmo3", "afmoe", "granite_swa", "flint",
+    "granitemoe_swa", "kolibri1", "vaultgemma", "cohere2", "cohere2_moe", "gemma4_unified_text",
+)  # fmt: skip
 """Types of which transformers' own class cannot do without a window."""
 SECTIONED = ("vl_text", "omni", "glm4v", "glm_ocr", "paddleocr")
 """Types with rotary positions in sections, which have to fit the head."""
@@ -56,7 +61,7 @@ def draw(rng: random.Random, config_class: Any) -> dict[str, Any]:
     d = heads * dim * rng.choice([1, 1, 2])
     sizes = {
         "hidden_size|n_embd|d_model": d,
-        "num_attention_heads|n_head|n_heads": heads,
+        "num_attention_heads|n_head|n_heads|num_heads": heads,
         "num_key_value_heads|num_kv_heads|swa_num_key_value_heads": rng.choice([x for x in (1, 2, 4) if heads % x == 0]),
         "num_hidden_layers|n_layer|n_layers|num_layers": layers,
         "head_dim|swa_head_dim|global_head_dim|kv_channels": rng.choice([dim, 8, 16]),
@@ -125,6 +130,9 @@ def draw(rng: random.Random, config_class: Any) -> dict[str, Any]:
         given.update(mamba_num_heads=4, mamba_head_dim=8, n_groups=rng.choice([1, 2]))
     if "expand" in fields and "num_heads" in fields:
         given.update(num_heads=2 * heads, head_dim=d // heads, expand=2, n_groups=1)
+    if config_class.model_type == "gpt_neo":
+        given["num_layers"] = layers + layers % 2
+        given["attention_types"] = [[["global", "local"], given["num_layers"] // 2]]
     if config_class.model_type == "dbrx":
         given["attn_config"] = {"kv_n_heads": rng.choice([1, heads]), "rope_theta": 1e4, "clip_qkv": 8.0}
         given["tie_word_embeddings"] = False
@@ -152,9 +160,10 @@ def layer_types_of(
         other = {
             "qwen3_next": "linear_attention", "qwen3_5_text": "linear_attention", "qwen3_5_moe_text": "linear_attention",
             "olmo_hybrid": "linear_attention", "granitemoehybrid": "linear_attention", "kimi_linear": "linear_attention",
-            "lfm2": "conv", "llama4_text": "chunked_attention",
+            "lfm2": "conv", "lfm3": "conv",
+            "bailing_hybrid": "linear_attention", "llama4_text": "chunked_attention",
         }.get(kind, "sliding_attention" if given.get("sliding_window") else "full_attention")  # fmt: skip
-        if kind.startswith(("deepseek", "glm_moe", "minimax")):
+        if kind.startswith(("deepseek", "glm_moe", "minimax", "hy_v4")):
             return found
         found["layer_types"] = [rng.choice([other, "full_attention"]) for _ in range(layers - 1)] + ["full_attention"]
     if "mlp_layer_types" in fields and kind != "deepseek_v4":
@@ -235,22 +244,25 @@ def main() -> int:
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
     kinds = args.types or [kind for kind in model_types() if kind in CONFIG_MAPPING and class_of(kind) is not None]
-    each, more = divmod(args.total, len(kinds))
-    tally: Counter[str] = Counter()
-    for place, kind in enumerate(kinds):
-        wanted, number, one = each + (place < more), 0, Counter[str]()
-        while wanted and number < 8 * wanted + 8:
-            result, detail = judged(random.Random(f"{kind} {number} {args.seed}"), kind)
-            number += 1
-            one[result] += 1
-            wanted -= result != "not built"
-            if result == "different" or (result != "same" and (args.verbose or one[result] == number == 8 * wanted + 8)):
-                print(f"  {kind}: {result}: {detail}", flush=True)
-        tally.update(one)
-        if args.verbose:
-            print(f"{kind}: {dict(one)}", flush=True)
-        if one["not built"] == number:
-            print(f"  {kind}: none built: {detail}")
+    tallies = {kind: Counter[str]() for kind in kinds}
+    given_up: dict[str, str] = {}
+    for number, kind in ((number, kind) for number in itertools.count() for kind in kinds):
+        one = tallies[kind]
+        if sum(tally.total() - tally["not built"] for tally in tallies.values()) >= args.total or len(given_up) == len(
+            kinds
+        ):
+            break
+        if kind in given_up:
+            continue
+        result, detail = judged(random.Random(f"{kind} {number} {args.seed}"), kind)
+        one[result] += 1
+        if result == "different" or (args.verbose and result not in ("same", "not built")):
+            print(f"  {kind}: {result}: {detail}", flush=True)
+        if one["not built"] == one.total() == TRIES:
+            given_up[kind] = detail
+    for kind, detail in given_up.items():
+        print(f"  {kind}: transformers built none of {TRIES}: {detail}")
+    tally = sum(tallies.values(), Counter[str]())
     built_by_all = sum(tally.values()) - tally["not built"]
     print(f"{built_by_all} configurations of {len(kinds)} model types ({tally.pop('not built', 0)} more cannot be built)")
     for result, number in tally.most_common():

@@ -54,6 +54,18 @@ def gpt2(f: Fields) -> Shape:
     )  # fmt: skip
 
 
+def gpt_neo(f: Fields) -> Shape:
+    """Learned positions; some layers attend to the last tokens alone, but keep all."""
+    d, heads = f.count("hidden_size"), f.count("num_heads", "num_attention_heads")
+    shape = uniform(
+        "", f.count("num_layers", "num_hidden_layers"), d, f.maybe("intermediate_size") or 4 * d, f.count("vocab_size"),
+        Heads(heads, heads, _width(d, heads), out_bias=True), gated=False, norm_bias=True, linear_bias=True,
+        tied_embeddings=f.flag("tie_word_embeddings"), learned_positions=f.count("max_position_embeddings"),
+    )  # fmt: skip
+    f.value("attention_types"), f.value("attention_layers"), f.value("window_size")
+    return replace(shape, notes=("layers with a window are priced as full ones: transformers' own class caches all tokens",))
+
+
 def gpt_bigcode(f: Fields) -> Shape:
     d, heads = f.count("n_embd", "hidden_size"), f.count("n_head", "num_attention_heads")
     if f.flag("add_cross_attention"):
@@ -159,6 +171,7 @@ def _width(d: int, heads: int) -> int:
 READERS = {
     "falcon": falcon,
     "gpt2": gpt2,
+    "gpt_neo": gpt_neo,
     "gpt_bigcode": gpt_bigcode,
     "gptj": gptj,
     "gpt_neox": gpt_neox,

@@ -133,8 +133,11 @@ def sliding_pattern(default: int) -> Pattern:
 
 
 def exaone_pattern(f: Fields, layers: int) -> list[str]:
-    if isinstance(f.value("sliding_window_pattern"), str):
-        raise InputError("sliding_window_pattern: a word is not supported; give layer_types")
+    word = f.value("sliding_window_pattern")
+    if isinstance(word, str):
+        if not word or set(word) - set("LG") or layers % len(word):
+            raise InputError(f"sliding_window_pattern = {word[:40]!r}: L or G for each of some layers that divide {layers}")
+        return [SLIDING if letter == "L" else FULL for letter in word * (layers // len(word))]
     step = f.maybe("sliding_window_pattern")
     if f.value("sliding_window") is None or step is None:
         raise InputError("sliding_window: missing; transformers needs it where layer_types is missing")

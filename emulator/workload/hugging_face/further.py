@@ -156,6 +156,8 @@ def lfm2_moe(f: Fields) -> Shape:
 READERS = {
     "falcon_h1": falcon_h1,
     "minimax": minimax,
+    "minimax_text_01": minimax,
+    "minimax_m1": minimax,
     "opt": opt,
     "dbrx": dbrx,
     "persimmon": persimmon,

@@ -12,9 +12,11 @@ from inferometer.emulator.workload.hugging_face.latents import gate_weights, rea
 from inferometer.emulator.workload.hugging_face.parts import (
     FULL,
     LINEAR,
+    SLIDING,
     after_first,
     by_layer,
     every,
+    heads_of_kind,
     read_dense,
     read_experts,
     read_heads,
@@ -228,6 +230,10 @@ def lfm2(f: Fields) -> Shape:
     if kinds is None:
         attends = f.numbers("full_attn_idxs")
         kinds = [FULL if attends is None or number in attends else "conv" for number in range(layers)]
+    for key in ("block_dim", "conv_dim", "conv_dim_out"):
+        if f.maybe(key) not in (None, d):
+            raise InputError(f"{key} = {f.value(key)}: only hidden_size = {d} is supported")
+    f.maybe("num_heads")  # said twice
     width = f.count("block_ff_dim") if f.has("block_ff_dim") else f.count("intermediate_size")
     if f.flag("block_auto_adjust_ff_dim"):
         width = int(2 * width / 3)
@@ -263,6 +269,33 @@ def kimi_linear(f: Fields) -> Shape:
     return replace(shape, tied_embeddings=False)
 
 
+def bailing_hybrid(f: Fields) -> Shape:
+    """Ling: the delta rule with decays and gates of full rank; each layer_group_size-th layer has gated latent attention."""
+    layers, d, heads = f.count("num_hidden_layers"), f.count("hidden_size"), f.count("num_attention_heads")
+    kinds = f.words("layer_types", layers, (FULL, LINEAR)) or every(f.count("layer_group_size"), LINEAR)(f, layers)
+    dim = f.maybe("linear_head_dim") or f.count("head_dim")
+    delta = KimiDelta(heads, dim, f.count("short_conv_kernel_size", "linear_conv_kernel_dim"), None, None)
+    latent = replace(read_latent(f, bias="attention_bias"), extra=gate_weights(d, heads))
+    names = {"count": ("num_experts",), "active": ("num_experts_per_tok", "num_experts_per_token")}
+    shared = ("num_shared_experts", "n_shared_experts")
+    experts = read_experts(f, shared=shared, router_bias=True, **names)  # type: ignore[arg-type]
+    feed = by_layer(lambda: read_dense(f), experts, after_first(f, layers))
+    return replace(shape_of(f, one_of(kinds, {FULL: latent, LINEAR: delta}, feed)), tied_embeddings=False)
+
+
+def lfm3(f: Fields) -> Shape:
+    """Short convolutions and gated attention, full or in a window."""
+    layers, d = f.count("num_hidden_layers"), f.count("hidden_size")
+    kinds = f.words("layer_types", layers, (FULL, SLIDING, "conv"))
+    kinds = kinds or ["conv" if n % 2 or not n else FULL if n % 4 == 2 else SLIDING for n in range(layers)]
+    heads = read_heads(f, bias="attention_bias", out_bias="attention_bias", qk_norm=True)
+    heads = replace(heads, gate="head" if f.flag("use_attention_gate") else "none")
+    convolution = ShortConvolution(d, f.count("conv_L_cache"), f.flag("conv_bias"))
+    norms = 4 if f.flag("use_sandwich_norm") else 2
+    mixers = [convolution if kind == "conv" else heads_of_kind(f, heads, kind) for kind in kinds]
+    return shape_of(f, [Layer(one, read_dense(f), norms) for one in mixers])
+
+
 def _kimi_kinds(f: Fields, linear: object, layers: int) -> list[str]:
     listed = f.words("layer_types", layers, (FULL, LINEAR))
     if listed is not None:
@@ -289,4 +322,6 @@ READERS = {
     "mamba2": mamba2,
     "lfm2": lfm2,
     "kimi_linear": kimi_linear,
+    "bailing_hybrid": bailing_hybrid,
+    "lfm3": lfm3,
 }

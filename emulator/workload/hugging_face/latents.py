@@ -77,6 +77,36 @@ def indexed(f: Fields) -> Shape:
     return shape_of(f, [Layer(replace(latent, index=replace(index, own=one)), part) for one, part in zip(own, feed)])
 
 
+def hy_v4(f: Fields) -> Shape:
+    """Hunyuan 4: an index as in GLM 5.2, sinks and a gate per element, residual streams that mix."""
+    layers, d, streams = f.count("num_hidden_layers"), f.count("hidden_size"), f.count("hc_mult")
+    latent = read_latent(f)
+    width = latent.query_heads * latent.value_dim
+    gates = Weight("self_attn.gate_proj", "attention", d, width)
+    latent = replace(latent, extra=(vector("self_attn.sinks", "attention", latent.query_heads), gates))
+    index = Index(f.count("index_n_heads"), f.count("index_head_dim"), f.count("index_topk"), f.count("q_lora_rank"))
+    f.words("layer_types", layers, ("indexed_attention",))
+    own = f.words("indexer_types", layers, ("full", "shared"))
+    kinds = own or ["full" if number < 2 or number % 4 == 1 else "shared" for number in range(layers)]
+    listed = f.value("mlp_layer_types") is not None
+    sparse = after_first(f, layers) if listed else [number > 0 for number in range(layers)]
+    feed = by_layer(lambda: read_dense(f), read_routed(f, router_bias=True), sparse)
+    extra = tuple(
+        weight
+        for name in ("attn_hc", "ffn_hc")
+        for weight in (
+            vector(f"{name}.fn", "mlp", 2 * streams * streams * d),
+            vector(f"{name}.base", "mlp", 2 * streams + 2),
+        )
+    )
+    stack = [
+        Layer(replace(latent, index=replace(index, own=kind == "full")), part, extra=extra)
+        for kind, part in zip(kinds, feed)
+    ]
+    head = (vector("hc_head.fn", "other", streams * streams * d), vector("hc_head.base", "other", streams + 1))
+    return replace(shape_of(f, stack), extra=head)
+
+
 def _indexers(f: Fields, layers: int) -> list[bool]:
     """Which layers have an index of their own (GLM 5.2)."""
     listed = f.words("indexer_types", layers, ("full", "shared"))
@@ -187,6 +217,7 @@ READERS = {
     "deepseek_v3": deepseek_v3,
     "kimi_k2": deepseek_v3,
     "deepseek_v32": indexed,
+    "hy_v4": hy_v4,
     "glm_moe_dsa": indexed,
     "glm4_moe_lite": glm4_lite,
     "deepseek_v4": deepseek_v4,

@@ -13,7 +13,7 @@ Reader = Callable[[Fields], Shape]
 PLAIN = "decoder"
 """Our own type: see plain.py."""
 
-HOMES = ("families", "latents", "earlier", "gemmas", "hybrids", "others", "further")
+HOMES = ("families", "latents", "earlier", "gemmas", "hybrids", "others", "further", "published")
 """The modules that read model types, each in its READERS; one is imported when those before it do not read what is asked."""
 
 TEXT_OF = {
@@ -72,6 +72,20 @@ TEXT_OF = {
     "llava_next": "llama",
     "internvl": "qwen2",
     "step3p7": "step3p7",
+    "apertus1p5": "apertus",
+    "apertus1p5_text": "apertus",
+    "blip-2": "opt",
+    "instructblip": "opt",
+    "instructblipvideo": "opt",
+    "cosmos3_omni": "qwen3_vl_text",
+    "fuyu": "persimmon",
+    "glmga": "glm4v_text",
+    "lfm3_vl": "lfm3",
+    "minicpm_ocr": "qwen3_5_text",
+    "minicpmv4_7": "qwen3_5_text",
+    "moss_transcribe_diarize": "qwen3",
+    "phi4_multimodal": "phi3",
+    "phi4mm": "phi3",
 }
 """The language model of a type that has other towers."""
 NESTED = frozenset(TEXT_OF)
@@ -92,6 +106,7 @@ TIED = frozenset(
         "janus",
         "kimi_k25",
         "lfm2_vl",
+        "lfm3_vl",
         "lighton_ocr",
         "mistral3",
         "ovis2",
@@ -120,7 +135,7 @@ TIED_BY_TEXT = frozenset(
     )
 )
 
-TIED_INSIDE = frozenset(("llama4",))
+TIED_INSIDE = frozenset(("llama4", "blip-2", "instructblip", "instructblipvideo"))
 """Types of which the language model alone says whether its head is the embedding."""
 
 

@@ -203,12 +203,23 @@ def _step_sparse(f: Fields, layers: int) -> list[bool]:
 
 
 def hunyuan_moe(f: Fields) -> Shape:
-    layers = f.count("num_hidden_layers")
+    """Experts and a shared one in every layer; numbers may be lists with an entry per layer."""
+    layers, width = f.count("num_hidden_layers"), f.count("intermediate_size")
     heads = read_heads(f, bias="attention_bias", out_bias="attention_bias", qk_norm=True)
-    if any(isinstance(f.value(key), list) for key in ("moe_topk", "num_shared_expert", "moe_intermediate_size")):
-        raise InputError("moe_topk: a list, with a number for each layer, is not supported")
-    experts = Experts(f.count("num_experts"), f.count("moe_topk"), f.count("intermediate_size"), shared=1)
-    return shape_of(f, [Layer(heads, experts)] * layers)
+    for key, only in (("num_shared_expert", 1), ("moe_intermediate_size", width)):
+        if f.value(key) is not None and set(_by_layer(f, key, layers)) != {only}:
+            raise InputError(f"{key} = {f.value(key)!r:.60}: only {only} in every layer is supported")
+    if f.flag("use_cla"):
+        raise InputError("use_cla = true: layers that share keys and values are not supported")
+    stack = [
+        Layer(heads, Experts(f.count("num_experts"), active, width, shared=1)) for active in _by_layer(f, "moe_topk", layers)
+    ]
+    return shape_of(f, stack)
+
+
+def _by_layer(f: Fields, key: str, layers: int) -> list[int]:
+    """A number for each layer."""
+    return (f.numbers(key, layers) or []) if isinstance(f.value(key), list) else [f.count(key)] * layers
 
 
 def laguna(f: Fields) -> Shape:

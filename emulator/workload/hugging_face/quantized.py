@@ -47,6 +47,7 @@ def read_quantization(fields: Given, beside: Given | None) -> Quantization | Non
     Raises InputError that names the key for a scheme that is not known.
     """
     given = fields.get("quantization_config")
+    given = fields.get("quantization") if given is None else given  # MLX
     if given is None:
         found = (inner.get("quantization_config") for inner in fields.values() if isinstance(inner, Mapping))
         given = next((one for one in found if one is not None), None)
@@ -106,6 +107,36 @@ def _bitsandbytes(given: Given) -> Quantization:
     four = bool(given.get("load_in_4bit") or given.get("_load_in_4bit"))
     form = (NF4_TWICE if given.get("bnb_4bit_use_double_quant") else NF4) if four else INT8_ROW
     return Quantization(form, _names(given, "llm_int8_skip_modules"), name=f"bitsandbytes {form.name}")
+
+
+def _quark(given: Given) -> Quantization:
+    """AMD's: one format for all matrices, others for those that a pattern names."""
+    where = "quantization_config.global_quant_config"
+    default = _quark_format(where, given.get("global_quant_config"))
+    layers = given.get("layer_quant_config")
+    named = layers.items() if isinstance(layers, Mapping) else ()
+    own = [(name, _quark_format(f"quantization_config.layer_quant_config.{name}", each)) for name, each in named]
+    cached = given.get("kv_cache_quant_config")
+    return Quantization(
+        default, _names(given, "exclude"), tuple(own), 8 if cached or given.get("kv_cache_config") else None,
+        name=f"quark {default.name}",
+    )  # fmt: skip
+
+
+def _quark_format(where: str, group: Any) -> Format:
+    weights = group.get("weight") if isinstance(group, Mapping) else None
+    if weights is None:
+        return PLAIN
+    if not isinstance(weights, Mapping):
+        raise InputError(f"{where}.weight: input should be an object")
+    kind, scheme, size = weights.get("dtype"), weights.get("qscheme"), weights.get("group_size")
+    if kind in ("fp4", "mx") and size in (None, 32):
+        return MXFP4
+    if kind == "fp8_e4m3" and scheme in ("per_tensor", "per_channel"):
+        return FP8_TENSOR if scheme == "per_tensor" else FP8_CHANNEL
+    if kind in ("int4", "uint4") and isinstance(size, int) and size > 0:
+        return integers(4, size, zeros=kind == "uint4")
+    raise InputError(f"{where}.weight.dtype = {str(kind)[:40]!r} {str(scheme)[:40]}: known are fp8_e4m3, fp4, int4, uint4")
 
 
 def _compressed(given: Given) -> Quantization:
@@ -223,4 +254,7 @@ METHODS = {
     "bitsandbytes": _bitsandbytes,
     "compressed-tensors": _compressed,
     "modelopt": _compressed,
+    "quark": _quark,
+    "auto-round": _gptq,
+    "intel/auto-round": _gptq,
 }

@@ -9,14 +9,14 @@ from typing import Any
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.workload.hugging_face.fields import Fields
 
-LANGUAGE_MODEL = re.compile(r"(ForCausalLM|ForConditionalGeneration|LMHeadModel|ForImageTextToText)$")
+LANGUAGE_MODEL = re.compile(r"(ForCausalLM|ForConditionalGeneration|LMHeadModel|ForImageTextToText|^ChatGLMModel)$")
 DRAFT = re.compile(r"Eagle|Draft|Medusa|MTP|NextN|DFlash", re.IGNORECASE)
 SHAPES = re.compile(r"(size|layers|heads|_dim|experts?|rank|window|kernel|width|groups|moe|kv_|conv|ssm)")
 """Names of fields that decide a shape."""
 NEUTRAL = re.compile(
     r"vision|image|video|audio|token|patch|rope|rotary|beam|chunk|router|mtp|nextn|dtype|multiplier|scaling|factor|ep_size"
     r"|tp_size|_norm_|_norm$|norm_min|renorm|overlap|_func|_loss|use_.*kernels|hidden_states|attention_head_dim|qk_head_dim"
-    r"|time_step_rank|attn_res_block|initializer|pretraining|_eps|dropout|batch|max_.*_size|seq|group_size|topk_group|n_group|expert_group|max_window_layers|attention_head_size|^head_dim$|^num_key_value_heads$"
+    r"|capacity|_mode$|_gate$|^org_vocab_size$|share_factor|time_step_rank|attn_res_block|initializer|pretraining|_eps|dropout|batch|max_.*_size|seq|group_size|topk_group|n_group|expert_group|max_window_layers|attention_head_size|^head_dim$|^num_key_value_heads$"
 )
 """Names like those that decide no shape."""
 DRAFT_FIELDS = (
