@@ -92,10 +92,10 @@ def jackknife_interval(q: Array, others: Array, lower: Array) -> tuple[Array, Ar
 
     Also their covariance [k, k] and which of them [k] were made on the logarithm. lower: bounds [k]; only 0 cuts off.
     """
-    from scipy.stats import t as student
+    from scipy.special import stdtrit
 
     count = len(others)
-    quantile = student.ppf(0.5 + CONFIDENCE / 2, count - 1)
+    quantile = stdtrit(count - 1, 0.5 + CONFIDENCE / 2)
     reach = quantile * np.sqrt(np.diag(_jackknife(others)))
     on_log = (others > 0).all(axis=0) & (q > reach)
     scaled = np.where(on_log, np.log(np.where(on_log, others, 1.0)), others)

@@ -45,7 +45,7 @@ def test_report_on_stdout_samples_in_a_file(logs, tmp_path, capsys):
 def test_imported_samples_go_through_fit(logs, tmp_path, capsys):
     out, calibration = tmp_path / "all.samples.jsonl", tmp_path / "c.json"
     assert main(["import", "nccl-tests", *logs, "-o", str(out)]) == 0
-    assert main(["fit", str(out), "-o", str(calibration)]) == 0
+    assert main(["fit", str(out), "--law", "affine", "-o", str(calibration)]) == 0
     fitted = json.loads(calibration.read_text())
     assert fitted["provenance"]["kind"] == "imported" and fitted["provenance"]["topology"]["ranks"] == 32
     assert fitted["network_laws"][0]["domain"]["ranks"] == [4, 8, 16, 32]

@@ -158,13 +158,16 @@ def _refined(workload: Workload, scheduler: Scheduler, costs: StepCosts, state: 
 
 def _arriving(mean: Array, most: int, others: int | None) -> Array:
     """Probabilities of 0 … most − 1 arrivals, a row for each mean: Poisson, or binomial among so many other users."""
-    from scipy.stats import binom, poisson
+    from scipy.special import gammaln, xlog1py, xlogy
 
     count = np.arange(most)
     if others is None:
-        found = poisson.pmf(count, mean[:, None])
+        found = np.exp(xlogy(count, mean[:, None]) - gammaln(count + 1) - mean[:, None])
     else:
-        found = binom.pmf(count, max(others, 0), np.minimum(mean / max(others, 1), 1.0)[:, None])
+        users, chance = max(others, 0), np.minimum(mean / max(others, 1), 1.0)[:, None]
+        rest = np.maximum(users - count, 0)
+        choices = gammaln(users + 1) - gammaln(count + 1) - gammaln(rest + 1)
+        found = np.where(count <= users, np.exp(choices + xlogy(count, chance) + xlog1py(rest, -chance)), 0.0)
     found = np.maximum(found, 0.0)
     found[:, -1] += np.maximum(1 - found.sum(axis=1), 0.0)
     rows: Array = found / found.sum(axis=1, keepdims=True)
