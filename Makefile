@@ -21,10 +21,11 @@ run: $(VENV)/run.stamp
 	@echo; echo "Llama 3 8B on two H100, by a calibration of H100 and NCCL that comes with Inferometer"
 	$(BIN)/inferometer predict llama-3-8b --accelerator h100-sxm --tp 2 --batch 8 --calibration h100-nccl
 
-# Unit tests run side by side, one thread each; whatever starts ranks has the machine to itself.
+# Files of tests run side by side; MPI ranks, which wait by spinning, and emulated hosts have the machine to themselves.
 test: $(VENV)/dev.stamp
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "unit and not verify" tests/unit
-	$(BIN)/python -m pytest --ignore tests/unit -m "not verify"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not verify" --ignore tests/unit --ignore tests/mpi --ignore tests/nodes
+	$(BIN)/python -m pytest -m "not verify" tests/mpi tests/nodes
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
