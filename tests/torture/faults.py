@@ -138,25 +138,30 @@ def quoted(command: str) -> str:
 
 def try_two_at_once(folder: Path, share: float) -> Iterator[tuple[str, str | None]]:
     """Two commands that measure into one file: one is refused, and names the other."""
-    for number in range(max(1, int(8 * share))):
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        line = [*PYTHON.split(), *SMALL.split(), "-o", f"two-{number}.samples.jsonl"]
-        both = [
-            subprocess.Popen(line, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-            for _ in range(2)
-        ]
-        said = [process.communicate(timeout=120)[1] for process in both]
-        statuses = sorted(process.returncode for process in both)
-        # where one had ended before the other began, both are done, one after the other
-        fine = statuses == [0, 0] or (statuses == [0, 2] and any("in use by process" in text for text in said))
-        yield "two at once", None if fine else f"two at once: {statuses}: {said}"
+    pairs = [partial(_two, folder, number) for number in range(max(1, int(8 * share)))]
+    yield from side_by_side("two at once", pairs)
+
+
+def _two(folder: Path, number: int) -> str | None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    line = [*PYTHON.split(), *SMALL.split(), "-o", f"two-{number}.samples.jsonl"]
+    both = [
+        subprocess.Popen(line, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    said = [process.communicate(timeout=120)[1] for process in both]
+    statuses = sorted(process.returncode for process in both)
+    # where one had ended before the other began, both are done, one after the other
+    fine = statuses == [0, 0] or (statuses == [0, 2] and any("in use by process" in text for text in said))
+    return None if fine else f"two at once: {statuses}: {said}"
 
 
 def try_kills(folder: Path, share: float) -> Iterator[tuple[str, str | None]]:
     """A command or one of its processes gets a signal at any moment: it ends, leaves no process, and resumes."""
     signals = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL, signal.SIGINT)
-    for number in range(max(1, int(36 * share))):
-        yield "kills", _killed(folder, number, signals[number % len(signals)], 0.3 + random.Random(number).random() * 6)
+    moments = [0.3 + random.Random(number).random() * 6 for number in range(max(1, int(36 * share)))]
+    kills = [partial(_killed, folder, number, signals[number % 4], after_s) for number, after_s in enumerate(moments)]
+    yield from side_by_side("kills", kills)
 
 
 def _killed(folder: Path, number: int, how: signal.Signals, after_s: float) -> str | None:
@@ -199,12 +204,16 @@ if "INFEROMETER_EVENTS" in os.environ:
 def try_kills_of_ranks(folder: Path, share: float) -> Iterator[tuple[str, str | None]]:
     """A rank is killed while the ranks start or measure: the command names it, ends, and leaves no process."""
     (folder / "sitecustomize.py").write_text(PLANTED)
-    for number in range(max(1, int(20 * share))):
-        rank, after_s = number % 3, 0.02 + random.Random(number).random() ** 2
-        line = f"inferometer {SMALL.replace('-n 2', '-n 3')} -o rank-{number}.samples.jsonl"
-        path = f"{folder}{os.pathsep}{ROOT}"
-        status, said = shell(line, folder, TORTURED=str(rank), AFTER_S=f"{after_s:.3f}", PYTHONPATH=path)
-        named = re.search(r"rank (\d+(?:, \d+)*) (?:died|does not answer)", said)
-        fine = status == 1 and named is not None and named[1] == str(rank) and "Traceback" not in said
-        what = f"rank {rank} killed after {after_s:.2f} s: status {status}: {said.strip()[-300:]!r}"
-        yield "kills of one rank", None if fine else what
+    yield from side_by_side(
+        "kills of one rank", [partial(_rank_killed, folder, number) for number in range(max(1, int(20 * share)))]
+    )
+
+
+def _rank_killed(folder: Path, number: int) -> str | None:
+    rank, after_s = number % 3, 0.02 + random.Random(number).random() ** 2
+    line = f"inferometer {SMALL.replace('-n 2', '-n 3')} -o rank-{number}.samples.jsonl"
+    path = f"{folder}{os.pathsep}{ROOT}"
+    status, said = shell(line, folder, TORTURED=str(rank), AFTER_S=f"{after_s:.3f}", PYTHONPATH=path)
+    named = re.search(r"rank (\d+(?:, \d+)*) (?:died|does not answer)", said)
+    fine = status == 1 and named is not None and named[1] == str(rank) and "Traceback" not in said
+    return None if fine else f"rank {rank} killed after {after_s:.2f} s: status {status}: {said.strip()[-300:]!r}"

@@ -17,6 +17,12 @@ TITLE = re.compile(
 VERSION = re.compile(r"\bv?(\d{1,2}(?:\.\d{1,3}){1,3}\w*)")
 DTYPE = re.compile(r"#?\s*Datatype:\s*(?:MPI_|NCCL_|nccl|DT_)?(\w+)", re.IGNORECASE)
 PAIRS = re.compile(r"\[\s*(?:number of )?pairs:\s*(\d{1,7})\s*\]", re.IGNORECASE)
+WINDOW = re.compile(r"\[\s*window size:\s*(\d{1,7}|varied)\s*\]", re.IGNORECASE)
+WINDOWS = re.compile(r"#\s*(\d{1,7}(?:\s+\d{1,7}){1,63})")
+"""The head of a table with a column for each window."""
+RATES = re.compile(r"#\s*Message Rate Profile", re.IGNORECASE)
+USAGE = re.compile(r"(?i:usage):\s+(?:\S*/)?(osu_\w+|IMB-\w+)\b")
+USUAL_WINDOW = 64
 BUFFERS = re.compile(r"Send\s+Buffer\s+on\s+(\w+).*Receive\s+Buffer\s+on\s+(\w+)", re.IGNORECASE)
 SUITES = {"MPI": "mpi", "NCCL": "nccl", "RCCL": "rccl", "XCCL": "xccl"}
 NAMES = {
@@ -75,6 +81,12 @@ def begin(found: re.Match[str], numbered: int) -> Run:
     ):
         run.facts["dtype_printed"] = "float32"
     return run
+
+
+def window_variant(window: str, others: str) -> str:
+    """Other windows than the usual one are another operation: fewer or more messages share a round trip."""
+    own = f"window{window}" if window.isdigit() and int(window) != USUAL_WINDOW else ""
+    return "/".join(part for part in (own, others) if part)
 
 
 def _between_two(plain: str) -> bool:

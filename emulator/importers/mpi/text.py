@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.importers import prefix
@@ -82,8 +83,8 @@ class _Text:
                 stream = streams[label] = _Stream(self)
             yield from stream.line(line, number)
             if stream.added:
-                rows += 1
-                self.last, stream.added = stream.run, False
+                rows += max(1, len(stream.windows))
+                self.last, stream.added = stream.latest, False
                 if label and stream.run is not None:
                     stream.run.flag("launcher_prefix", "lines carry a launcher's prefix")
                 if rows > MAX_ROWS:
@@ -99,12 +100,21 @@ class _Stream:
         self.columns = Columns()
         self.suite = ""
         self.pairs: int | None = None
+        self.varied = self.rates = False
+        """Whether the table has a column for each window (osu_mbw_mr -V); whether its rates are being read."""
+        self.windows: dict[int, Run] = {}
         self.added = False
 
+    @property
+    def latest(self) -> Run | None:
+        """The run that the last row belongs to."""
+        return [*self.windows.values()][-1] if self.windows else self.run
+
     def close(self) -> Iterator[Run]:
-        if self.run is not None:
+        if self.run is not None and not self.windows:
             yield self.run
-        self.run, self.columns, self.pairs = None, Columns(), None
+        yield from self.windows.values()
+        self.run, self.columns, self.pairs, self.varied, self.rates, self.windows = None, Columns(), None, False, False, {}
 
     def line(self, line: str, number: int) -> Iterator[Run]:
         bare = line.strip()
@@ -133,6 +143,8 @@ class _Stream:
             self.text.imb_version, self.text.imb_old = found["version"], False
         elif found := imb.DTYPE.search(line):
             self.text.imb_dtype = MPI_DTYPES.get(found[1])
+        elif found := osu.USAGE.match(bare):
+            self.text.title = f"line {number}: {found[1]} printed its usage: it refused an option"
         elif self.run is not None:
             self._about(self.run, line, bare)
         if first != "#" and (found := LIBRARIES.search(line)):
@@ -148,9 +160,19 @@ class _Stream:
             run.ranks, run.concurrent_groups = int(found[2]) or None, "all" if int(found[1]) > 1 else 1
         elif found := osu.DTYPE.match(bare):
             run.facts["dtype_printed"] = MPI_DTYPES.get(found[1].upper())
+            self.rates = False
         elif found := osu.PAIRS.search(line):
             self.pairs = int(found[1]) or None
             run.concurrent_groups = "all" if (self.pairs or 1) > 1 else 1
+            if window := osu.WINDOW.search(line):
+                self.varied = not window[1].isdigit()
+                run.variant = osu.window_variant(window[1], run.variant)
+        elif self.varied and (found := osu.WINDOWS.fullmatch(bare)):
+            for size in found[1].split():
+                variant = osu.window_variant(size, run.variant)
+                self.windows.setdefault(int(size), replace(run, rows=[], facts={**run.facts}, variant=variant))
+        elif self.varied and osu.RATES.match(bare):
+            self.rates = True
         elif found := osu.BUFFERS.search(line):
             run.facts["buffers"] = " ".join(found.groups())
         elif columns := imb_columns(bare) if self.suite == "imb" else osu_columns(bare):
@@ -171,6 +193,9 @@ class _Stream:
             run.flag("head_missing", "the table has no head: columns as other versions print them")
         if len(parts) < 2 and "bytes" in self.columns.names:
             return
+        if run is not None and self.windows:
+            self._row_of_windows(run, parts, number)
+            return
         if run is None or not self.columns:
             if self.text.near is None and len(parts) >= 2 and all(map(NUMBER.fullmatch, parts)):
                 missing = "title and head" if run is None else "head"
@@ -183,13 +208,39 @@ class _Stream:
                 run.facts["torn_rows"] = run.facts.get("torn_rows", 0) + 1
             return
         if row.us is None and "mb_s" in row.extra:
-            rate = row.extra["mb_s"] / (self.pairs or 1)
-            row.us = float(f"{(row.bytes or 0) / rate:.4g}") if rate > 0 and row.bytes else None
+            row.us = self._us_of_rate(row)
         row.dtype = run.facts.get("dtype_printed")
         if len(parts) < len(self.columns.names):
             run.flag("percentiles_missing", "the head names percentiles, the rows have none")
         run.rows.append(row)
         self.added = True
+
+    def _us_of_rate(self, row: Row) -> float | None:
+        """Time of a message of one pair, from what all pairs reach: messages/s, which have more digits, or MB/s."""
+        pairs, messages, mb_s = self.pairs or 1, row.extra.get("messages_s"), row.extra["mb_s"]
+        if messages:
+            return float(f"{pairs * 1e6 / messages:.6g}")
+        return float(f"{(row.bytes or 0) * pairs / mb_s:.4g}") if mb_s > 0 and row.bytes else None
+
+    def _row_of_windows(self, run: Run, parts: list[str], number: int) -> None:
+        """A size and the bandwidth of each window, or under the second head its rate of messages."""
+        if len(parts) != len(self.windows) + 1 or not all(map(NUMBER.fullmatch, parts)) or not parts[0].isdigit():
+            self.text.near = self.text.near or f"line {number} looks like a row, but has no number for each window"
+            for each in self.windows.values():
+                each.facts["torn_rows"] = each.facts.get("torn_rows", 0) + 1
+            return
+        size, dtype = int(parts[0]), run.facts.get("dtype_printed")
+        for each, cell in zip(self.windows.values(), parts[1:]):
+            if self.rates:
+                row = next((row for row in each.rows if (row.bytes, row.dtype) == (size, dtype)), None)
+                if row is None:
+                    continue
+                row.extra["messages_s"] = float(cell)
+            else:
+                row = Row(size, None, dtype=dtype, extra={"mb_s": float(cell)})
+                each.rows.append(row)
+            row.us = self._us_of_rate(row)
+        self.added = not self.rates
 
 
 def _settle(run: Run, settings: Settings) -> None:

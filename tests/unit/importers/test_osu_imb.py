@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from inferometer.emulator.errors import InputError
+from inferometer.emulator.importers.imports import import_files
 
 AVG = "# Size       Avg Latency(us)"
 OLD = "# Size          Latency (us)"
@@ -268,3 +269,81 @@ def test_imb_with_a_benchmarks_name_in_each_row(read):
     )
     (cell,) = read("imb", text, settings="nodes=12").cells
     assert (cell["collective"], cell["ranks"], cell["bytes"], cell["us"]) == ("all_reduce", 96, 4, 297.95)
+
+
+VARIED = """# OSU MPI Multiple Bandwidth / Message Rate Test v7.4
+# [ pairs: 2 ] [ window size: varied ]
+
+# Uni-directional Bandwidth (MB/sec)
+# Datatype: MPI_CHAR.
+#                 1           2          64
+64             0.02        0.04        1.06
+1024           0.22        0.44       16.19
+"""
+RATES = """
+# Message Rate Profile
+#                 1           2          64
+64           256.18      591.35    16626.22
+1024         212.50      427.04    15814.09
+"""
+
+
+def test_a_column_for_each_window(tmp_path):
+    """osu_mbw_mr -V: each window is an operation, timed by the rates of both pairs, which have more digits."""
+    path = tmp_path / "mbw.txt"
+    path.write_text(VARIED + RATES)
+    imported = import_files("osu", [path])
+    assert [entry["implementation"] for entry in imported.files] == ["mpi/window1", "mpi/window2", "mpi"]
+    assert [(cell["bytes"], cell["us"]) for cell in imported.cells] == [
+        (64, 7807.01), (1024, 9411.76), (64, 3382.09), (1024, 4683.4), (64, 120.292), (1024, 126.469),
+    ]  # fmt: skip
+    assert {(cell["concurrent_groups"], cell["timing"], cell["dtype"]) for cell in imported.cells} == {
+        ("all", "pipelined", "int8")
+    }
+
+
+def test_windows_without_rates(tmp_path):
+    path = tmp_path / "mbw.txt"
+    path.write_text(VARIED)
+    assert [cell["us"] for cell in import_files("osu", [path]).cells][:2] == [6400.0, 9309.0]
+
+
+def test_windows_of_two_dtypes(tmp_path):
+    path = tmp_path / "mbw.txt"
+    second = VARIED[VARIED.index("# Datatype") :].replace("CHAR", "FLOAT").replace("0.22", "0.33")
+    path.write_text(VARIED + RATES + second + RATES.replace("212.50", "322.27"))
+    imported = import_files("osu", [path])
+    assert [entry["dtype"] for entry in imported.files] == [["float32", "int8"]] * 3
+    one = [(cell["dtype"], cell["us"]) for cell in imported.cells if cell["implementation"] == "mpi/window1"]
+    assert one[1] == ("int8", 9411.76) and one[3] == ("float32", 6205.98)
+
+
+def test_another_window_is_another_operation(tmp_path):
+    path = tmp_path / "mbw.txt"
+    path.write_text(
+        "# OSU MPI Multiple Bandwidth / Message Rate Test v7.4\n# [ pairs: 2 ] [ window size: 16 ]\n"
+        "# Size                  MB/s        Messages/s\n64                      0.19           2983.74\n"
+    )
+    (cell,) = import_files("osu", [path]).cells
+    assert (cell["implementation"], cell["us"]) == ("mpi/window16", 670.3)
+
+
+def test_neighbourhood_collectives_have_no_law(tmp_path):
+    path = tmp_path / "neighbor.txt"
+    path.write_text(
+        "Dimensions size = 4\nTime took to create topology graph:2489.17 us.\n\n"
+        "# OSU MPI Neighborhood Allgather Latency Test v7.4\n# Datatype: MPI_CHAR.\n# Size       Avg Latency(us)\n"
+        "4                    4801.78\n8                    4965.05\n"
+    )
+    imported = import_files("osu", [path])
+    (entry,) = imported.files
+    assert not imported.cells
+    assert (entry["collective"], entry["rows"], entry["excluded"]) == ("neighborhood", 2, {"no_law": 2})
+    assert "Neighborhood Allgather" in entry["reasons"]["no_law"]
+
+
+def test_usage_is_called_so(tmp_path):
+    path = tmp_path / "allgather.txt"
+    path.write_text("Usage: osu_allgather [options]\nOptions:\n  -m, --message-size [MIN:]MAX\n")
+    with pytest.raises(InputError, match="line 1: osu_allgather printed its usage: it refused an option"):
+        import_files("osu", [path])
