@@ -1,7 +1,8 @@
-"""The commands in the guides (docs/*.md, blocks marked `console`), run as they stand, their output beside the page's.
+"""The commands in README.md and docs/*.md (blocks marked `console`), run as they stand, their output beside the page's.
 
 `python -m tests.guides` writes the outputs of now into the pages. A block marked `console not-run` needs what a test machine
-does not have. A line `…` of a page stands for any lines.
+does not have, and begins with a line ``# needs: …`` that says what; its commands are parsed. A line `…` of a page stands for
+any lines. Blocks marked `python` are run too, `python not-run` are not.
 """
 
 from __future__ import annotations
@@ -19,9 +20,13 @@ from pathlib import Path
 from inferometer.launch.cli import main
 from tests.places import ROOT
 
-GUIDES = ("start", "cluster", "logs", "deployments", "comparing")
 BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
+NOT_RUN = re.compile(r"```(?:console|python) not-run\n(.*?)```", re.DOTALL)
+PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
+NEEDS = re.compile(r"# needs: \S.*\n")
+LAUNCHED = re.compile(r"^\$ (?:.*-m inferometer\.launch|inferometer) (.*)$", re.MULTILINE)
 NUMBER = re.compile(r"[-+−]?\d[\d.,:]*(?:e[-+]?\d+)?")
+HEAD = re.compile(r"((?:[^\n]*\\\n)*[^\n]*)\n?(.*)", re.DOTALL)
 ANY = "…"
 
 
@@ -32,7 +37,20 @@ class Command:
 
 
 def page_of(name: str) -> Path:
-    return ROOT / "docs" / f"{name}.md"
+    return ROOT / ("README.md" if name == "README" else f"docs/{name}.md")
+
+
+GUIDES = tuple(
+    name
+    for name in ("README", *sorted(path.stem for path in (ROOT / "docs").glob("*.md")))
+    if BLOCK.search(page_of(name).read_text())
+)
+"""The pages whose commands are run."""
+
+
+def launched(block: str) -> list[list[str]]:
+    """The arguments of each command of a block that is Inferometer's, under a launcher or not."""
+    return [shlex.split(line, comments=True) for line in LAUNCHED.findall(block.replace("\\\n", " "))]
 
 
 def blocks(text: str) -> list[list[Command]]:
@@ -41,8 +59,16 @@ def blocks(text: str) -> list[list[Command]]:
 
 
 def _command(part: str) -> Command:
-    line, _, output = part.replace("\\\n", " ").partition("\n")
+    line, output = _head_and_rest(part)
+    line = line.replace("\\\n", " ")
     return Command(line, output.rstrip("\n").split("\n") if output.strip() else [])
+
+
+def _head_and_rest(part: str) -> tuple[str, str]:
+    """A command with its continued lines, and what follows."""
+    found = HEAD.match(part)
+    assert found is not None  # everything matches
+    return found[1], found[2]
 
 
 def files_into(folder: Path) -> None:
@@ -90,7 +116,7 @@ def rewrite(name: str) -> None:
         made = parts[0]
         for part in parts[1:]:
             command = _command(part)
-            head = part[: part.index("\n", part.rfind("\\\n") + 2) + 1] if "\\\n" in part else f"{command.line}\n"
+            head = f"{_head_and_rest(part)[0]}\n"
             lines = shortened(command.output, run(command.line)[1])
             made += f"$ {head}" + "".join(f"{line}\n" for line in lines if lines != [""])
         text = text.replace(block, made)
