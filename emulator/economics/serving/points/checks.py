@@ -56,6 +56,8 @@ def problems(point: ServedPoint) -> Iterator[str]:
         yield f"{client.failed} of {client.requests} requests failed"
     if client.requests is not None and client.concurrency is not None and client.requests < client.concurrency:
         yield f"{client.requests} requests never fill a concurrency of {client.concurrency:g}"
+    if deployed.speculation:
+        yield "tokens were drafted: how many of them hold is no parameter of an engine"
     tpot, ttft = point.tpot_ms, point.ttft_ms
     if tpot is not None and ttft is not None and client.arrival != "burst" and ttft > (client.output.mean - 1) * tpot:
         yield f"TTFT of {ttft / 1e3:.3g} s is longer than all further tokens: most requests waited for others to end"

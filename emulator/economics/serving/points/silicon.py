@@ -2,6 +2,7 @@
 
 Rows that a benchmark dated are of InferenceX, whose launch scripts say how it serves: as many requests in flight as the
 concurrency, ten times as many in all, lengths even in 0.8 to 1 times the nominal ones. Of the others the client is unknown.
+Many runs stand in several rows: rounded, under another version, with their tp multiplied by their ep.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from inferometer.emulator.economics.serving.batching.lengths import Lengths
 from inferometer.emulator.economics.serving.points.checks import checked_points
+from inferometer.emulator.economics.serving.points.drafted import with_drafts
 from inferometer.emulator.economics.serving.points.named import accelerator_named, model_named
 from inferometer.emulator.economics.serving.points.record import Client, Deployed, ServedPoint
 from inferometer.emulator.economics.serving.points.weights import Weights
@@ -24,8 +26,8 @@ SHORTEST = 0.8
 """Of InferenceX's lengths, as a share of the nominal ones (--random-range-ratio)."""
 ROUNDS = 10
 """Requests that InferenceX sends for each one in flight."""
-ONE_NODE = 8
-"""GPUs; runs that stand in two rows, once with tp = 8, ep = 8 and once with tp = 64, show that tp·ep was meant as tp."""
+DIGITS = 2
+"""Decimals of milliseconds to which some rows are rounded."""
 STORED: Mapping[str, Weights] = {"fp8": "fp8", "fp4": "nvfp4", "bf16": "bf16", "int4": "int4", "": "bf16"}
 """By the column precision; rows without one are in 16 bits: no smaller format would take as long at low concurrency."""
 
@@ -47,13 +49,14 @@ def points_of(rows: Sequence[Mapping[str, str]], where: str) -> list[ServedPoint
     found: dict[tuple[object, ...], ServedPoint] = {}
     for number, row in enumerate(rows, start=2):
         point = _point(row, f"{where}: row {number}")
-        one = point.deployed
-        given = [row[name] for name in ("isl", "osl", "concurrency", "silicon_ttft_ms", "silicon_tpot_ms")]
-        key = (one.engine, one.model, one.accelerator, one.weights, *given)
+        one, client = point.deployed, point.client
+        times = tuple(round(value, DIGITS) for _, value in sorted(point.times_ms.items()))
+        lengths = (client.prompt.high, client.output.high, client.concurrency)
+        key = (one.engine, one.model, one.accelerator, one.weights, *lengths, *times)
         other = found.get(key)
         if other is None or _rank(point) < _rank(other):
             found[key] = point
-    return checked_points(list(found.values()))
+    return checked_points(with_drafts(list(found.values())))
 
 
 def _rank(point: ServedPoint) -> tuple[bool, int, bool, int]:
@@ -64,6 +67,7 @@ def _point(row: Mapping[str, str], where: str) -> ServedPoint:
     tp, pp, attention_dp = (_count(row, name, where) for name in ("tp_size", "pp_size", "attention_dp_size"))
     expert_tp, expert_ep = (_count(row, name, where) for name in ("moe_tp_size", "moe_ep_size"))
     problems: list[str] = []
+    dated, version = row["measured"].strip() or None, row["backend_version"].strip() or None
     layout = Layout(tp=tp or 1, pp=pp or 1)
     if attention_dp == 0 or expert_tp == 0 or expert_ep == 0:
         problems.append("a parallel degree of 0: the layout is not known")
@@ -75,9 +79,9 @@ def _point(row: Mapping[str, str], where: str) -> ServedPoint:
         if expert_tp * expert_ep != ranks:
             problems.append(f"experts over {expert_tp} × {expert_ep} ranks, attention over {tp} × {attention_dp}: unclear")
             layout = Layout(tp=ranks, pp=pp or 1)
-        elif attention_dp == 1 and expert_tp == expert_ep and ranks > ONE_NODE:
-            problems.append(f"{ranks} GPUs: the {expert_tp} of tp counted once more for each of ep {expert_ep}")
-            layout = Layout(tp=ranks, pp=pp or 1)
+        elif dated and expert_tp == expert_ep and attention_dp in (1, ranks):
+            # InferenceX's experts are on all ranks or on each: tp was counted once more for each of ep
+            layout = Layout(ep=expert_ep, pp=pp or 1, attention="tensor" if attention_dp == 1 else "data")
         elif attention_dp == 1:
             layout = Layout(tp=expert_tp, ep=expert_ep, pp=pp or 1)
         elif attention_dp == expert_ep:
@@ -90,11 +94,12 @@ def _point(row: Mapping[str, str], where: str) -> ServedPoint:
     concurrency = _number(row, "concurrency", where)
     if concurrency is None:
         problems.append("no concurrency")
-    dated = row["measured"].strip() or None
+    if dated and version is None:
+        problems.append("no version: InferenceX recorded neither it nor expert and data parallelism then")
     prompt, output = (_length(row, name, where, dated is not None) for name in ("isl", "osl"))
     deployed = Deployed(
         engine=row["backend"].lower(),
-        version=row["backend_version"].strip() or None,
+        version=version,
         model=model_named(row["model_path"], where),
         accelerator=accelerator_named(row["system"], where),
         layout=layout,
