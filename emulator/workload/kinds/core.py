@@ -14,6 +14,7 @@ def core(
     attention: Attention,
     *,
     flop_per_pair: float,
+    flop_per_prompt_pair: float | None = None,
     moved: int,
     norms: int,
     chosen: int | None = None,
@@ -22,7 +23,8 @@ def core(
 ) -> Compute:
     """Scores, softmax, weighted values. The cache is read once for each sequence, the new tokens' part written.
 
-    flop_per_pair: of the rank's heads, of one new token and one it sees. moved: elements of queries and outputs per token.
+    flop_per_pair: of the rank's heads, of one new token and one it sees; flop_per_prompt_pair: of the tokens of prompts that
+    enter beside others, where these are computed in another form. moved: elements of queries and outputs per token.
     norms: elements of the inner norms' scales (of queries and keys, of the latents). chosen: tokens that an index leaves of
     all those before a new one; each new token then reads its own. head_dim: of keys and values alike.
     """
@@ -31,7 +33,7 @@ def core(
     chunk = window if getattr(attention, "chunked", False) else None
     seen = attended_tokens(step.context, step.new_tokens, window)
     pairs: Size = step.sequences * (seen if chunk is None else attended_in_chunks(step.context, step.new_tokens, chunk))
-    pairs = pairs + step.prefill_tokens * (cached_tokens(step.prefill_context, window) + 1)
+    prompts = step.prefill_tokens * (cached_tokens(step.prefill_context, window) + 1)
     kept = cached_tokens(step.context, window) if chunk is None else np.mod(step.context, chunk)
     read = step.sequences * kept
     if chosen is not None:
@@ -41,7 +43,7 @@ def core(
     return Compute(
         "attention.core",
         "attention",
-        flop=flop_per_pair * pairs,
+        flop=flop_per_pair * pairs + (flop_per_pair if flop_per_prompt_pair is None else flop_per_prompt_pair) * prompts,
         activation_bytes=step.tokens * moved * p.residual_bytes,
         kv_bytes=(read + (step.tokens if stores else 0)) * per_token,
         weight_bytes=norms * p.weight_bytes,

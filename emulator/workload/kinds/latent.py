@@ -118,6 +118,8 @@ class Latent:
         if absorbed(work):
             per_head: dict[str, Any] = {"matrices_read": heads, "matrices_kept": heads, "of": UP}
             pair = 2.0 * heads * (2 * self.kv_rank + self.rope_dim)
+            if self.index is None:  # prompts that enter with decoding are expanded
+                cost["flop_per_prompt_pair"] = 2.0 * heads * (self.nope_dim + self.rope_dim + self.value_dim)
             ops += [
                 work.matmul("attention.key_up", work.tokens * heads, self.nope_dim, self.kv_rank, **per_head),
                 core(work, self, flop_per_pair=pair, **cost),

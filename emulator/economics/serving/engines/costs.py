@@ -9,7 +9,7 @@ import numpy as np
 from inferometer.emulator.aliases import Array
 from inferometer.emulator.economics.pricing.accelerator import Accelerator
 from inferometer.emulator.economics.pricing.processor import flop_per_s, multiplied_bits
-from inferometer.emulator.economics.serving.engines.executed import Kernels
+from inferometer.emulator.economics.serving.engines.executed import Host, Kernels
 from inferometer.emulator.economics.serving.engines.parameters import Values
 from inferometer.emulator.workload.call import Call
 from inferometer.emulator.workload.operations import BEGIN
@@ -23,12 +23,13 @@ MEETING = 3.0
 class Features(NamedTuple):
     """Of operations, one element each: what their time depends on. seconds at the datasheet's peak rates.
 
-    kernels: launched; moved_s: weights and activations; cache_s: the cache; arithmetic_s: FLOP. routed: experts'; attention:
-    0 none, 1 of decoding, 2 with prompts; steps: 1 of what is done once a step; sequences: that get a token in it; prompts:
-    1 where prompts are in it.
+    kernels: launched; eager: of these, in no graph; moved_s: weights and activations; cache_s: the cache; arithmetic_s:
+    FLOP. routed: experts'; attention: 0 none, 1 of decoding, 2 with prompts; steps: 1 of what is done once a step;
+    sequences: that get a token in it; alone_s: of a matmul's kernel measured alone, NaN where it was not.
     """
 
     kernels: Array
+    eager: Array
     moved_s: Array
     cache_s: Array
     arithmetic_s: Array
@@ -36,23 +37,27 @@ class Features(NamedTuple):
     attention: Array
     steps: Array
     sequences: Array
-    prompts: Array
+    alone_s: Array
 
 
-def row_of(call: Call, device: Accelerator, kernels: Kernels, precision: Precision) -> tuple[Size, ...]:
+def row_of(
+    call: Call, device: Accelerator, kernels: Kernels, host: Host, precision: Precision, alone_s: Size | None
+) -> tuple[Size, ...]:
     """The features of one operation where it stands in a step."""
     op = call.op
     if op.kind == "glue":
         if op.name != BEGIN:
-            return (0.0,) * len(Features._fields)
-        entering = np.greater(call.tokens, np.asarray(call.sequences) * (1 + 1e-9)).astype(float)
-        return 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, call.sequences, entering
+            return (0.0,) * 9 + (np.nan,)
+        return (0.0,) * 7 + (1.0, call.sequences, np.nan)
     bits = precision.attention_bits if op.kind == "attention" else precision.matmul_bits
     if op.bits is not None:
         bits = multiplied_bits(device, op.bits)
     attention = 0.0 if op.kind != "attention" else 2.0 if op.function == "prefill" else 1.0
+    launched, decoding = kernels.of(op), np.asarray(call.sequences)
+    eager = np.greater(call.tokens, decoding * (1 + 1e-9)) | np.greater(decoding, host.graph_sequences)
     return (
-        kernels.of(op),
+        launched,
+        launched * eager,
         (op.weight_bytes + op.activation_bytes) / device.memory_bytes_per_s,
         op.kv_bytes / device.memory_bytes_per_s,
         op.flop / (flop_per_s(device, bits) / device.flop_fraction),
@@ -60,18 +65,20 @@ def row_of(call: Call, device: Accelerator, kernels: Kernels, precision: Precisi
         attention,
         0.0,
         0.0,
-        0.0,
+        np.nan if alone_s is None else alone_s,
     )
 
 
 class Costs(NamedTuple):
-    """Seconds of each operation: its launches, its memory traffic and its arithmetic alone, both together, the host's."""
+    """Seconds of each operation: its launches, its memory traffic and its arithmetic alone, both together; what the device
+    waits for the host, what the host does ahead of the device."""
 
     kernel_s: Array
     memory_s: Array
     arithmetic_s: Array
     roof_s: Array
     host_s: Array
+    ahead_s: Array
 
 
 def costs_of(features: Features, values: Values) -> Costs:
@@ -91,9 +98,11 @@ def costs_of(features: Features, values: Values) -> Costs:
     roof = most * (1 + ratio**MEETING) ** (1 / MEETING)
     roof = np.where(attention == 1, most, np.where(attention == 2, memory + arithmetic, roof))
     host = features.steps * values["step_s"] + features.sequences * values["sequence_s"]
-    return Costs(
-        features.kernels * values["kernel_s"], memory, arithmetic, roof, host + features.prompts * values["prompt_s"]
-    )
+    alone = np.isfinite(features.alone_s)
+    scale = np.where(routed, values["expert_scale"], values["matmul_scale"])
+    roof = np.where(alone, np.where(alone, features.alone_s, 0.0) * scale, roof)
+    ahead = features.eager * values["eager_s"]
+    return Costs((features.kernels - alone) * values["kernel_s"], memory, arithmetic, roof, host, ahead)
 
 
 def collective_s(isolated_s: Size, values: Values) -> Size:

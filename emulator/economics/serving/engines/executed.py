@@ -39,12 +39,22 @@ class Kernels:
         return 1.0 + further + (self.quantise if narrow else 0.0)
 
 
+@dataclass(frozen=True)
+class Host:
+    """graph_sequences: the largest batch whose decode step an engine launches as one CUDA graph; larger ones, and steps with
+    prompts in them, it launches kernel by kernel, ahead of the device where it can."""
+
+    graph_sequences: int = 512
+
+
 def as_engine(program: Program) -> Program:
-    """The program with the exchange of experts as engines make it where attention is cut over all ranks: every rank has all
-    tokens, computes what its experts have to do, and one all_reduce adds up the parts."""
+    """The program with the exchange of experts as engines make it: no counts ahead of it, for which a host would wait. Where
+    attention is cut over all ranks, every rank has all tokens, computes what its experts have to do, and one all_reduce adds
+    up the parts."""
     layout = program.layout
-    if layout.ep == 1 or layout.attention == "data":
+    if layout.ep == 1:
         return program
+    replaced = {"moe.counts"} if layout.attention == "data" else REPLACED
     ranks = layout.ranks("tensor")
     made: dict[int, tuple[Op, ...]] = {}
 
@@ -52,9 +62,9 @@ def as_engine(program: Program) -> Program:
         if id(segment.ops) not in made:
             kept: list[Op] = []
             for op in segment.ops:
-                if op.name == "moe.gather" and isinstance(op, Collective):
+                if layout.attention == "tensor" and op.name == "moe.gather" and isinstance(op, Collective):
                     kept.append(replace(op, name="moe.reduce", collective="all_reduce", axis="tensor", ranks=ranks))
-                elif op.name not in REPLACED:
+                elif op.name not in replaced:
                     kept.append(op)
             made[id(segment.ops)] = tuple(kept)
         return replace(segment, ops=made[id(segment.ops)])

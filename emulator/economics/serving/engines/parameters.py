@@ -25,6 +25,8 @@ class Prior:
 PRIORS: Mapping[str, Prior] = MappingProxyType(
     {
         "kernel_s": Prior(2.4e-6, 0.3, "s", "a kernel in a CUDA graph: its start, its end, what it waits for"),
+        "matmul_scale": Prior(1.0, 0.2, "", "dense matmuls in a step over those measured alone, where such were"),
+        "expert_scale": Prior(1.0, 0.3, "", "experts' grouped matmuls in a step over those measured alone, where such were"),
         "weight_rate": Prior(0.80, 0.10, "of peak", "memory bandwidth that dense matrices and activations are read at"),
         "expert_weight_rate": Prior(0.80, 0.20, "of peak", "memory bandwidth that experts' matrices are read at"),
         "kv_rate": Prior(0.65, 0.30, "of peak", "memory bandwidth that attention reads its cache at"),
@@ -33,7 +35,7 @@ PRIORS: Mapping[str, Prior] = MappingProxyType(
         "attention_rate": Prior(0.60, 0.50, "of peak", "FLOP/s of attention over prompts, at 16 bits"),
         "step_s": Prior(4e-4, 0.7, "s", "host time of a step that the device waits for: scheduling, launch, sampling"),
         "sequence_s": Prior(1e-5, 0.7, "s", "host time of each sequence in a step"),
-        "prompt_s": Prior(1e-3, 0.8, "s", "further time of a step with prompts in it"),
+        "eager_s": Prior(1.5e-5, 0.8, "s", "host time of a kernel that is in no CUDA graph, ahead of the device"),
         "reduce_scale": Prior(1.0, 0.20, "", "collectives in a step over isolated ones"),
         "reduce_s": Prior(6e-6, 0.7, "s", "further time of each collective: waiting for the last rank"),
         "request_s": Prior(3e-2, 1.0, "s", "of a first token outside of steps: HTTP, tokeniser, queues between processes"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +15,8 @@ from inferometer.emulator.economics.pricing.prices import Prices, constants_on, 
 from inferometer.emulator.economics.pricing.processor import ComputeTime, Processor, flop_per_s
 from inferometer.emulator.economics.pricing.terms import Terms
 from inferometer.emulator.economics.serving.engines.costs import Costs, Features, costs_of, row_of
-from inferometer.emulator.economics.serving.engines.executed import Kernels
+from inferometer.emulator.economics.serving.engines.executed import Host, Kernels
+from inferometer.emulator.economics.serving.engines.measured import MeasuredKernels, measured_kernels
 from inferometer.emulator.economics.serving.engines.parameters import Values
 from inferometer.emulator.economics.serving.engines.profile import Profile
 from inferometer.emulator.workload.call import Call
@@ -25,8 +26,11 @@ from inferometer.emulator.workload.precision import Precision
 class EngineProcessor(Processor):
     """An engine's kernels on a device: the datasheet's peak, reached to the shares of the profile's parameters."""
 
-    def __init__(self, device: Accelerator, kernels: Kernels, values: Values, name: str) -> None:
-        self._device, self._kernels, self._values, self._name = device, kernels, values, name
+    def __init__(
+        self, device: Accelerator, kernels: Kernels, host: Host, measured: MeasuredKernels, values: Values, name: str
+    ) -> None:
+        self._device, self._kernels, self._host, self._values, self._name = device, kernels, host, values, name
+        self._measured = measured
 
     @property
     def name(self) -> str:
@@ -39,13 +43,17 @@ class EngineProcessor(Processor):
 
     def times(self, calls: Sequence[Call], precision: Precision) -> list[ComputeTime]:
         """By `costs_of`. Raises InputError as flop_per_s does."""
-        stack = Stack([row_of(call, self._device, self._kernels, precision) for call in calls])
+        alone = self._measured.seconds(calls, precision)
+        rows = [
+            row_of(call, self._device, self._kernels, self._host, precision, seconds) for call, seconds in zip(calls, alone)
+        ]
+        stack = Stack(rows)
         costs = costs_of(Features(*stack.columns), self._values)
         parts = Costs(*(stack.split(part) for part in costs))  # type: ignore[arg-type]
         found = []
-        for kernel, memory, arithmetic, roof, host in zip(*parts):
+        for kernel, memory, arithmetic, roof, host, ahead in zip(*parts):
             terms = Terms(kernel_s=kernel, memory_s=memory, arithmetic_s=arithmetic, roof_s=roof, host_s=host)
-            found.append(ComputeTime(terms))
+            found.append(ComputeTime(terms, host_s=ahead))
         return found
 
     def relative_error(self, calls: Sequence[Call], precision: Precision) -> float | None:
@@ -53,11 +61,15 @@ class EngineProcessor(Processor):
 
 
 class EngineNetwork(Network):
-    """An engine's collectives: its own all_reduce by the calibration of its implementation, others NCCL's, in a node; the
-    paper's constants beyond, and where none of these was measured on such a device."""
+    """An engine's collectives: its own all_reduce by the calibration of its implementation up to so many bytes for a number
+    of ranks (own_bytes), NCCL's beyond and for all others, in a node; the paper's constants between nodes, and where none
+    of these was measured on such a device."""
 
-    def __init__(self, own: Network, nccl: Network, constants: Network, values: Values) -> None:
+    def __init__(
+        self, own: Network, nccl: Network, constants: Network, values: Values, own_bytes: Mapping[int, float] | None = None
+    ) -> None:
         self._own, self._nccl, self._constants, self._values = own, nccl, constants, values
+        self._own_bytes = own_bytes or {}
 
     @property
     def name(self) -> str:
@@ -73,10 +85,16 @@ class EngineNetwork(Network):
         n, r, N = np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in (bytes, ranks, nodes)))
         known = self._of(collective)
         found = known.time(collective, n, r, N)
+        if known is self._own and self._own_bytes and self._nccl.knows(collective):
+            beyond = n > np.vectorize(lambda ranks: self._own_bytes.get(int(ranks), np.inf), otypes=[float])(r)
+            if beyond.any():
+                other = self._nccl.time(collective, n, r, N)
+                latency = np.where(beyond, other.latency_s, found.latency_s)
+                found = CollectiveTime(latency, np.where(beyond, other.bandwidth_s, found.bandwidth_s))
         if known is not self._constants and (N > 1).any():
-            beyond = self._constants.time(collective, n, r, N)
-            latency = np.where(N > 1, beyond.latency_s, found.latency_s)
-            found = CollectiveTime(latency, np.where(N > 1, beyond.bandwidth_s, found.bandwidth_s))
+            other = self._constants.time(collective, n, r, N)
+            latency = np.where(N > 1, other.latency_s, found.latency_s)
+            found = CollectiveTime(latency, np.where(N > 1, other.bandwidth_s, found.bandwidth_s))
         scale, further = self._values["reduce_scale"], self._values["reduce_s"]
         return CollectiveTime(np.where(r > 1, found.latency_s * scale + further, 0.0), found.bandwidth_s * scale)
 
@@ -96,7 +114,8 @@ def engine_network(profile: Profile, device: Accelerator, precision: Precision, 
         name = names.get(device.name)
         return constants if name is None else network_of(name, device, precision, {})
 
-    return EngineNetwork(calibrated(profile.all_reduce), calibrated(profile.collectives), constants, values)
+    most = profile.own_bytes.get(device.name)
+    return EngineNetwork(calibrated(profile.all_reduce), calibrated(profile.collectives), constants, values, most)
 
 
 def engine_prices(
@@ -114,5 +133,6 @@ def engine_prices(
     if network is not None:
         own = EngineNetwork(network, network, constants_on(device), values)
     name = f"{profile.label} on {device.name}"
-    processor = EngineProcessor(device, profile.kernels, values, name)
+    measured = measured_kernels(profile.measured.get(device.name))
+    processor = EngineProcessor(device, profile.kernels, profile.host, measured, values, name)
     return Prices(own, processor, None, precision, replace(device))

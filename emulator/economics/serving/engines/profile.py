@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from inferometer.emulator.economics.serving.batching.costs import Scheduler
-from inferometer.emulator.economics.serving.engines.executed import Kernels
+from inferometer.emulator.economics.serving.engines.executed import Host, Kernels
 from inferometer.emulator.economics.serving.engines.parameters import NAMES, PRIORS, Status
 
 
@@ -52,7 +52,9 @@ class Flag:
 
 @dataclass(frozen=True)
 class Profile:
-    """all_reduce: the calibration of the engine's own all_reduce for each accelerator; collectives: of all others.
+    """all_reduce: the calibration of the engine's own all_reduce for each accelerator; own_bytes: the largest that it makes
+    so, for each accelerator by the number of ranks; collectives: the calibration of all others, and of larger ones;
+    measured: the calibration whose compute laws its matmuls follow, instead of shares of the datasheet's rates.
 
     covariance: of the fitted parameters' logarithms, in the order of fitted.
     """
@@ -64,9 +66,11 @@ class Profile:
     parameters: dict[str, Parameter]
     all_reduce: dict[str, str] = field(default_factory=dict)
     collectives: dict[str, str] = field(default_factory=dict)
+    measured: dict[str, str] = field(default_factory=dict)
+    own_bytes: dict[str, dict[int, float]] = field(default_factory=dict)
+    host: Host = field(default_factory=Host)
     memory_fraction: float = 0.9
     block_tokens: int = 16
-    graph_batches: str = ""
     misfit: dict[str, Misfit] = field(default_factory=dict)
     """Of each quantity: tpot, ttft."""
     covariance: tuple[tuple[float, ...], ...] = ()

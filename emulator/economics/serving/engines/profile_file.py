@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from inferometer.emulator.economics.serving.batching.costs import Scheduler
-from inferometer.emulator.economics.serving.engines.executed import Kernels
+from inferometer.emulator.economics.serving.engines.executed import Host, Kernels
 from inferometer.emulator.economics.serving.engines.parameters import NAMES
 from inferometer.emulator.economics.serving.engines.profile import Flag, Misfit, Parameter, Profile
 
@@ -39,6 +39,10 @@ class KernelTable(Strict):
     router: NotNegative
     experts: NotNegative
     quantise: NotNegative
+
+
+class HostTable(Strict):
+    graph_sequences: Annotated[int, Field(ge=1)]
 
 
 class ParameterTable(Strict):
@@ -87,12 +91,14 @@ class VersionTable(Strict):
 class File(Strict):
     schema_: Annotated[str, Field(alias="schema")]
     name: Annotated[str, Field(min_length=1)]
-    graphs: str = ""
     scheduler: SchedulerTable
     memory: MemoryTable
     kernels: KernelTable
+    host: HostTable
     all_reduce: dict[str, str] = {}
     collectives: dict[str, str] = {}
+    measured: dict[str, str] = {}
+    own_bytes: dict[str, dict[str, Positive]] = {}
     flags: dict[str, FlagTable] = {}
     sources: dict[str, str]
     versions: Annotated[list[VersionTable], Field(min_length=1)]
@@ -101,7 +107,11 @@ class File(Strict):
     def _sourced(self) -> File:
         if self.schema_ != SCHEMA:
             raise ValueError(f"schema = {self.schema_[:40]!r}: {SCHEMA} is read here")
-        for table in ("scheduler", "memory", "kernels"):
+        for name, limits in self.own_bytes.items():
+            for ranks in limits:
+                if not ranks.isdigit():
+                    raise ValueError(f"own_bytes.{name}: {ranks[:20]!r} is no number of ranks")
+        for table in ("scheduler", "memory", "kernels", "host"):
             if not self.sources.get(table, "").strip():
                 raise ValueError(f"sources.{table}: missing: where are these figures from?")
         return self
@@ -116,9 +126,11 @@ class File(Strict):
             parameters={name: Parameter(**p.model_dump(), source=table.source) for name, p in table.parameters.items()},
             all_reduce=self.all_reduce,
             collectives=self.collectives,
+            measured=self.measured,
+            own_bytes={name: {int(ranks): most for ranks, most in one.items()} for name, one in self.own_bytes.items()},
+            host=Host(**self.host.model_dump()),
             memory_fraction=self.memory.fraction,
             block_tokens=self.memory.block_tokens,
-            graph_batches=self.graphs,
             misfit={name: Misfit(**m.model_dump()) for name, m in table.misfit.items()},
             covariance=tuple(tuple(row) for row in table.covariance),
             flags=tuple(Flag(name, flag.text, flag.since) for name, flag in self.flags.items()),
@@ -172,15 +184,20 @@ def toml_of(profiles: Iterable[Profile]) -> str:
     found = list(profiles)
     first = found[0]
     lines = [f'schema = "{SCHEMA}"', f'name = "{first.engine}"']
-    if first.graph_batches:
-        lines.append(f"graphs = {_text(first.graph_batches)}")
     scheduler = first.scheduler
     lines += ["", "[scheduler]", f'prompts = "{scheduler.prompts}"', f"budget = {scheduler.budget}"]
     lines += [f"sequences_max = {scheduler.sequences_max}", "", "[memory]", f"fraction = {first.memory_fraction:g}"]
     lines += [f"block_tokens = {first.block_tokens}", "", "[kernels]"]
     lines += [f"{name} = {float(getattr(first.kernels, name))!r}" for name in KernelTable.model_fields]
-    for title, names in (("all_reduce", first.all_reduce), ("collectives", first.collectives)):
-        lines += ["", f"[{title}]", *(f'"{name}" = "{value}"' for name, value in names.items())]
+    lines += ["", "[host]", f"graph_sequences = {first.host.graph_sequences}"]
+    tables = (("all_reduce", first.all_reduce), ("collectives", first.collectives), ("measured", first.measured))
+    for title, names in tables:
+        lines += [] if not names else ["", f"[{title}]", *(f'"{name}" = "{value}"' for name, value in names.items())]
+    if first.own_bytes:
+        lines += ["", "[own_bytes] # the largest all_reduce of the engine's own, by ranks; NCCL's beyond"]
+        for name, limits in first.own_bytes.items():
+            cells = ", ".join(f'"{ranks}" = {most:.0f}' for ranks, most in limits.items())
+            lines.append(f'"{name}" = {{ {cells} }}')
     if first.flags:
         lines += ["", "[flags]"]
         lines += [f"{flag.name} = {{ text = {_text(flag.text)}, since = {_text(flag.since)} }}" for flag in first.flags]

@@ -20,6 +20,7 @@ from inferometer.emulator.economics.serving.batching.costs import Scheduler
 from inferometer.emulator.economics.serving.batching.steady import together
 from inferometer.emulator.economics.serving.engines.costs import Features, collective_s, costs_of, row_of
 from inferometer.emulator.economics.serving.engines.executed import as_engine
+from inferometer.emulator.economics.serving.engines.measured import measured_kernels
 from inferometer.emulator.economics.serving.engines.parameters import Values, priors
 from inferometer.emulator.economics.serving.engines.prices import engine_network
 from inferometer.emulator.economics.serving.engines.profile import Profile
@@ -56,7 +57,8 @@ class Bills:
         found: Array = np.zeros(size)
         found += np.bincount(self.at, self.repeats * (costs.kernel_s + costs.roof_s + costs.host_s), size)
         found += np.bincount(self.sent_at, self.sent_repeats * collective_s(self.isolated_s, values), size)
-        table: Array = found.reshape(len(self.points), len(STEPS))
+        ahead = np.bincount(self.at, self.repeats * costs.ahead_s, size)
+        table: Array = np.maximum(found, ahead).reshape(len(self.points), len(STEPS))
         return table
 
     def taken(self, rows: NDArray[np.bool_]) -> Bills:
@@ -139,6 +141,7 @@ def _parts(deployed: Deployed, group: Sequence[ServedPoint], profile: Profile, f
     device = load_accelerator(deployed.accelerator)
     shape, precision = stored_as(deployed.model, deployed.weights, deployed.kv_bits)
     network = engine_network(profile, device, precision, priors() | {"reduce_scale": 1.0, "reduce_s": 0.0})
+    measured = measured_kernels(profile.measured.get(device.name))
     decoding = _decoding(group)
     for number, step in enumerate(_steps(group, decoding, profile.scheduler, deployed.layout.sequence_shares)):
         program = as_engine(
@@ -151,7 +154,11 @@ def _parts(deployed: Deployed, group: Sequence[ServedPoint], profile: Profile, f
         for at, call in enumerate(bill.calls):
             if (first_at := merged.setdefault(id(call.op), at)) != at:
                 repeats[first_at] += repeats[at]
-        rows = [row_of(bill.calls[at], device, profile.kernels, precision) for at in merged.values()]
+        calls = [bill.calls[at] for at in merged.values()]
+        rows = [
+            row_of(call, device, profile.kernels, profile.host, precision, alone)
+            for call, alone in zip(calls, measured.seconds(calls, precision))
+        ]
         size = len(group)
         where = (first + np.arange(size)) * len(STEPS) + number
         features = tuple(

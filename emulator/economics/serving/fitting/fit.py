@@ -16,6 +16,8 @@ from inferometer.emulator.economics.serving.fitting.served_times import served_t
 
 TPOT_SD, TTFT_SD = 0.06, 0.15
 """Of one point's logarithm: repeated runs differ by 2 to 5 % (tests/verify), the rest is what no parameter describes."""
+SLOWER_HOSTS = (2.0, 4.0)
+"""Of eager_s, times its prior."""
 BOUND = 3.0
 """Of a parameter, in logarithms from its prior."""
 DETERMINED = 0.6
@@ -71,6 +73,11 @@ def fit(bills: Bills, scheduler: Scheduler, known: Known | None = None) -> Fitte
         return np.concatenate([robust((measured - np.log(predicted)) / TPOT_SD), x / _sds(known, steps)])
 
     found = least_squares(of_steps, np.zeros(len(steps)), bounds=(-BOUND, BOUND), x_scale=0.1, max_nfev=60)
+    for factor in SLOWER_HOSTS:  # a host that is never behind the device leaves no trace: begin again with a slower one
+        start = np.array(found.x)
+        start[steps.index("eager_s")] = np.log(factor)
+        if np.square(of_steps(start)).sum() < 2 * found.cost:
+            found = least_squares(of_steps, start, bounds=(-BOUND, BOUND), x_scale=0.1, max_nfev=60)
     values = moved(steps, found.x)
     covariance = np.diag([known.log_sd[name] ** 2 for name in NAMES])
     at = [NAMES.index(name) for name in steps]

@@ -25,6 +25,8 @@ SHORTEST_OUTPUT = 8
 """Tokens; of fewer a time per token says little."""
 
 
+MOST_TOO_FAST = 0.1
+"""Share of a sweep's points that no device can reach, from which the others are doubtful too."""
 MOST_FLOP, MOST_MEMORY = 0.8, 0.93
 """Shares of the datasheet's rates that no kernel exceeds (cuBLAS on H100, H200, B200; copies of whole memories)."""
 
@@ -33,6 +35,7 @@ def checked_points(points: Sequence[ServedPoint]) -> list[ServedPoint]:
     """The points, each with the problems found. Raises InputError for a model or an accelerator that is not known."""
     found = [point.flagged(*problems(point)) for point in points]
     groups: dict[Deployed, list[int]] = {}
+    too_fast: set[int] = set()
     for at, point in enumerate(found):
         if point.usable and point.decoding is not None and point.tpot_ms is not None:
             groups.setdefault(point.deployed, []).append(at)
@@ -44,7 +47,29 @@ def checked_points(points: Sequence[ServedPoint]) -> list[ServedPoint]:
                     f"TPOT of {point.tpot_ms:.3g} ms is below the {least:.3g} ms that {point.decoding:.0f} sequences and "
                     "their prompts take on the device at its best: prompts came from a cache, or fewer were in flight"
                 )
-    return found
+                too_fast.add(at)
+    return list(_sweeps(found, too_fast))
+
+
+def _sweeps(points: Sequence[ServedPoint], too_fast: set[int]) -> Iterator[ServedPoint]:
+    """All points of a sweep are doubtful where many of it are faster than any device: whatever made these so, prompts from a
+    cache or a client that kept fewer in flight, does not spare the others."""
+
+    def sweep(point: ServedPoint) -> tuple[object, ...]:
+        one = point.deployed
+        return (one.engine, one.version, one.model, one.accelerator, one.weights, point.source)
+
+    counts: dict[tuple[object, ...], list[int]] = {}
+    for at, point in enumerate(points):
+        count = counts.setdefault(sweep(point), [0, 0])
+        count[0] += 1
+        count[1] += at in too_fast
+    for point in points:
+        every, fast = counts[sweep(point)]
+        if point.usable and fast > MOST_TOO_FAST * every:
+            yield point.flagged(f"{fast} of {every} points of this sweep are faster than the device at its best")
+        else:
+            yield point
 
 
 def problems(point: ServedPoint) -> Iterator[str]:

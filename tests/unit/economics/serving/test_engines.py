@@ -13,11 +13,11 @@ from inferometer.emulator.economics.serving.batching.costs import ClosedLoop, Po
 from inferometer.emulator.economics.serving.batching.lengths import Lengths
 from inferometer.emulator.economics.serving.engines.executed import as_engine
 from inferometer.emulator.economics.serving.engines.launching import launch_command
-from inferometer.emulator.economics.serving.engines.prices import engine_prices
+from inferometer.emulator.economics.serving.engines.prices import engine_network, engine_prices
 from inferometer.emulator.economics.serving.engines.profile_file import toml_of, within
 from inferometer.emulator.economics.serving.engines.profiles import engine_names, load_profile
 from inferometer.emulator.economics.serving.engines.serve import Engine, serve
-from inferometer.emulator.economics.serving.fitting.bills import bills_of
+from inferometer.emulator.economics.serving.fitting.bills import _steps, bills_of
 from inferometer.emulator.economics.serving.fitting.fit import fit
 from inferometer.emulator.economics.serving.fitting.served_times import served_times
 from inferometer.emulator.economics.serving.points.record import Client, Deployed, ServedPoint
@@ -51,6 +51,35 @@ def test_what_is_fitted_is_what_is_priced(layout):
     step = Step(decoding, 1, 1024 + 256)
     program = as_engine(build(shape, layout, step, precision=precision, routing="random"))
     assert bills.step_s(VLLM.values)[0, 0] == pytest.approx(float(step_time(program, prices).total_s), rel=1e-9)
+
+
+@pytest.mark.parametrize("engine", ["vllm", "sglang"])
+def test_a_step_with_prompts_that_is_fitted_is_what_is_priced(engine):
+    """By the datasheet's rates and by measured laws, with a fast host and with one that the device waits for."""
+    profile = load_profile(engine)
+    bills = bills_of([replace(point(), deployed=replace(point().deployed, engine=engine))], profile)
+    shape, precision = stored_as("gpt-oss-120b", "checkpoint", None)
+    (_, step, _, _) = _steps([point()], bills.decoding, profile.scheduler, 1)
+    program = as_engine(build(shape, FOUR, step, precision=precision, routing="random"))
+    found = {}
+    for eager_s in (1e-9, 1e-3):
+        values = profile.values | {"eager_s": eager_s}
+        prices = engine_prices(profile, load_accelerator("h200"), precision, values=values)
+        found[eager_s] = float(np.squeeze(step_time(program, prices).total_s))
+        assert bills.step_s(values)[0, 1] == pytest.approx(found[eager_s], rel=1e-9)
+    assert found[1e-3] > 10 * found[1e-9]
+
+
+def test_a_large_all_reduce_is_made_by_nccl():
+    """The engine's own implementation ends at its workspace."""
+    precision = stored_as("qwen3-32b", "bf16", None)[1]
+    device = load_accelerator("h100-sxm")
+    small = replace(VLLM, own_bytes={"h100-sxm": {8: 2.0**18}})
+    own, capped = (engine_network(one, device, precision, one.values) for one in (replace(VLLM, own_bytes={}), small))
+    seconds = [
+        float(network.time("all_reduce", [2.0**18, 2.0**20], 8, 1).total_s[at]) for network in (own, capped) for at in (0, 1)
+    ]
+    assert seconds[0] == seconds[2] and seconds[3] > 1.3 * seconds[1]
 
 
 def test_experts_over_tensor_ranks_exchange_by_one_all_reduce():

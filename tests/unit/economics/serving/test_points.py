@@ -6,6 +6,7 @@ import pytest
 
 from inferometer.emulator.economics.serving.points.table import COLUMNS, csv_of, read_points
 from inferometer.emulator.errors import InputError
+from inferometer.emulator.workload.layout import Layout
 
 HEAD = "engine,version,model,accelerator,tp,prompt,output,concurrency,ttft_mean_ms,tpot_mean_ms"
 ROW = "vllm,0.12.0,qwen3-32b,h100-sxm,2,1024,512,16,190,17.9"
@@ -84,6 +85,42 @@ def test_a_run_that_stands_in_two_rows_is_one_point(tmp_path):
     (point,) = silicon(tmp_path, row.format(64, 8), row.format(8, 1))
     assert point.usable and point.deployed.gpus == 8
     assert point.client.prompt.mean == pytest.approx(0.9 * 1024) and point.client.requests == 40
+
+
+def test_a_rounded_row_under_another_version_is_the_same_run(tmp_path):
+    row = "sglang,{},Qwen/Qwen3.5-397B-A17B,b200_sxm,bf16,agg,1024,1024,,,8,8,1,1.0,8,1,{},8.0,{}"
+    rows = [
+        row.format("nightly-dev-20260216", "245.3519,9.6412", "2026-02-20"),
+        row.format("nightly-dev", "245.35,9.64", ""),
+    ]
+    (point,) = silicon(tmp_path, *rows)
+    assert point.deployed.version == "nightly-dev-20260216" and point.measured == "2026-02-20"
+
+
+def test_degrees_counted_twice_are_taken_once(tmp_path):
+    """InferenceX's tp 2, ep 2 stands as tp 4 over 2 × 2."""
+    row = "trtllm,gpt-oss-dev,openai/gpt-oss-120b,h200_sxm,fp4,agg,1024,1024,nvfp4,nvfp4,8,{},2,2,90,5.1,8.0,2025-12-15"
+    both, data = silicon(tmp_path, row.format("4,1,1.0"), row.replace("5.1", "5.3").format("1,1,4.0"))
+    assert both.usable and both.deployed.layout == Layout(ep=2)
+    assert data.deployed.layout == Layout(ep=2, attention="data")
+
+
+def test_drafted_runs_are_known_and_left_out(tmp_path):
+    """Of two runs alike of a deployment that ran with drafting and without, the faster one drafted."""
+    row = "sglang,0.5.9,deepseek-ai/DeepSeek-R1,b200_sxm,fp8,agg,1024,1024,fp8,fp8_block,8,8,1,1.0,8,1,{},{},2026-03-25"
+    slow, fast, more = silicon(
+        tmp_path, row.format("183,8.76", "4.0"), row.format("207,6.70", "4.0"), row.format("1413,28.7", "128.0")
+    )
+    assert slow.usable and slow.deployed.speculation is False
+    assert fast.deployed.speculation and more.deployed.speculation
+    assert "tokens were drafted" in fast.problems[0]
+
+
+def test_a_sweep_with_many_impossible_points_is_doubtful_as_a_whole(tmp_path):
+    fast = ROW.replace("17.9", "2.0").replace("190", "19")
+    points = read_points(table(tmp_path, ROW, ROW.replace(",16,", ",8,"), fast))
+    assert not any(point.usable for point in points)
+    assert points[0].problems == ("1 of 3 points of this sweep are faster than the device at its best",)
 
 
 def test_degrees_of_nothing_are_flagged(tmp_path):
