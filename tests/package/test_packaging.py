@@ -13,7 +13,7 @@ import pytest
 from tests.places import ROOT
 
 PARTS = ("parallel", "emulator", "launch", "configs")
-DATA_SUFFIXES = (".toml", ".json")
+DATA_SUFFIXES = (".toml", ".json", ".css", ".js", ".sbatch", ".yaml")
 
 
 def test_the_package_links_to_every_part():
