@@ -117,6 +117,36 @@ class Mamba2(Protocol):
     def norm(self) -> bool: ...
 
 
+class Mamba1(Protocol):
+    """The first Mamba (Gu and Dao 2023): kind "mamba"; heads are channels."""
+
+    @property
+    def heads(self) -> int: ...
+    @property
+    def state_size(self) -> int: ...
+    @property
+    def kernel(self) -> int: ...
+    @property
+    def dt_rank(self) -> int: ...
+    @property
+    def conv_bias(self) -> bool: ...
+    @property
+    def proj_bias(self) -> bool: ...
+    @property
+    def inner_norms(self) -> bool: ...
+
+
+class ShortConvolution(Protocol):
+    """A short gated convolution (LFM2): kind "convolution"; heads are channels."""
+
+    @property
+    def heads(self) -> int: ...
+    @property
+    def kernel(self) -> int: ...
+    @property
+    def bias(self) -> bool: ...
+
+
 class LayerInputs(Protocol):
     """Inputs of the layers' own: how wide one is, how many tokens its table has."""
 

@@ -10,12 +10,14 @@ import torch
 from inferometer.parallel.device.device import Device
 from inferometer.parallel.layers.architecture import Architecture
 from inferometer.parallel.layers.attention import Attention
+from inferometer.parallel.layers.convolution import GatedConvolution
 from inferometer.parallel.layers.delta import DeltaAttention
 from inferometer.parallel.layers.experts import Mixture
 from inferometer.parallel.layers.feedforward import FeedForward
 from inferometer.parallel.layers.inputs import InputTable, LayerInput
 from inferometer.parallel.layers.latent import LatentAttention
 from inferometer.parallel.layers.norm import Norm
+from inferometer.parallel.layers.selective import Selective
 from inferometer.parallel.layers.sharing import source_of
 from inferometer.parallel.layers.site import Site
 from inferometer.parallel.layers.span import Span
@@ -36,6 +38,10 @@ def attention_of(site: Site, d_model: int, kind: Any, *, rotary: bool) -> Mixer:
         return DeltaAttention(site, d_model, kind)
     if kind.kind == "mamba-2":
         return StateSpace(site, d_model, kind)
+    if kind.kind == "mamba":
+        return Selective(site, d_model, kind)
+    if kind.kind == "convolution":
+        return GatedConvolution(site, d_model, kind)
     if kind.kind == "latent":
         return LatentAttention(site, d_model, kind)
     return Attention(site, d_model, kind, rotary=rotary)

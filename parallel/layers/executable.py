@@ -11,6 +11,8 @@ PLAIN: dict[str, dict[str, Any]] = {
     "latent": {"bias": False, "extra": ()},
     "gated delta": {},
     "mamba-2": {"out_bias": None},
+    "mamba": {},
+    "convolution": {},
     "dense": {"extra": ()},
     "experts": {"zero": 0, "beside": None, "extra": ()},
 }

@@ -15,7 +15,7 @@ from inferometer.parallel.layers.sharing import source_of
 from inferometer.parallel.reference.attention import ReferenceHeads, ReferenceLatent
 from inferometer.parallel.reference.feedforward import ReferenceFeedForward, ReferenceMixture
 from inferometer.parallel.reference.norm import ReferenceNorm
-from inferometer.parallel.reference.recurrent import ReferenceDelta, ReferenceMamba2
+from inferometer.parallel.reference.recurrent import ReferenceConvolution, ReferenceDelta, ReferenceMamba1, ReferenceMamba2
 from inferometer.parallel.weights import Weights
 
 Routing = dict[int, torch.Tensor]
@@ -153,6 +153,10 @@ def attention_of(weights: Weights, prefix: str, d: int, kind: Any, rotary: bool)
         return ReferenceDelta(weights, prefix, d, kind)
     if kind.kind == "mamba-2":
         return ReferenceMamba2(weights, prefix, d, kind)
+    if kind.kind == "mamba":
+        return ReferenceMamba1(weights, prefix, d, kind)
+    if kind.kind == "convolution":
+        return ReferenceConvolution(weights, prefix, d, kind)
     if kind.kind == "latent":
         return ReferenceLatent(weights, prefix, d, kind)
     return ReferenceHeads(weights, prefix, d, kind, rotary)

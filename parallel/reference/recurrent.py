@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from inferometer.parallel.layers.architecture import GatedDelta, Mamba2
+from inferometer.parallel.layers.architecture import GatedDelta, Mamba1, Mamba2, ShortConvolution
 from inferometer.parallel.reference.norm import ReferenceNorm
 from inferometer.parallel.weights import Weights
 
@@ -103,6 +103,73 @@ class ReferenceMamba2(nn.Module):
     def _mixed(self, x: torch.Tensor, name: str) -> torch.Tensor:
         y = convolved(self._made(x, name), self.w[f"conv_{name}"])
         return nn.functional.silu(y + self.b[f"conv_{name}"] if self.dims.conv_bias else y)
+
+
+class ReferenceMamba1(nn.Module):
+    """y_t = Σ_s exp(A·Σ_{s<u≤t} dt_u)·dt_s·x_s·B_s·C_t + D·x_t per channel, as a sum over all tokens before."""
+
+    def __init__(self, weights: Weights, prefix: str, d: int, mamba: Mamba1) -> None:
+        super().__init__()
+        self.dims, inner, state = mamba, mamba.heads, mamba.state_size
+        self.made = {"dt": mamba.dt_rank, "B": state, "C": state}
+        shapes = {"x": (d, inner), "z": (d, inner), "conv_x": (mamba.kernel, inner), "step": (mamba.dt_rank, inner)}
+        shapes |= {name: (inner, width) for name, width in self.made.items()}
+        shapes |= {"rate": (inner, state), "out": (inner, d)}
+        self.w = nn.ParameterDict({name: weights.matrix(prefix + name, shape) for name, shape in shapes.items()})
+        biases = {"step": inner} | ({"conv_x": inner} if mamba.conv_bias else {})
+        biases |= {"x": inner, "z": inner, "out": d} if mamba.proj_bias else {}
+        self.b = nn.ParameterDict({name: weights.vector(f"{prefix}{name}_bias", n) for name, n in biases.items()})
+        self.skip = nn.Parameter(weights.vector(f"{prefix}skip", inner))
+        norms = self.made if mamba.inner_norms else {}
+        self.norms = nn.ModuleDict({name: ReferenceNorm(weights, f"{prefix}{name}_norm", n) for name, n in norms.items()})
+        self.past: torch.Tensor | None = None
+
+    def forward(self, x: torch.Tensor, context: int, source: nn.Module | None = None) -> torch.Tensor:
+        new = x.shape[1]
+        x = x if self.past is None else torch.cat((self.past, x), 1)
+        self.past = x
+        values = nn.functional.silu(convolved(self._by(x, "x"), self.w["conv_x"]) + self.b.get("conv_x", 0.0))
+        chosen = {name: values @ self.w[name] for name in self.made}
+        chosen = {name: self.norms[name](part) if name in self.norms else part for name, part in chosen.items()}
+        dt = nn.functional.softplus(self._by(chosen["dt"], "step").float())
+        passed = dt.cumsum(1)
+        decay = (passed[:, :, None] - passed[:, None])[..., None] * -self.w[
+            "rate"
+        ].float().exp()  # [batch, t, s, channel, n]
+        later = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool, device=x.device).tril()
+        decay = decay.exp().masked_fill(~later[:, :, None, None], 0.0)
+        values = values.float()
+        y = torch.einsum("btscn,bsc,bsc,bsn,btn->btc", decay, dt, values, chosen["B"].float(), chosen["C"].float())
+        y = (y + self.skip.float() * values) * nn.functional.silu(self._by(x, "z").float())
+        return self._by(y.to(x.dtype), "out")[:, -new:]
+
+    def _by(self, x: torch.Tensor, name: str) -> torch.Tensor:
+        y = x @ self.w[name]
+        return y + self.b[name] if name in self.b else y
+
+
+class ReferenceConvolution(nn.Module):
+    """C ∘ conv(B ∘ x), on all tokens so far."""
+
+    def __init__(self, weights: Weights, prefix: str, d: int, convolution: ShortConvolution) -> None:
+        super().__init__()
+        width = convolution.heads
+        shapes = dict.fromkeys("BCx", (d, width)) | {"conv_x": (convolution.kernel, width), "out": (width, d)}
+        self.w = nn.ParameterDict({name: weights.matrix(prefix + name, shape) for name, shape in shapes.items()})
+        widths = {"B": width, "C": width, "x": width, "conv_x": width, "out": d} if convolution.bias else {}
+        self.b = nn.ParameterDict({name: weights.vector(f"{prefix}{name}_bias", n) for name, n in widths.items()})
+        self.past: torch.Tensor | None = None
+
+    def forward(self, x: torch.Tensor, context: int, source: nn.Module | None = None) -> torch.Tensor:
+        new = x.shape[1]
+        x = x if self.past is None else torch.cat((self.past, x), 1)
+        self.past = x
+        before, behind, mixed = (self._plus(x @ self.w[name], name) for name in "BCx")
+        y = behind * self._plus(convolved(before * mixed, self.w["conv_x"]), "conv_x")
+        return self._plus(y @ self.w["out"], "out")[:, -new:]
+
+    def _plus(self, y: torch.Tensor, name: str) -> torch.Tensor:
+        return y + self.b[name] if name in self.b else y
 
 
 def convolved(x: torch.Tensor, taps: torch.Tensor) -> torch.Tensor:

@@ -10,11 +10,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from inferometer.emulator.engine.engine import Engine
 from inferometer.emulator.errors import InputError
+from inferometer.emulator.workload.kinds.convolution import ShortConvolution
 from inferometer.emulator.workload.kinds.delta import GatedDelta
 from inferometer.emulator.workload.kinds.dense import Dense
 from inferometer.emulator.workload.kinds.index import Index
 from inferometer.emulator.workload.kinds.inputs import LayerInputs
-from inferometer.emulator.workload.kinds.mamba import Mamba2
+from inferometer.emulator.workload.kinds.mamba import Mamba1, Mamba2
 from inferometer.emulator.workload.layout import Layout
 from inferometer.emulator.workload.precision import Precision
 from inferometer.emulator.workload.program import Collective, Compute
@@ -69,6 +70,16 @@ STATE = Shape(  # Nemotron-H: one part to a layer, Mamba-2, experts on a latent;
      Layer(Mamba2(8, 4, 4, 6, 3, conv_bias=False, proj_bias=True), None, 1), Layer(Heads(8, 4, 8, rotary=False), None, 1),
      Layer(None, Dense(64, gated=False), 1)),
 )  # fmt: skip
+CONVOLVED = with_layers(  # LFM2: short convolutions, with and without biases
+    "convolved",
+    [(ShortConvolution(32, 3), Dense(64)), (ShortConvolution(32, 4, True), Experts(4, 2, 16, router_bias=True)),
+     (Heads(8, 4, 8, qk_norm=True), Dense(64)), (ShortConvolution(32, 3), Dense(64))]
+)  # fmt: skip
+SELECTIVE = with_layers(  # Jamba: the first Mamba, with and without norms of what it makes
+    "selective",
+    [(Mamba1(64, 4, 4, 3, inner_norms=True), Dense(64)), (Heads(8, 4, 8, rotary=False), Experts(4, 2, 16)),
+     (Mamba1(64, 5, 3, 2, conv_bias=False, proj_bias=True), Dense(64)), (Mamba1(64, 4, 4, 3), Experts(4, 2, 16))]
+)  # fmt: skip
 INDEXED = with_layers(  # DeepSeek V3.2: an index that leaves 4 tokens
     "indexed", [(Latent(8, 24, 16, 8, 4, 8, index=Index(8, 8, 4, 24)), Experts(8, 3, 16, router_bias=True))] * 4
 )
@@ -86,7 +97,10 @@ SHARED_KV = Shape(  # Gemma 4: layers on an earlier one's keys and values, input
     ),
     tied_embeddings=True,
 )  # fmt: skip
-SHAPES = (DENSE, MIXED, LATENT, BIASED, JOINT, WINDOW, SINKS, CHUNKS, NORMS, DELTA, STATE, INDEXED, SHARED_INDEX, SHARED_KV)
+SHAPES = (
+    DENSE, MIXED, LATENT, BIASED, JOINT, WINDOW, SINKS, CHUNKS, NORMS, DELTA, STATE, CONVOLVED, SELECTIVE, INDEXED,
+    SHARED_INDEX, SHARED_KV,
+)  # fmt: skip
 
 
 def layouts(shape: Shape, ranks: int) -> list[Layout]:

@@ -1,6 +1,7 @@
 """The unsharded layers against numbers that transformers 5.24 computes from the same weights and inputs.
 
-Its modules: NemotronHMamba2Mixer, Qwen3NextGatedDeltaNet, DeepseekV32Indexer, in float32 on a CPU.
+Its modules: NemotronHMamba2Mixer, JambaMambaMixer, Lfm2ShortConv, Qwen3NextGatedDeltaNet, DeepseekV32Indexer, in float32 on
+a CPU.
 """
 
 from __future__ import annotations
@@ -8,12 +9,13 @@ from __future__ import annotations
 import pytest
 import torch
 
+from inferometer.emulator.workload.kinds.convolution import ShortConvolution
 from inferometer.emulator.workload.kinds.delta import GatedDelta
 from inferometer.emulator.workload.kinds.index import Index
-from inferometer.emulator.workload.kinds.mamba import Mamba2
+from inferometer.emulator.workload.kinds.mamba import Mamba1, Mamba2
 from inferometer.emulator.workload.shape import Latent
 from inferometer.parallel.reference.attention import ReferenceIndex
-from inferometer.parallel.reference.recurrent import ReferenceDelta, ReferenceMamba2
+from inferometer.parallel.reference.recurrent import ReferenceConvolution, ReferenceDelta, ReferenceMamba1, ReferenceMamba2
 from inferometer.parallel.weights import Weights
 
 WEIGHTS = Weights(5)
@@ -38,6 +40,20 @@ def test_mamba_2():
     module = ReferenceMamba2(WEIGHTS, "m.", 32, Mamba2(8, 4, 2, 6, 4, True, True))
     sample = [0.5184073448, -0.2157811373, 0.7532494068, -0.7973012328, 1.3098856211, 0.6753275990]
     check(module, sample, 4.4238831550, 444.1034520084, 2e-6)
+
+
+def test_mamba():
+    """64 channels, a state of 6, kernel 4, dt of rank 3, biases everywhere, norms of dt, B and C."""
+    module = ReferenceMamba1(WEIGHTS, "s.", 32, Mamba1(64, 6, 4, 3, True, True, True))
+    sample = [0.0862776190, 0.4228639603, -0.3689830899, 0.7132167816, -0.1821630448, -0.3155512512]
+    check(module, sample, 8.2459193602, 31.3119455845, 2e-6)
+
+
+def test_a_short_convolution():
+    """32 channels over 3 tokens, biases everywhere."""
+    module = ReferenceConvolution(WEIGHTS, "c.", 32, ShortConvolution(32, 3, True))
+    sample = [0.4324186742, -0.2902635336, 0.1707324237, 0.0168542117, 0.2583786249, -0.2349785566]
+    check(module, sample, 6.2906735414, 13.5560904044, 2e-6)
 
 
 def test_gated_delta():
