@@ -100,7 +100,7 @@ def _whole(found: Priced, step: StepTime) -> Forecast:
 def _interval(found: Priced, step: StepTime) -> tuple[float, float] | None:
     """95 % of the total; None where a law says nothing of it."""
     total = _known(found.total_s)
-    around = None if total is None else deviations(step)[0]
+    around = None if total is None else deviations(step)
     if total is None or around is None:
         return None
     # as factors: a time is never below 0, however little is known of it

@@ -14,7 +14,7 @@ from inferometer.emulator.economics.serving.deployable import Load
 from inferometer.emulator.economics.serving.layouts import layouts
 from inferometer.emulator.economics.serving.prediction import Prediction, frame
 from inferometer.emulator.economics.serving.scenario import Scenario, Timing, scenario_of
-from inferometer.emulator.economics.serving.uncertainty import latency_interval, narrowing
+from inferometer.emulator.economics.serving.uncertainty import uncertainty
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.workload.build import HAND_OFF
 from inferometer.emulator.workload.layout import Layout, spelt
@@ -85,13 +85,13 @@ def answer(scenario: Scenario, *, batch: int, layout: Layout | None = None, gpus
     if scenario.prices.calibration is None:
         return found
     assert isinstance(best.timing.step, StepTime)
-    interval, notes = latency_interval(best.timing.step, found.token_latency_s)
+    known = uncertainty(best.timing.step, found.token_latency_s)
     return replace(
         found,
-        interval_s=interval,
-        narrowed_by=None if interval is None else narrowing(best.timing.step),
+        interval_s=known.interval_s,
+        narrowed_by=known.narrowed_by,
         paper_constants_s=_by_constants(scenario, best, batch),
-        notes=[*found.notes, *best.timing.notes, *notes],
+        notes=[*found.notes, *best.timing.notes, *known.notes],
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import NamedTuple
@@ -14,17 +14,14 @@ from inferometer.emulator.economics.pricing.step import StepTime
 from inferometer.emulator.workload.program import Collective, Size
 
 
-def latency_interval(step: StepTime, latency_s: float) -> tuple[tuple[float, float] | None, list[str]]:
-    """The 95 % interval of a token latency that rests on a step, as `deviations` has it, with a note where it has none.
+class Use(NamedTuple):
+    """A collective in a step, and how much longer than priced all of its kind in the step may take at 95 %."""
 
-    Where a token takes longer or shorter than the sum of the step's terms (a pipeline's waits, speculation), the deviations
-    grow or shrink with it.
-    """
-    found, notes = deviations(step)
-    if found is None:
-        return None, notes
-    stretch = latency_s / float(step.terms.total_s)
-    return (max(0.0, latency_s - found[0] * stretch), latency_s + found[1] * stretch), notes
+    collective: str
+    bytes: float
+    ranks: float
+    nodes: float
+    above_s: float
 
 
 class Cause(NamedTuple):
@@ -44,6 +41,8 @@ class Share:
 
     seconds: Size
     sources: Mapping[Cause, Size]
+    uses: Sequence[Use] = ()
+    """Of a network's law, for each collective that it prices the one that errs most."""
 
     @property
     def half(self) -> Size:
@@ -79,6 +78,7 @@ def shares(step: StepTime) -> tuple[dict[str, Share], str]:
             sent.setdefault(op.collective, []).append((op.bytes, op.ranks, op.nodes, priced.repeats * isolated_s))
     moved: dict[str, dict[Cause, Size]] = {}
     seconds: dict[str, Size] = {}
+    used: dict[str, list[Use]] = {}
     for collective, rows in sent.items():
         stack = Stack(rows)
         bytes, ranks, nodes, each_s = stack.columns
@@ -97,8 +97,14 @@ def shares(step: StepTime) -> tuple[dict[str, Share], str]:
             cause = Cause(f"{left.law}: direction {at}", freedom)
             errors[cause] = errors.get(cause, 0.0) + sum(uses)
         seconds[left.law] = seconds.get(left.law, 0.0) + sum(stack.split(each_s))
+        above_s = each_s * np.expm1(left.whole)
+        at = int(np.argmax(above_s))
+        used.setdefault(left.law, []).append(
+            Use(collective, *(float(column[at]) for column in (bytes, ranks, nodes, above_s)))
+        )
     for law, errors in moved.items():
-        found[law] = Share(seconds[law], {cause: _per(moved_s, seconds[law]) for cause, moved_s in errors.items()})
+        sources = {cause: _per(moved_s, seconds[law]) for cause, moved_s in errors.items()}
+        found[law] = Share(seconds[law], sources, used[law])
     share = None if processor is None else processor.relative_error(step.bill.calls, step.program.precision)
     if share is None:
         unknown = unknown or "the laws of computing"
@@ -113,46 +119,57 @@ def _per(moved_s: Size, seconds: Size) -> Size:
     return np.divide(moved_s, seconds, out=np.zeros(np.broadcast(moved_s, seconds).shape), where=np.asarray(seconds) > 0)
 
 
-def deviations(step: StepTime) -> tuple[tuple[float, float] | None, list[str]]:
-    """How far below and above the sum of a step's terms the truth may lie at 95 %, in seconds, with a note.
+def deviations(step: StepTime) -> tuple[float, float] | None:
+    """How far below and above the sum of a step's terms the truth may lie at 95 %, in seconds.
 
     The truth is the mean step, as serving for long sees it; a single launch differs from it by more. The deviations of
-    different laws (`shares`) add in squares. None, with a note, where a law has no interval; None where there is neither a
-    measured network nor measured computing.
+    different laws (`shares`) add in squares. None where a law has no interval, and where there is neither a measured network
+    nor measured computing.
+    """
+    found, unknown = shares(step)
+    return None if unknown or not found else _in_squares(found)
+
+
+def _in_squares(found: Mapping[str, Share]) -> tuple[float, float]:
+    sides = ([one.below_s for one in found.values()], [one.above_s for one in found.values()])
+    down, up = (float(np.sqrt(sum(float(v) ** 2 for v in side))) for side in sides)
+    return down, up
+
+
+@dataclass(frozen=True)
+class Uncertainty:
+    """The 95 % interval of a token latency; which measurement would narrow it most; why there is none, in words."""
+
+    interval_s: tuple[float, float] | None = None
+    narrowed_by: str | None = None
+    notes: Sequence[str] = ()
+
+
+def uncertainty(step: StepTime, latency_s: float) -> Uncertainty:
+    """Of a token latency that rests on a step, as `deviations` has it.
+
+    Where a token takes longer or shorter than the sum of the step's terms (a pipeline's waits, speculation), the deviations
+    grow or shrink with it.
     """
     found, unknown = shares(step)
     if unknown:
-        return None, [f"no interval: nothing says how far {unknown} may be off"]
+        return Uncertainty(notes=[f"no interval: nothing says how far {unknown} may be off"])
     if not found:
-        return None, []
-    sides = ([one.below_s for one in found.values()], [one.above_s for one in found.values()])
-    down, up = (float(np.sqrt(sum(float(v) ** 2 for v in side))) for side in sides)
-    return (down, up), []
+        return Uncertainty()
+    below_s, above_s = _in_squares(found)
+    stretch = latency_s / float(step.terms.total_s)
+    interval = max(0.0, latency_s - below_s * stretch), latency_s + above_s * stretch
+    return Uncertainty(interval, _narrowing(step, found))
 
 
-def narrowing(step: StepTime) -> str | None:
+def _narrowing(step: StepTime, found: Mapping[str, Share]) -> str | None:
     """Which measurement would narrow the step's interval most, with that law's part of the variance; None: nobody knows."""
-    found, unknown = shares(step)
-    if unknown or not found:
-        return None
     of = {law: float(share.above_s) ** 2 for law, share in found.items()}
     widest = max(of, key=of.__getitem__)
     if of[widest] == 0:
         return None
     words = "more probes of computing (a larger --budget)"
     if widest != "compute":
-        words = step.prices.network.narrowing(widest, *_errs_most(step, widest))
+        most = max(found[widest].uses, key=lambda use: use.above_s)
+        words = step.prices.network.narrowing(most.collective, most.bytes, most.ranks, most.nodes)
     return f"{words}; {of[widest] / sum(of.values()):.0%} of its variance" if words else None
-
-
-def _errs_most(step: StepTime, collective: str) -> tuple[float, float, float]:
-    """Bytes, ranks and nodes of the use of a collective that adds most to the interval."""
-    rows = [
-        (op.bytes, op.ranks, op.nodes, priced.repeats * priced.terms["network_latency_s"])
-        for priced in step.ops
-        if isinstance(op := priced.op, Collective) and op.collective == collective
-    ]
-    bytes, ranks, nodes, seconds = Stack(rows).columns
-    left = step.prices.network.deviations(collective, bytes, ranks, nodes)
-    most = int(np.argmax(seconds if left is None else seconds * np.expm1(left.whole)))
-    return float(bytes[most]), float(ranks[most]), float(nodes[most])
