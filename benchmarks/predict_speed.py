@@ -2,7 +2,7 @@
 
   python benchmarks/predict_speed.py --against /path/to/other/checkout --python /path/to/its/python
 
-Both are run in turn, several times; medians are printed, and the other's over ours; also the configurations (layout, batch,
+Both are run in turn, several times, with their modules compiled before, as in an installed package; medians are printed, and the other's over ours; also the configurations (layout, batch,
 context) that Pricer prices in a second of one core. --calibrations adds calls with the
 calibration of a measured machine: one file for each checkout, since their schemas may differ.
 """
@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+COMPILED = Path(tempfile.gettempdir()) / "inferometer-predict-speed"
+"""Where compiled modules of both checkouts are kept, beside neither."""
 COMMANDS = {
     "predict, cold": ["predict", "llama-3-8b", "--accelerator", "h100-sxm", "--tp", "2"],
     "frontier, cold": ["frontier", "llama-3-70b:8", "--accelerator", "h100-sxm"],
@@ -68,7 +70,9 @@ class Checkout:
 
     def run(self, arguments: list[str]) -> tuple[float, float, float, str]:
         """Wall and processor seconds, peak MiB of one process, what it printed."""
-        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        unset = ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
+        environment = {name: value for name, value in os.environ.items() if name not in unset}
+        environment["PYTHONPYCACHEPREFIX"] = str(COMPILED)
         if (self.root / "inferometer" / "__init__.py").exists():
             environment["PYTHONPATH"] = str(self.root)
         with tempfile.TemporaryFile("w+") as out:
@@ -96,6 +100,8 @@ def main() -> None:
     ours, theirs = Checkout(ROOT, sys.executable), Checkout(args.against.resolve(), args.python)
     print(f"{'medians of ' + str(args.runs) + ' runs in turn':<44}{'other':>10}{'here':>10}{'other/here':>12}")
     for name, command in COMMANDS.items():
+        for one in (theirs, ours):
+            one.run(["-m", "inferometer.launch", *command])
         pairs = [
             tuple(one.run(["-m", "inferometer.launch", *command])[:3] for one in (theirs, ours)) for _ in range(args.runs)
         ]

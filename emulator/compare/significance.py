@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.special import stdtr, stdtrit
 
 from inferometer.emulator.aliases import Array
 
@@ -56,10 +55,14 @@ def by_half_widths(old_us: float, new_us: float, old_half: float, new_half: floa
         return Ratio(float(np.exp(shift)), None, None)
     if half == 0:
         return Ratio(float(np.exp(shift)), (float(np.exp(shift)),) * 2, float(shift == 0), "laws")
+    from scipy.special import stdtrit
+
     return _ratio(shift, half / float(stdtrit(np.inf, 1 - LEVEL / 2)), np.inf, "laws")
 
 
 def _ratio(shift: float, error: float, freedom: float, over: Over) -> Ratio:
+    from scipy.special import stdtr, stdtrit
+
     half = float(stdtrit(freedom, 1 - LEVEL / 2)) * error
     p_value = 2 * float(stdtr(freedom, -abs(shift) / error))
     return Ratio(float(np.exp(shift)), (float(np.exp(shift - half)), float(np.exp(shift + half))), p_value, over)

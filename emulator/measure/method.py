@@ -179,12 +179,12 @@ class Sweep(Strict):
 
     name: str
     tier: list[Tier] = Field(min_length=1)
-    stop: Stop = Stop()
-    decode: Decode = Decode()
+    stop: Stop = Field(default_factory=Stop)
+    decode: Decode = Field(default_factory=Decode)
     compute: Probes | None = None
     kernels: KernelProbes | None = None
     """On GPUs, in the place of compute."""
-    in_step: InStep = InStep()
+    in_step: InStep = Field(default_factory=InStep)
 
 
 class Method(Strict):

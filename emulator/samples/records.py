@@ -14,7 +14,7 @@ NonNegativeNumber = Annotated[FiniteFloat | int, Field(ge=0)]
 class Record(BaseModel):
     """Further keys are kept: only what the reader relies on is named, with its type, no conversions."""
 
-    model_config = ConfigDict(extra="allow", strict=True)
+    model_config = ConfigDict(defer_build=True, extra="allow", strict=True)
 
 
 class Environment(Record):

@@ -36,7 +36,7 @@ BURSTS_PER_S = 1000
 class LabJob(BaseModel):
     """See runs.lab.LabSettings; netem: whether the kernel has it; arguments: of ``inferometer``."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)
     nodes: int
     per_node: int
     rate_bit_per_s: float | None

@@ -11,7 +11,7 @@ from inferometer.emulator.validate.campaign import Matrix
 
 
 class Job(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)  # built at import: once for all ranks that are forked
 
     method: Method | Matrix
     """What is to be done: a measurement, or emulations."""

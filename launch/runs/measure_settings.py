@@ -83,10 +83,13 @@ class MeasureSettings(RankSettings):
         if on_gpus:
             require_gpus(found)
         world = asked if asked is not None else len(found) if on_gpus else default_ranks()
+        too_few = InputError(f"{'-n ' if identity is None else ''}{world} rank: a collective needs at least 2 ranks")
+        if world < (1 if on_gpus else 2):
+            raise too_few
         name = self.sweep if self.sweep is not None else "gpu" if on_gpus else "default"
         sweep = narrowed(load_sweep(str(name)), self.collectives, self.timings, self.iterations)
-        if world < 1 or (world < 2 and not (on_gpus and sweep.kernels)):
-            raise InputError(f"{'-n ' if identity is None else ''}{world} rank: a collective needs at least 2 ranks")
+        if world < 2 and not sweep.kernels:
+            raise too_few
         if on_gpus and sweep.kernels:
             check_models(sweep.kernels)
         if self.launch_modes is not None and not on_gpus:

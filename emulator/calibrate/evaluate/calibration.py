@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 class Calibration(Record):
     """A calibration file. compute_laws and in_step_laws are empty where nothing was measured; not_measured says why."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True)
+    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True)
 
     schema_: Literal["inferometer/calibration/2"] = Field(default=SCHEMA, alias="schema")
     id: str

@@ -30,7 +30,7 @@ Free = dict[str, JsonValue]
 class Record(BaseModel):
     """A part of the file: no unknown fields, no changes after it was made."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Target(Record):
@@ -61,7 +61,7 @@ class RawFile(Record):
 class Provenance(BaseModel):
     """Where the numbers come from. Further fields of the measuring side are kept."""
 
-    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(defer_build=True, extra="allow", frozen=True, allow_inf_nan=False)
     kind: Literal["measured", "imported", "published", "synthetic"]
     raw: list[RawFile] = []
     hardware: Free | None = None

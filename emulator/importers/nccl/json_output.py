@@ -16,13 +16,13 @@ from inferometer.emulator.importers.source import MAX_ROWS, Source
 class Lenient(BaseModel):
     """Further keys are passed over: versions add some."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(defer_build=True, extra="ignore")
 
 
 class Times(Lenient):
     """Further keys are looked through for ``times_us``, the single iterations that -I records."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(defer_build=True, extra="allow")
 
     time: FiniteFloat | None = None
     cpu_time: FiniteFloat | None = None

@@ -15,7 +15,7 @@ Amount = Annotated[int, Field(ge=0, le=10**9)]
 class Plain(BaseModel):
     """model_type "decoder": layers that are alike. Unknown keys are refused."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(defer_build=True, extra="forbid", strict=True, frozen=True)
     model_type: str
     name: str = ""
     source: str

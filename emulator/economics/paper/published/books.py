@@ -35,7 +35,7 @@ CallName = Annotated[str, AfterValidator(known_call)]
 class Record(BaseModel):
     """Every record of a file: an unknown key is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)
 
 
 class Number(Record):

@@ -19,7 +19,7 @@ SCHEMA = "inferometer/engine/1"
 
 
 class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(defer_build=True, extra="forbid", strict=True, frozen=True)
 
 
 class SchedulerTable(Strict):
