@@ -2,9 +2,10 @@
 
   python benchmarks/predict_speed.py --against /path/to/other/checkout --python /path/to/its/python
 
-Both are run in turn, several times, with their modules compiled before, as in an installed package; medians are printed, and the other's over ours; also the configurations (layout, batch,
-context) that Pricer prices in a second of one core. --calibrations adds calls with the
-calibration of a measured machine: one file for each checkout, since their schemas may differ.
+Both are run in turn, several times, with their modules compiled before, as in an installed package; medians are printed,
+and the other's over ours; also the configurations (layout, batch, context) that Pricer prices in a second of one core.
+--calibrations adds calls with the calibration of a measured machine: one file for each checkout, since their schemas may
+differ.
 """
 
 from __future__ import annotations

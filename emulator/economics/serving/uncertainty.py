@@ -15,7 +15,7 @@ from inferometer.emulator.workload.program import Collective, Size
 
 
 class Use(NamedTuple):
-    """A collective in a step, and how much longer than priced all of its kind in the step may take at 95 %."""
+    """A collective of a step; above_s: how much longer than priced it may take at 95 %, in all its repeats."""
 
     collective: str
     bytes: float
