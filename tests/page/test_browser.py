@@ -13,6 +13,7 @@ import pytest
 
 from inferometer.emulator.compare.deployments import Question
 from inferometer.emulator.report.page.page import report
+from inferometer.launch.cli import main
 
 DRIVER, BROWSER = shutil.which("chromedriver"), shutil.which("chromium") or shutil.which("google-chrome")
 pytestmark = [
@@ -80,7 +81,12 @@ def browser():
 def opened(browser, tmp_path_factory):
     path = tmp_path_factory.mktemp("page") / "page.html"
     models = [Question(name, "h100-sxm", gpus_max=8) for name in ("llama-3-8b", "llama-3.1-70b")]
-    path.write_text(report("h100-nccl", questions=models))
+    given = []
+    for command in ("predict", "frontier"):
+        given.append(path.with_name(f"{command}.json"))
+        flags = ["--accelerator", "h100-sxm", "--calibration", "h100-nccl", "--json", str(given[-1])]
+        assert main([command, "llama-3-8b", *flags, *(["--gpus-max", "4"] if command == "frontier" else ["--tp", "2"])]) == 0
+    path.write_text(report("h100-nccl", *given, questions=models))
     browser.do("url", url=path.as_uri())
     return browser
 
@@ -116,5 +122,14 @@ def test_the_chooser_shows_one_model(opened):
 
 @pytest.mark.parametrize("width", [390, 1600])
 def test_nothing_is_wider_than_the_window(opened, width):
-    opened.do("window/rect", width=width, height=900)
-    assert opened.script("return document.documentElement.scrollWidth <= window.innerWidth")
+    """A window of this width, which a browser may refuse to make so narrow, as a device has it."""
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    opened.do("goog/cdp/execute", cmd="Emulation.setDeviceMetricsOverride", params=size)
+    assert opened.script("return window.innerWidth") == width
+    assert opened.script("return document.documentElement.scrollWidth") <= width
+
+
+def test_the_figure_of_a_given_frontier_says_its_numbers(opened):
+    opened.point_at("#frontiers figure [data-tip]")
+    words = opened.script("return document.getElementById('tip').textContent")
+    assert "tokens/s" in words and "$ per million tokens" in words

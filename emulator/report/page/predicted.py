@@ -33,9 +33,9 @@ def predictions(named: Named) -> str:
         terms += [(name, term.removesuffix("_s").replace("_", " "), _ms(value)) for term, value in one["terms"].items()]
     head = (
         "file", "model", "devices", "layout", "batch", "context", "ms/token", "95 %", "tokens/s", "$/Mtok", "TTFT ms",
-        "binds", "by the paper's constants, ms",
+        "binds", "paper's constants, ms",
     )  # fmt: skip
-    parts = [table(head, rows, right=(4, 6, 8, 9, 10, 12))]
+    parts = [table(head, rows, right=(4, 6, 7, 8, 9, 10, 12))]
     parts.append(table(("file", "term", "ms"), terms, right=(2,), caption="Terms of a step; not all of them add"))
     notes = dict.fromkeys(f"{name}: {note}" for name, one in named for note in one.get("notes", []))
     return section("Predictions", "predictions", "".join([*parts, bullets(notes) if notes else ""]))

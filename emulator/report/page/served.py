@@ -40,7 +40,7 @@ def _predictions(named: Sequence[tuple[str, Mapping[str, Any]]]) -> Iterator[str
         "file", "model", "engine", "devices", "layout", "load", "TPOT ms", "95 %", "TTFT ms", "95 %", "TTFT p99 ms",
         "requests/s",
     )  # fmt: skip
-    yield table(head, rows, right=(6, 8, 10, 11), caption="Predicted for a server's users")
+    yield table(head, rows, right=range(6, 12), caption="Predicted for a server's users")
     notes = dict.fromkeys(f"{name}: {note}" for name, one in named for note in one.get("notes", []))
     if notes:
         yield bullets(notes)
@@ -69,7 +69,7 @@ def _fit(name: str, one: Mapping[str, Any]) -> Iterator[str]:
         for parameter, each in one["parameters"].items()
     ]
     caption = f"{name}: profile of {one['engine']}, fitted to {one['points']} points"
-    yield table(PARAMETERS, rows, right=(1,), caption=caption)
+    yield table(PARAMETERS, rows, right=(1, 2), caption=caption)
     errors = [
         (
             left_out,
@@ -92,7 +92,7 @@ def _profile(name: str, profile: Profile) -> Iterator[str]:
         (parameter, f"{one.value:.3g}", _between(one.low, one.high), PRIORS[parameter].unit, one.status)
         for parameter, one in profile.parameters.items()
     ]
-    yield table(PARAMETERS, rows, right=(1,), caption=f"{name}: profile of {profile.engine} {profile.versions}")
+    yield table(PARAMETERS, rows, right=(1, 2), caption=f"{name}: profile of {profile.engine} {profile.versions}")
     errors = [(time, one.of, one.points, _percent(one.median), _percent(one.p90)) for time, one in profile.misfit.items()]
     if errors:
         head = ("time", "left out", "points", "median %", "p90")
