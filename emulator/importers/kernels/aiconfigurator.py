@@ -28,6 +28,8 @@ EAGER = {("vllm", "fp8_block")}
 COPIES = {"fp8_block": 1, "nvfp4": 1}
 OFTEN = 6
 
+OF_NO_SHAPE = ("latency", "power", "kernel_source")
+
 Row = dict[str, Any]
 Made = Row | str
 """A row by the documented columns, or why it is none."""
@@ -40,11 +42,13 @@ def is_table(columns: Collection[str]) -> bool:
 def rows_of(source: Source, columns: list[str] | None, left_out: Counter[str]) -> Iterator[tuple[str, Row]]:
     """Place and cells of each row, by the documented columns. columns: of the text form, None for Parquet.
 
-    Of two rows of one shape the first counts, as for AIConfigurator itself. Raises InputError for a table of something else,
-    for unknown engines and dtypes, and for what is no number.
+    Of two rows of one shape the first counts, as for AIConfigurator itself. Where they are of different kernels it is the
+    one of the kernel that most rows of its kind are of: an engine runs one of them, and no law is of both. Raises InputError
+    for a table of something else, for unknown engines and dtypes, and for what is no number.
     """
+    shapes: dict[tuple[Any, ...], list[tuple[str, Row]]] = {}
+    common: Counter[tuple[Any, ...]] = Counter()
     found = parquet_records(source, _checked) if columns is None else _text(source, columns)
-    seen: set[tuple[Any, ...]] = set()
     for line, record in found:
         where = f"{source}: row {line}"
         make = OPERATIONS.get(str(record["op_name"]))
@@ -58,17 +62,27 @@ def rows_of(source: Source, columns: list[str] | None, left_out: Counter[str]) -
         if isinstance(made, str):
             left_out[made] += 1
             continue
-        shape = tuple(value for name, value in record.items() if name not in ("latency", "power"))
-        if shape in seen:
-            left_out["repeated"] += 1
-            continue
-        seen.add(shape)
         eager = made["kind"] == "matmul" and (engine, made["dtype"]) in EAGER
-        yield where, {
+        row = {
             "device": record["device"], "backend": f"{engine} {record['version']}", "statistic": "mean",
             "launch_mode": "eager" if eager else "graph", "us": _us(record, where), "source": record["kernel_source"],
             **made,
         }  # fmt: skip
+        shape = tuple(value for name, value in record.items() if name not in OF_NO_SHAPE)
+        shapes.setdefault((*shape, made.get("gated")), []).append((where, row))
+        common[_kernel(row)] += 1
+    for rows in shapes.values():
+        where, row = max(rows, key=lambda one: common[_kernel(one[1])])  # of several that are as common the first
+        left_out["repeated"] += sum(other["source"] == row["source"] for _, other in rows) - 1
+        left_out["of a kernel beside the usual one"] += sum(other["source"] != row["source"] for _, other in rows)
+        yield where, row
+    for why in [why for why, number_ in left_out.items() if not number_]:
+        del left_out[why]
+
+
+def _kernel(row: Row) -> tuple[Any, ...]:
+    """What rows of one kernel have in common."""
+    return row["kind"], row.get("op"), row["dtype"], row.get("head_dim"), row["source"]
 
 
 def _text(source: Source, columns: list[str]) -> Iterator[tuple[int, Row]]:

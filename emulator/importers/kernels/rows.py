@@ -11,6 +11,13 @@ from inferometer.emulator.errors import InputError
 from inferometer.emulator.importers.tables import count, number
 from inferometer.emulator.workload.kernels.executions import EXPERTS, TIMES_MOVED
 from inferometer.emulator.workload.kernels.formats import FORMATS, Format
+from inferometer.emulator.workload.kernels.sizes import (
+    attention_sizes,
+    experts_sizes,
+    latent_sizes,
+    matmul_sizes,
+    pass_sizes,
+)
 
 KEY = ("device", "backend", "launch_mode", "dtype", "launch")
 COLUMNS = (
@@ -43,38 +50,21 @@ def operation(row: Mapping[str, Any], where: str) -> Document:
 def _matmul(row: Mapping[str, Any], where: str, form: Format) -> Document:
     """[rows, inner] × [inner, outer]."""
     rows, inner, outer = (count(row.get(name), where, name) for name in ("rows", "inner", "outer"))
-    return {
-        "op": "matmul", "rows": rows, "inner": inner, "outer": outer, "matrices": 1, "flop": 2 * rows * inner * outer,
-        "weight_bytes": inner * outer * form.weight_bytes,
-        "activation_bytes": rows * (inner * form.activation_bytes + outer * _result_bytes(form)),
-    }  # fmt: skip
+    return {"op": "matmul", **matmul_sizes(rows, inner, outer, form)}
 
 
 def _experts(row: Mapping[str, Any], where: str, form: Format) -> Document:
-    """An expert layer: rows of inner elements, each for one of matrices experts of width outer.
-
-    Its products in and out, the activation between and what routes the rows are one time.
-    """
+    """An expert layer as a whole."""
     names = ("rows", "inner", "outer", "matrices")
     rows, inner, outer, matrices = (number(row.get(name), where, name) or 0.0 for name in names)
     if min(rows, inner, outer, matrices) < 1:
         raise InputError(f"{where}: {' × '.join(names)} is {rows:g} × {inner:g} × {outer:g} × {matrices:g}, each from 1 up")
-    into = 1 if number(row.get("gated"), where, "gated", optional=True) == 0 else 2
-    return {
-        "kind": "matmul", "op": EXPERTS, "rows": rows, "inner": inner, "outer": outer, "matrices": matrices, "routed": 1,
-        "launches": 2, "flop": 2 * rows * inner * outer * (into + 1),
-        "weight_bytes": matrices * inner * outer * (into + 1) * form.weight_bytes,
-        "activation_bytes": rows * (inner + outer) * (form.activation_bytes + _result_bytes(form)),
-    }  # fmt: skip
+    gated = number(row.get("gated"), where, "gated", optional=True) != 0
+    return {"kind": "matmul", "op": EXPERTS, **experts_sizes(rows, inner, outer, matrices, form, gated=gated)}
 
 
-def _result_bytes(form: Format) -> float:
-    """Of an element of what comes out: results are kept in 16 bits at least."""
-    return max(2.0, form.activation_bytes)
-
-
-def _attended(row: Mapping[str, Any], where: str) -> tuple[str, int, int, int, float]:
-    """op; sequences, new tokens of each, context with them; pairs of a new token and one that it sees.
+def _attended(row: Mapping[str, Any], where: str) -> tuple[str, int, int, int]:
+    """op; sequences, new tokens of each, context with them.
 
     decode: one new token of each of batch sequences, context tokens with it; prefill: context new ones, each sees those
     before it.
@@ -86,32 +76,24 @@ def _attended(row: Mapping[str, Any], where: str) -> tuple[str, int, int, int, f
     new = 1 if op == "decode" else count(row.get("new") or context, where, "new")
     if new > context:
         raise InputError(f"{where}: new is {new}, of a context of {context}")
-    return op, batch, new, context, batch * new * (context - (new - 1) / 2)
+    return op, batch, new, context
 
 
 def _attention(row: Mapping[str, Any], where: str, form: Format) -> Document:
-    op, batch, new, context, pairs = _attended(row, where)
+    op, batch, new, context = _attended(row, where)
     query_heads, kv_heads, dim = (count(row.get(name), where, name) for name in ("query_heads", "kv_heads", "head_dim"))
     one_tensor = int(number(row.get("one_tensor"), where, "one_tensor", optional=True) or 0)
-    return {
-        "op": op, "flop": 4 * query_heads * dim * pairs, "context": context, "head_dim": dim, "one_tensor": one_tensor,
-        "activation_bytes": 2 * batch * new * query_heads * dim * _result_bytes(form),
-        "kv_bytes": (1 if one_tensor else 2) * batch * context * kv_heads * dim * form.weight_bytes,
-    }  # fmt: skip
+    sizes = attention_sizes(batch, new, context, query_heads, kv_heads, dim, form, 1 if one_tensor else 2)
+    return {"op": op, **sizes, "one_tensor": one_tensor}
 
 
 def _latent(row: Mapping[str, Any], where: str, form: Format) -> Document:
-    """Multi-head latent attention: absorbed in decode, expanded in prefill. Its head_dim is the width of what is cached."""
-    op, batch, new, context, pairs = _attended(row, where)
+    """Multi-head latent attention: absorbed in decode, expanded in prefill."""
+    op, batch, new, context = _attended(row, where)
     names = ("query_heads", "kv_rank", "rope_dim", "nope_dim", "value_dim")
-    query_heads, kv_rank, rope, nope, value = (count(row.get(name), where, name) for name in names)
-    per_head = 2 * kv_rank + rope if op == "decode" else nope + rope + value
-    return {
-        "kind": "attention", "op": op, "flop": 2 * query_heads * per_head * pairs, "context": context,
-        "head_dim": kv_rank + rope, "one_tensor": 0,
-        "activation_bytes": batch * new * query_heads * (nope + rope + value) * _result_bytes(form),
-        "kv_bytes": batch * context * (kv_rank + rope) * form.weight_bytes,
-    }  # fmt: skip
+    heads, rank, rope, nope, value = (count(row.get(name), where, name) for name in names)
+    sizes = latent_sizes(batch, new, context, heads, rank, rope, nope, value, form, absorbed=op == "decode")
+    return {"kind": "attention", "op": op, **sizes, "one_tensor": 0}
 
 
 def _stream(row: Mapping[str, Any], where: str, form: Format) -> Document:
@@ -125,7 +107,7 @@ def _stream(row: Mapping[str, Any], where: str, form: Format) -> Document:
         known = ", ".join(TIMES_MOVED)
         raise InputError(f"{where}: how many bytes {str(op)[:40]} moves is not known: give bytes (known: {known})")
     rows, width = (count(row.get(name), where, name) for name in ("rows", "width"))
-    return {"op": str(op), "activation_bytes": TIMES_MOVED[str(op)] * rows * width * form.activation_bytes}
+    return {"op": str(op), **pass_sizes(str(op), rows, width, form)}
 
 
 def _null(row: Mapping[str, Any], where: str, form: Format) -> Document:

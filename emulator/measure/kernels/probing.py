@@ -12,7 +12,6 @@ from inferometer.emulator.measure.kernels.plan import Kernel, kernels_of
 from inferometer.emulator.measure.kernels.taking import graph_ns, host_ns, settle, stream_ns
 from inferometer.emulator.measure.kernels.work import L2_POLICY, Kernels
 from inferometer.parallel.device.device import NoRoom, check_room
-from inferometer.parallel.dtypes import DTYPES
 
 if TYPE_CHECKING:
     from inferometer.emulator.measure.runner import Launch
@@ -53,7 +52,7 @@ def probe_kernels(
         before = launch.device.state()
         kernels = Kernels(launch.device, getattr(torch, dtype))
         check_room(launch.device, kernels.pool_bytes + SPARE_BYTES, f"kernels in {dtype}")
-        plan = kernels_of(wanted, DTYPES[dtype].itemsize)
+        plan = kernels_of(wanted, dtype)
         matmul = next(kernel for kernel in plan if kernel.kind == "matmul")
         settle_s = settle(launch.device, kernels.calls(matmul)[0])
         found: dict[str, list[Record]] = {mode: [] for mode in MODES}

@@ -46,7 +46,7 @@ def wanted(tmp_path, monkeypatch):
 def test_every_kernel_of_the_plan_runs_and_its_calls_take_turns_on_memory(wanted):
     kernels = Kernels(StandInGpu(), torch.bfloat16)
     assert kernels.pool_bytes == 4 << 20  # four times the L2 of the stand-in
-    plan = kernels_of(wanted, 2)
+    plan = kernels_of(wanted, "bfloat16")
     assert {(k.kind, k.op) for k in plan} >= {
         ("null", "null"), ("memory", "read"), ("memory", "copy"), ("matmul", "matmul"), ("attention", "decode"),
         ("attention", "prefill"), ("stream", "rms_norm"), ("stream", "silu_mul"), ("stream", "cat"), ("stream", "copy"),
@@ -62,9 +62,9 @@ def test_every_kernel_of_the_plan_runs_and_its_calls_take_turns_on_memory(wanted
 
 def test_a_grouped_matmul_is_a_launch_for_each_matrix(wanted):
     mixtral = wanted.model_copy(update={"models": [type(wanted.models[0])(model="mixtral-8x7b")], "rows": [8, 16]})
-    grouped = [k for k in kernels_of(mixtral, 2) if k.op == "grouped"]
+    grouped = [k for k in kernels_of(mixtral, "bfloat16") if k.op == "grouped"]
     assert grouped and all(dict(k.sizes)["matrices"] == 8 for k in grouped)
-    assert any(k.op == "topk" and k.shape[1:] == (8, 2) for k in kernels_of(mixtral, 2))
+    assert any(k.op == "topk" and k.shape[1:] == (8, 2) for k in kernels_of(mixtral, "bfloat16"))
 
 
 def test_clocks_settle_or_the_time_is_over(monkeypatch):

@@ -92,6 +92,18 @@ def test_what_is_left_out_is_counted_by_reason(tmp_path, capsys):
     assert "left out: 1 of a sliding window, 1 computed in 8 bits, 1 repeated" in capsys.readouterr().out
 
 
+def test_of_two_kernels_for_one_shape_the_usual_one_counts(tmp_path, capsys):
+    """A table may hold a second kernel beside the one that the engine runs: no law is of both."""
+    usual = [{**DECODE, "batch_size": batch, "kernel_source": "fast", "latency": 0.01} for batch in (1, 2, 4)]
+    other = [{**DECODE, "batch_size": batch, "kernel_source": "slow", "latency": 0.05} for batch in (1, 2)]
+    alone = {**DECODE, "batch_size": 8, "kernel_source": "slow", "latency": 0.06}
+    status, out = imported(tmp_path, *other, *usual, alone)
+    assert status == 0
+    ops = json.loads(out.read_text().splitlines()[1])["ops"]
+    assert sorted(op["us"] for op in ops) == [10, 10, 10, 60]
+    assert "left out: 2 of a kernel beside the usual one" in capsys.readouterr().out
+
+
 def test_shapes_of_equal_sizes_all_count(tmp_path):
     other = {**DECODE, "batch_size": 8, "num_heads": 16, "num_key_value_heads": 4, "latency": 0.021}
     _, out = imported(tmp_path, DECODE, other)

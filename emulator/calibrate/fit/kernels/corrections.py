@@ -51,6 +51,11 @@ CANDIDATES: Mapping[tuple[str, str | None], tuple[Designs, ...]] = {
     ("attention", "decode"): tuple((Design(_DECODE, coarse=coarse),) for coarse in (1, 2)),
     ("attention", "prefill"): tuple((Design(_PREFILL, coarse=coarse),) for coarse in (0.85, 1.7)),
 }
+#: Finer ones, which take longer to fit: where the others miss a tenth of the shapes by more than this.
+FINER_BEYOND = 0.18
+FINER: Mapping[tuple[str, str | None], tuple[Designs, ...]] = {
+    ("matmul", None): ((Design(("rows_64", "outer", "inner"), coarse=0.7), Design(("rows", "outer"), True, 4)),),
+}
 
 
 def words(designs: Designs) -> str | None:

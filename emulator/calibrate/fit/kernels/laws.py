@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 
 from inferometer.emulator.aliases import Array, Document
 from inferometer.emulator.calibrate.fit.compute_parameters import intervals_of, parameter, relative_errors
-from inferometer.emulator.calibrate.fit.kernels.corrections import CANDIDATES, Designs, bearable, fit_corrections, words
+from inferometer.emulator.calibrate.fit.kernels.corrections import (
+    CANDIDATES,
+    FINER,
+    FINER_BEYOND,
+    Designs,
+    bearable,
+    fit_corrections,
+    words,
+)
 from inferometer.emulator.calibrate.fit.robust import F_SCALE, LOSS
 from inferometer.emulator.calibrate.laws import kernels as laws
 from inferometer.emulator.calibrate.laws.corrections import ReadyCorrection, factor
@@ -152,19 +160,23 @@ def _law(
     shapes = _shapes(rows, kind)
     if not len(rows) or shapes.max() < FOLDS:
         return None
-    borne = [designs for designs in CANDIDATES.get((kind, op), ()) if bearable(designs, sizes_of(rows))]
+    sizes, us = sizes_of(rows), rows["us"].to_numpy(dtype=float)
+    borne = [designs for designs in CANDIDATES.get((kind, op), ()) if bearable(designs, sizes)]
     # Where there are enough points for corrections, the roofline is that of the first formula: they say the rest.
     options = [(formula, ()) for formula in formulas] if not borne else [(formulas[0], one) for one in ((), *borne)]
-    tried: list[tuple[Fitted, Array | None]] = []
     plain = {formula: [_fit(some, formula, given) for some in _folds(rows, shapes)] for formula, _ in options}
-    for formula, designs in options:
+
+    def attempt(formula: KernelFormula, designs: Designs) -> tuple[Fitted, Array]:
         held = np.full(len(rows), np.nan)
         *parts, whole = (_corrected(one, some, designs) for one, some in zip(plain[formula], _folds(rows, shapes)))
         for fold, part in enumerate(parts):
             out = shapes % FOLDS == fold
             held[out] = part.us(rows[out])
-        tried.append((whole, held))
-    us = rows["us"].to_numpy(dtype=float)
+        return whole, held
+
+    tried: list[tuple[Fitted, Array | None]] = [attempt(*option) for option in options]
+    if borne and min(relative_errors(held, us)["p90"] for _, held in tried if held is not None) > FINER_BEYOND:
+        tried += [attempt(formulas[0], one) for one in FINER.get((kind, op), ()) if bearable(one, sizes)]
     tried.sort(key=lambda one: _score(one[1], us))
     best = tried[0][0]
     launches = sorted(rows["launch"].unique())
