@@ -10,18 +10,18 @@ import torch
 from inferometer.parallel.device.device import Device
 from inferometer.parallel.layers.architecture import Architecture
 from inferometer.parallel.layers.attention import Attention
-from inferometer.parallel.layers.convolution import GatedConvolution
-from inferometer.parallel.layers.delta import DeltaAttention
 from inferometer.parallel.layers.experts import Mixture
 from inferometer.parallel.layers.feedforward import FeedForward
 from inferometer.parallel.layers.inputs import InputTable, LayerInput
 from inferometer.parallel.layers.latent import LatentAttention
 from inferometer.parallel.layers.norm import Norm
-from inferometer.parallel.layers.selective import Selective
 from inferometer.parallel.layers.sharing import source_of
 from inferometer.parallel.layers.site import Site
 from inferometer.parallel.layers.span import Span
-from inferometer.parallel.layers.state_space import StateSpace
+from inferometer.parallel.layers.states.convolution import GatedConvolution
+from inferometer.parallel.layers.states.delta import DeltaAttention
+from inferometer.parallel.layers.states.selective import Selective
+from inferometer.parallel.layers.states.state_space import StateSpace
 from inferometer.parallel.layers.vocabulary import Embedding, Head, token_matrix
 
 

@@ -9,9 +9,9 @@ from torch.nn import functional
 
 from inferometer.parallel.layers.architecture import Mamba2
 from inferometer.parallel.layers.norm import EPSILON
-from inferometer.parallel.layers.recurrent import Convolution, RecurrentState
 from inferometer.parallel.layers.site import Site
 from inferometer.parallel.layers.span import Span
+from inferometer.parallel.layers.states.recurrent import Convolution, RecurrentState
 
 
 class StateSpace:

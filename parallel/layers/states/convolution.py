@@ -7,9 +7,9 @@ from typing import Any
 import torch
 
 from inferometer.parallel.layers.architecture import ShortConvolution
-from inferometer.parallel.layers.recurrent import Convolution, RecurrentState
 from inferometer.parallel.layers.site import Site
 from inferometer.parallel.layers.span import Span
+from inferometer.parallel.layers.states.recurrent import Convolution, RecurrentState
 
 
 class GatedConvolution:
