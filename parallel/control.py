@@ -106,7 +106,7 @@ class Control:
                 self._put(key, value)
             return value
         # Rank 0 may itself be waiting for others, who may take the whole limit: it names them, so it goes first. And
-        # ranks without a part in a cell wait here until it is over, which `Launch._enough` limits.
+        # ranks without a part in cells wait here until these are over, which their stop rule limits.
         patience = self.timeout_s + 4 * POLL_S if among is not None else 2 * self.timeout_s
         self._wait([key], name, silent=lambda: [0], limit_s=patience)
         return self._get(key)

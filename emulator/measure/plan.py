@@ -1,9 +1,15 @@
-"""Which cells a launch visits: the sweep's tiers spread over the machine's groups, in the order of importance."""
+"""Which cells a launch visits: the sweep's tiers spread over the machine's groups, in the order of importance.
+
+Small ones are measured in turns: a batch of each, and again, until each has enough. Such a cell has its iterations within
+some hundredths of a second, and the machine has spells of tenths of a second and more in which every operation takes longer.
+One cell after the other would show such a spell as a property of the sizes that it happened to hit. In turns the cells share
+it, and each has its iterations from a second or two.
+"""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from inferometer.emulator.measure.method import Method, Tier
@@ -12,6 +18,15 @@ from inferometer.parallel.collectives import COLLECTIVES
 from inferometer.parallel.device.device import LaunchMode
 from inferometer.parallel.dtypes import DTYPES
 from inferometer.parallel.mesh import RankMesh
+
+TOGETHER = 8
+"""Cells at most; their buffers exist at the same time …"""
+SMALL_BYTES = 1 << 20
+"""… and are no larger than this."""
+LEAST_TURNS = 6
+"""Of a cell that is measured in turns, before it may end by its interval."""
+ITERATIONS = 10
+"""Of one turn, about."""
 
 
 @dataclass(frozen=True)
@@ -142,8 +157,24 @@ def coarse_to_fine(sizes: Sequence[int]) -> list[int]:
     return [sizes[i] for i in chosen]
 
 
+def takes_turns(cell: Cell) -> bool:
+    """Whether a cell is measured in turns with its neighbours: small, isolated, timed by the host."""
+    return cell.timing == "isolated" and cell.launch_mode == "host" and cell.requested_bytes <= SMALL_BYTES
+
+
+def in_turns(cells: Sequence[Cell]) -> Iterator[tuple[int, Sequence[Cell]]]:
+    """The cells in their order, cut into runs that are measured together, each with the index of its first."""
+    first = 0
+    while first < len(cells):
+        last = first + 1
+        while last < len(cells) and last - first < TOGETHER and takes_turns(cells[first]) and takes_turns(cells[last]):
+            last += 1
+        yield first, cells[first:last]
+        first = last
+
+
 def shuffled(cells: Sequence[Cell], seed: int, launch: int, by_tier: bool) -> list[Cell]:
-    """The cells in the random order of this launch.
+    """The cells in the random order of this launch; those that take turns stand together, TOGETHER at a time.
 
     ``by_tier`` keeps the tiers in their order, in each the cells of the most ranks first, and shuffles otherwise: the first
     launch runs so until its share of the budget is spent, which decides what the later launches (shuffled as a whole) visit.
@@ -151,8 +182,14 @@ def shuffled(cells: Sequence[Cell], seed: int, launch: int, by_tier: bool) -> li
     order = random.Random(f"{seed}/{launch}")
     mixed = list(cells)
     order.shuffle(mixed)
-    widest = max((cell.ranks for cell in cells), default=0)  # as many ranks as were asked for
-    return sorted(mixed, key=lambda cell: (cell.tier, cell.ranks != widest)) if by_tier else mixed
+    if by_tier:
+        widest = max((cell.ranks for cell in cells), default=0)  # as many ranks as were asked for
+        return sorted(mixed, key=lambda cell: (cell.tier, cell.ranks != widest))
+    small = [cell for cell in mixed if takes_turns(cell)]
+    runs = [small[at : at + TOGETHER] for at in range(0, len(small), TOGETHER)]
+    runs += [[cell] for cell in mixed if not takes_turns(cell)]
+    order.shuffle(runs)
+    return [cell for run in runs for cell in run]
 
 
 def buffer_bytes(record: Collective, size_bytes: int, dtype: str, ranks: int) -> int:

@@ -1,7 +1,7 @@
 """One launch of a measurement, on one rank: visit the cells, check the data, take the times, hand them to rank 0.
 
-Everything that ranks must agree on goes through the control plane, outside the timed region. A rank that has no part in a
-cell simply waits there for the next one, asleep.
+Small cells are measured in turns (plan.py). Everything that ranks must agree on goes through the control plane, outside
+the timed region. A rank that has no part in a cell simply waits there for the next one, asleep.
 """
 
 from __future__ import annotations
@@ -12,19 +12,18 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any
 
-import numpy as np
-
 from inferometer.emulator.measure.clocks import TOLERATED, Clocks
 from inferometer.emulator.measure.filler import Filler
 from inferometer.emulator.measure.method import Method
-from inferometer.emulator.measure.plan import Cell, GroupMesh
+from inferometer.emulator.measure.plan import ITERATIONS, LEAST_TURNS, Cell, GroupMesh, in_turns
 from inferometer.emulator.measure.reference import BYTES, EVERY, Reference
 from inferometer.emulator.measure.rests import Rests
+from inferometer.emulator.measure.stopping import reason_to_end
 from inferometer.emulator.measure.timing import GraphTimer, HostTimer, QueueTimer, Timer
 from inferometer.emulator.measure.visit import Visit
 from inferometer.emulator.measure.work import Work
 from inferometer.emulator.samples.samples import OVERSUBSCRIBED, SHARED_GPU
-from inferometer.emulator.samples.statistics import effective_count, relative_half_width, summary
+from inferometer.emulator.samples.statistics import summary
 from inferometer.emulator.samples.times import time_definition
 from inferometer.parallel.communicator import Communicator, UnsupportedDtype
 from inferometer.parallel.control import Control
@@ -42,8 +41,6 @@ BATCH_S = 0.25
 """Iterations between two decisions last at most about this long …"""
 BATCH_MAX = 50
 """… and are at most this many; a decision costs about as much as one small collective."""
-MIN_EFFECTIVE = 10
-"""Effective (independent) iterations below which the interval of the median is not believed."""
 
 
 @dataclass
@@ -139,23 +136,20 @@ class Launch:
         cell's description, ``done`` its record, ``looked`` the times of looks at the network between nodes. Raises
         ``Disagreement`` where ranks disagree about a cell, and whatever the collectives raise.
         """
-        for index, cell in enumerate(cells):
+        for first, together in in_turns(cells):
             end = None
             if self.world.rank == 0:
                 if stop_asked():
                     end = "interrupted"
-                elif deadline is not None and index > 0 and time.monotonic() > deadline:
+                elif deadline is not None and first > 0 and time.monotonic() > deadline:
                     end = "budget"  # never before the first cell: an empty launch would be worth nothing
-            if index % EVERY == 0:
+            if any((first + at) % EVERY == 0 for at in range(len(together))):
                 self._look(looked)
-            self.doing = f"waiting for {describe(cell)}"
-            end = self.control.agree(f"cell {index}", self._signature(cell), then=end)
+            self.doing = f"waiting for {describe(together[0])}"
+            end = self.control.agree(f"cell {first}", [self._signature(cell) for cell in together], then=end)
             if end:
-                return end, list(cells[index:])
-            began(f"in {describe(cell)}")
-            record = self._measure(index, cell, stop_asked)
-            if record is not None:
-                done(record)
+                return end, list(cells[first:])
+            self._measure(first, together, stop_asked, done, began)
         self._look(looked)
         return "complete", []
 
@@ -181,8 +175,34 @@ class Launch:
             return 0
         return work.check_again(self.device.capture(work.run).replay if cell.graph else None)
 
-    def _measure(self, index: int, cell: Cell, stop_asked: Callable[[], bool]) -> dict[str, Any] | None:
-        """The cell's record on rank 0; None on the others."""
+    def _measure(
+        self,
+        first: int,
+        cells: Sequence[Cell],
+        stop_asked: Callable[[], bool],
+        done: Callable[[dict], None],
+        began: Callable[[str], None],
+    ) -> None:
+        """Measure the cells, in turns where they are several; ``done`` gets a record when its cell has enough."""
+        going: list[Visit] = []
+        for index, cell in enumerate(cells, first):
+            began(f"in {describe(cell)}")
+            visit = self._begin(index, cell, in_turns=len(cells) > 1)
+            if isinstance(visit, Visit):
+                going.append(visit)
+            elif visit is not None:
+                done(visit)
+        while going:
+            for visit in list(going):
+                if reason := self._turn(visit, stop_asked):
+                    going.remove(visit)
+                    if (record := self._end(visit, reason)) is not None:
+                        done(record)
+
+    def _begin(self, index: int, cell: Cell, in_turns: bool) -> Visit | dict[str, Any] | None:
+        """The visit to a cell, warmed up; None where this rank has no part in it, or the record of one that cannot be
+        measured.
+        """
         seat, mesh = self.seats[cell.mesh], self.meshes[cell.mesh].mesh
         groups = mesh.groups("member") if cell.groups == "all" else mesh.groups("member")[:1]
         ranks = [rank for group in groups for rank in group]
@@ -201,46 +221,53 @@ class Launch:
             return self._unmeasured(cell, ranks, str(error))
         # Rank 0's estimate counts: ranks that made their own would pair different calls.
         self.busy_since = None
-        first = [*self._first_batch(cell, estimate_s), max(1, round(cell.compute_gap_us / matmul_us))]
-        loops, count, matmuls = self.control.share(f"batch {index}", first, among=ranks)
+        begin = [*self._first_batch(cell, estimate_s), max(1, round(cell.compute_gap_us / matmul_us))]
+        loops, count, matmuls = self.control.share(f"batch {index}", begin, among=ranks)
         before = partial(self.filler.compute, matmuls) if cell.timing == "in_step" else everyone.barrier
         one_clock = self.device.one_timeline and (self.placement.one_clock or self._aligned(ranks, first_s=estimate_s))
         definition = time_definition(cell.timing, work.record.operations > 1, one_clock)
-        visit = Visit(index, cell, work, groups, before, loops, definition, self.timer(cell))
-        reason = self._iterate(visit, count, stop_asked)
-        self.busy_since = time.monotonic()
-        wrong += self._checked(cell, work)
+        timer = self.timer(cell)
+        count = min(count, ITERATIONS) if in_turns else count
+        return Visit(index, cell, work, groups, before, loops, definition, timer, count, wrong, in_turns)
+
+    def _turn(self, visit: Visit, stop_asked: Callable[[], bool]) -> str | None:
+        """A batch of iterations; why it was the last, as rank 0 says, or None."""
+        self.doing = f"in {describe(visit.cell)}"
+        if visit.cell.timing == "in_step":  # computing all the time, but for the collectives
+            self.rests.rest()
+        began = self.busy_since = time.monotonic()
+        mine = visit.take(visit.count)
+        name = f"batch {visit.index}.{visit.turns}"
+        readings = self.control.gather(name, mine, among=visit.ranks)
+        verdict: list[Any] = []
+        visit.turns += 1
+        if readings is not None:
+            visit.add(self.clocks.by_rank_0(readings, visit.ranks) if self.clocks.several else readings)
+            visit.elapsed_s += time.monotonic() - began
+            verdict = self._verdict(visit, stop_asked())
         self.busy_since = None
-        wrongs = self.control.gather(f"wrong {index}", wrong, among=ranks)
+        reason, visit.count = self.control.share(name, verdict, among=visit.ranks)
+        return None if reason is None else str(reason)
+
+    def _end(self, visit: Visit, reason: str) -> dict[str, Any] | None:
+        """The record, on rank 0."""
+        self.doing = f"in {describe(visit.cell)}"
+        self.busy_since = time.monotonic()
+        wrong = visit.wrong + self._checked(visit.cell, visit.work)
+        self.busy_since = None
+        wrongs = self.control.gather(f"wrong {visit.index}", wrong, among=visit.ranks)
         return None if wrongs is None else self._record(visit, reason, sum(wrongs))
 
-    def _iterate(self, visit: Visit, count: int, stop_asked: Callable[[], bool]) -> str:
-        """Batches of iterations, the first of ``count``, until rank 0 has enough; returns why it has."""
-        began = time.monotonic()
-        batch = 0
-        while True:
-            if visit.cell.timing == "in_step":  # computing all the time, but for the collectives
-                self.rests.rest()
-            self.busy_since = time.monotonic()
-            mine = visit.take(count)
-            name = f"batch {visit.index}.{batch}"
-            readings = self.control.gather(name, mine, among=visit.ranks)
-            verdict: list[Any] = []
-            if readings is not None:
-                visit.add(self.clocks.by_rank_0(readings, visit.ranks) if self.clocks.several else readings)
-                verdict = self._verdict(visit, time.monotonic() - began, stop_asked())
-            self.busy_since = None
-            reason, count = self.control.share(name, verdict, among=visit.ranks)
-            if reason:
-                return str(reason)
-            batch += 1
-
-    def _verdict(self, visit: Visit, elapsed_s: float, stop_asked: bool) -> list[Any]:
+    def _verdict(self, visit: Visit, stop_asked: bool) -> list[Any]:
         """Why the cell may end now, or None, and how many iterations come next."""
         times = visit.times_us()
-        reason = self._enough(times, self._least(visit.cell), elapsed_s, stop_asked)
+        # Half the time limit is where the waiting ranks would begin to worry.
+        limit_s, early = self.method.timeout_s / 2, not visit.in_turns or visit.turns >= LEAST_TURNS
+        reason = reason_to_end(times, visit.elapsed_s, self.method.sweep.stop, self._least(visit.cell), limit_s, early)
+        reason = "interrupted" if stop_asked else reason
         left = self.method.sweep.stop.max_iterations - len(times)
-        return [reason, max(1, min(BATCH_MAX, left, round(BATCH_S / max(elapsed_s / len(times), 1e-9))))]
+        most = ITERATIONS if visit.in_turns else BATCH_MAX
+        return [reason, max(1, min(most, left, round(BATCH_S / max(visit.elapsed_s / len(times), 1e-9))))]
 
     def _least(self, cell: Cell) -> int:
         return PIPELINE_MIN_ITERATIONS if cell.timing == "pipelined" else self.method.sweep.stop.min_iterations
@@ -253,19 +280,6 @@ class Launch:
         iteration_s = estimate_s * loops + cell.compute_gap_us / 1e6
         within_limit = round(self.method.timeout_s / 4 / max(iteration_s, 1e-9))
         return loops, max(6, min(self._least(cell), BATCH_MAX, within_limit))
-
-    def _enough(self, times: np.ndarray, least: int, elapsed_s: float, stop_asked: bool) -> str | None:
-        """Why the cell may end now; None: go on."""
-        stop = self.method.sweep.stop
-        if stop_asked:
-            return "interrupted"
-        if len(times) >= stop.max_iterations:
-            return "max_iterations"
-        # Half the time limit is where the waiting ranks would begin to worry.
-        if elapsed_s > self.method.timeout_s / 2 or (elapsed_s > stop.cell_seconds and len(times) >= least):
-            return "cell_seconds"
-        settled = relative_half_width(times) <= stop.relative_interval and effective_count(times) >= MIN_EFFECTIVE
-        return "relative_interval" if settled and len(times) >= least else None
 
     def _record(self, visit: Visit, reason: str, wrong: int) -> dict[str, Any]:
         per_node = self.placement.ranks_per_node(visit.groups[0])

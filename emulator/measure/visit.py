@@ -31,6 +31,16 @@ class Visit:
     definition: str
     """How an iteration's time follows from the readings: see `samples.times`."""
     timer: Timer
+    count: int
+    """Iterations of the next batch."""
+    wrong: int
+    """Elements on this rank so far, in checks before the cell was timed."""
+    in_turns: bool
+    """Whether others are measured in between."""
+    turns: int = 0
+    """Batches so far."""
+    elapsed_s: float = 0.0
+    """In them, on rank 0."""
     starts: np.ndarray = field(init=False)
     stops: np.ndarray = field(init=False)
     gaps: np.ndarray = field(init=False)

@@ -20,8 +20,8 @@ from inferometer.emulator.engine.agreement import check
 from inferometer.emulator.engine.engine import Engine
 from inferometer.emulator.engine.steps import Called, Reading, Replayed, Steps
 from inferometer.emulator.measure.rests import Rests
+from inferometer.emulator.measure.stopping import reason_to_end
 from inferometer.emulator.measure.timing import collector_off
-from inferometer.emulator.samples.statistics import effective_count, relative_half_width
 from inferometer.emulator.validate.settings import Emulation, Phase
 from inferometer.parallel.communicator import Communicator
 from inferometer.parallel.control import Control
@@ -33,8 +33,6 @@ BLOCK_STEPS = 10
 BLOCK_S = 0.5
 """A block of decode steps lasts about this long, or BLOCK_STEPS steps if that is shorter."""
 PREFILL_LEAST = 3
-MIN_EFFECTIVE = 10
-"""Effective (independent) steps below which the interval of the median is not believed."""
 
 Record = dict[str, Any]
 
@@ -140,7 +138,8 @@ class Run:
                     times += counted.tolist() if instrumented else []
                 reason = "interrupted" if stop_asked() else None
                 if not instrumented and block > 0:  # never between an instrumented block and the plain one beside it
-                    reason = reason or _enough(np.array(times), least, time.monotonic() - begun, self.method)
+                    elapsed_s = time.monotonic() - begun
+                    reason = reason or reason_to_end(np.array(times), elapsed_s, self.method.stop, least)
                 if phase == "decode":
                     steps = 1 + max(1, min(BLOCK_STEPS, round(BLOCK_S / max(counted.mean(), 1e-9))))
                 verdict = [reason, steps]
@@ -209,14 +208,3 @@ def _prompts(method: Emulation, vocab: int) -> torch.Tensor:
     """The same on every rank."""
     source = torch.Generator().manual_seed(method.seed)
     return torch.randint(vocab, (method.replica_batch, method.context), generator=source)
-
-
-def _enough(times: np.ndarray, least: int, elapsed_s: float, method: Emulation) -> str | None:
-    """Why a phase may end now; None: go on. times: of the instrumented steps so far."""
-    stop = method.stop
-    if len(times) >= stop.max_iterations:
-        return "max_iterations"
-    if elapsed_s > stop.cell_seconds and len(times) >= least:
-        return "cell_seconds"
-    settled = relative_half_width(times) <= stop.relative_interval and effective_count(times) >= MIN_EFFECTIVE
-    return "relative_interval" if settled and len(times) >= least else None

@@ -9,7 +9,7 @@ import pytest
 
 from inferometer.emulator.measure import runner as runner_module
 from inferometer.emulator.measure.method import Method, Stop, Sweep, Tier
-from inferometer.emulator.measure.plan import candidate_cells, shuffled
+from inferometer.emulator.measure.plan import TOGETHER, candidate_cells, shuffled
 from inferometer.emulator.measure.runner import Launch
 from inferometer.emulator.samples.samples import times_us
 from inferometer.parallel.control import Disagreement
@@ -45,7 +45,7 @@ def test_every_collective_is_measured_on_every_group_and_checked(ranks):
     tiers = Tier(collectives=ALL, timings=["isolated", "pipelined"], groups=["alone", "all"])
     (reason, left, records, cells), *others = ranks(4, _run, method(4, tiers), [0] * 4)
     assert (reason, left) == ("complete", [])
-    assert [record["cell"] for record in records] == cells
+    assert sorted(record["cell"] for record in records) == sorted(cells)  # one that has enough ends before its neighbours
     assert {(r["collective"], r["ranks"]) for r in records} == {
         (name, size) for name in ALL for size in (2, 4) if not (name == "send_recv" and size == 4)
     }
@@ -74,7 +74,8 @@ def test_the_budget_ends_a_launch_and_names_what_it_dropped(ranks):
     tiers = Tier(collectives=ALL)
     answers = ranks(2, _run, method(2, tiers), [0, 0], 64, 0.0)
     reason, left, records, cells = answers[0]
-    assert reason == "budget" and left == cells[1:] and len(records) == 1  # no launch is left empty
+    assert reason == "budget" and 0 < len(records) <= TOGETHER  # no launch is left empty
+    assert left == cells[len(records) :]
     assert answers[1][0] == "budget"  # the other rank stops at the same cell
 
 

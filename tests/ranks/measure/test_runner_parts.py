@@ -10,7 +10,7 @@ import pytest
 import torch.distributed as dist
 
 from inferometer.emulator.measure.method import Stop, Sweep
-from inferometer.emulator.measure.plan import Cell
+from inferometer.emulator.measure.plan import ITERATIONS, LEAST_TURNS, TOGETHER, Cell, in_turns
 from inferometer.emulator.measure.runner import Launch, describe
 from inferometer.parallel.collective_record import Call
 from inferometer.parallel.collectives import COLLECTIVES
@@ -55,6 +55,7 @@ def launch(method):
 
 
 STEADY = np.linspace(99, 101, 30)[np.random.default_rng(0).permutation(30)]
+SMALL = Cell("all_reduce", "float32", 64, "isolated", "alone", 0, 2, 1, 0)
 NOISY = np.random.default_rng(0).lognormal(0, 1, 30)
 
 
@@ -73,7 +74,33 @@ NOISY = np.random.default_rng(0).lognormal(0, 1, 30)
     ],
 )
 def test_when_a_cell_has_enough(launch, times, elapsed, asked, reason):
-    assert launch()._enough(times, 20, elapsed, asked) == reason
+    here, visit = (
+        launch(),
+        types.SimpleNamespace(times_us=lambda: times, elapsed_s=elapsed, in_turns=False, turns=1, cell=SMALL),
+    )
+    assert here._verdict(visit, asked)[0] == reason
+
+
+def test_a_narrow_interval_ends_no_cell_before_it_had_its_turns(launch):
+    def ends(turns, times=STEADY):
+        visit = types.SimpleNamespace(times_us=lambda: times, elapsed_s=0.1, in_turns=True, turns=turns, cell=SMALL)
+        return launch()._verdict(visit, False)
+
+    assert ends(LEAST_TURNS - 1) == [None, ITERATIONS]
+    assert ends(LEAST_TURNS)[0] == "relative_interval"
+    assert ends(1, np.tile(STEADY, 4))[0] == "max_iterations"
+
+
+def test_cells_in_turns_are_small_isolated_and_next_to_each_other():
+    def cell(size, timing="isolated", mode="host"):
+        return Cell("all_reduce", "float32", size, timing, "alone", 0, 2, 1, 0, launch_mode=mode)
+
+    small, large, other = cell(64), cell(4 << 20), cell(64, "in_step")
+    cells = [small, small, large, small, other, other, cell(64, mode="graph"), *[small] * (TOGETHER + 2)]
+    found = list(in_turns(cells))
+    assert [len(together) for _, together in found] == [2, 1, 1, 1, 1, 1, TOGETHER, 2]
+    assert [cells[first] for first, _ in found] == [together[0] for _, together in found]
+    assert [cell for _, together in found for cell in together] == cells
 
 
 def flags(launch, ranks, elements=1000, name="all_reduce", drift=0.0, mode="host"):
@@ -127,15 +154,19 @@ def test_the_first_batch_stays_within_the_time_limit_computing_included(launch, 
     assert launch()._first_batch(cell, 1e-4) == (1, count)
 
 
-CELLS = [Cell("all_reduce", "float32", 64 * k, "isolated", "alone", 0, 2, 1, 0) for k in range(1, 6)]
+CELLS = [Cell("all_reduce", "float32", 64 * k, "pipelined", "alone", 0, 2, 1, 0) for k in range(1, 6)]
 
 
 @pytest.fixture
 def visited(launch, monkeypatch):
-    """``visited(deadline, asked)``: a visit to CELLS that measures nothing; what it returns and what was done."""
+    """``visited(deadline, asked)``: a visit to CELLS, which take no turns; what it returns and what was done."""
 
     def visit(deadline, asked=lambda done: False):
-        monkeypatch.setattr(Launch, "_measure", lambda self, index, cell, stop: {"cell": cell.id})
+        def measure(self, first, cells, stop_asked, done, began):
+            for cell in cells:
+                done({"cell": cell.id})
+
+        monkeypatch.setattr(Launch, "_measure", measure)
         done = []
         end = launch().visit(CELLS, deadline, lambda: asked(done), done.append)
         return end, [record["cell"] for record in done]
@@ -162,7 +193,7 @@ def test_what_ranks_must_agree_on_tells_cells_apart(launch):
     one = here._signature(CELLS[0])
     assert one == here._signature(CELLS[0])
     assert one[2] == 16  # 64 bytes of float32
-    changes = [{"dtype": "float16"}, {"requested_bytes": 128}, {"timing": "pipelined"}, {"groups": "all"}, {"mesh": 1}]
+    changes = [{"dtype": "float16"}, {"requested_bytes": 128}, {"timing": "isolated"}, {"groups": "all"}, {"mesh": 1}]
     changes.append({"compute_gap_us": 300.0})
     for change in changes:
         assert here._signature(Cell(**{**vars(CELLS[0]), **change})) != one

@@ -16,6 +16,7 @@ from inferometer.emulator.measure.plan import (
     candidate_cells,
     coarse_to_fine,
     decode_sizes,
+    in_turns,
     shuffled,
 )
 from inferometer.parallel.collectives import COLLECTIVES
@@ -141,6 +142,14 @@ def test_an_order_belongs_to_seed_and_launch():
     for order in orders:
         assert order != cells
         assert sorted(order, key=lambda cell: cell.requested_bytes) == cells
+
+
+def test_cells_that_take_turns_stand_together_and_the_others_anywhere():
+    large = [Cell("all_reduce", "float32", 8 << 20, "isolated", "alone", mesh, 2, 1, 0) for mesh in range(20)]
+    runs = list(in_turns(shuffled(cells_of(24) + large, 0, 1, by_tier=False)))
+    assert sorted(len(together) for _, together in runs) == [1] * 20 + [8] * 3
+    at = [number for number, (_, together) in enumerate(runs) if len(together) > 1]
+    assert at != [0, 1, 2]
 
 
 def test_the_first_launch_keeps_the_tiers_and_mixes_within_them():
