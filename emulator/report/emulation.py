@@ -93,7 +93,9 @@ def _beside(account: Account, priced: Priced) -> Iterator[str]:
 
 
 def _against(term: str, us: float | None, seconds: float | None) -> str:
-    beside = "not predicted" if seconds is None else f"{format_us(seconds * 1e6)} µs predicted"
-    if seconds and us:
+    """seconds None: nothing prices the term; NaN: its law does not determine a time at these sizes or ranks."""
+    known = seconds is not None and seconds == seconds
+    beside = f"{format_us(seconds * 1e6)} µs predicted" if seconds is not None and known else "not predicted"
+    if seconds and known and us:
         beside += f" ({seconds * 1e6 / us - 1:+.0%})"
     return f"  {term:<18}{format_us(us):>10} µs measured {beside:>28}"

@@ -137,7 +137,9 @@ def test_emulate_settles_the_same_emulation_as_its_flags(monkeypatch):
 def test_bad_settings_are_refused_before_any_rank_starts():
     with pytest.raises(inferometer.InputError, match="--collectives all_reduse: unknown"):
         inferometer.measure(inferometer.MeasureSettings(collectives=["all_reduse"]))
-    with pytest.raises(inferometer.InputError, match="--scheduler fifo: unknown; known are auto, rr-awake, rr, batch, other"):
+    with pytest.raises(
+        inferometer.InputError, match="--scheduler fifo: unknown; known are auto, rr-awake, rr, batch, other"
+    ):
         inferometer.measure(inferometer.MeasureSettings(scheduler="fifo", backend="gloo"))
     with pytest.raises(inferometer.InputError, match="backend = 'ucc'"):
         inferometer.measure(inferometer.MeasureSettings(backend="ucc"))

@@ -11,7 +11,7 @@ from inferometer.emulator.report.prediction import layout_words
 
 Named = Sequence[tuple[str, Mapping[str, Any]]]
 POINTS = ("fastest", "preferred", "cheapest")
-"""Of a frontier, the points that a table lists."""
+"""Of a frontier, the points that a table lists; of the deployments within a target, which have no such name, all."""
 
 
 def predictions(named: Named) -> str:
@@ -53,7 +53,8 @@ def _frontier(name: str, rows: Sequence[Mapping[str, Any]], at: int) -> str:
     cost, label = ("usd_per_mtok", "$ per million tokens") if priced else ("gpu_s_per_token", "device-seconds per token")
     curves: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
-        curves.setdefault(f"{row.get('curve') or ''} on {row.get('accelerator') or 'the measured machine'}", []).append(row)
+        curve = f"{row['curve']} on {row.get('accelerator') or 'the measured machine'}" if row.get("curve") else name
+        curves.setdefault(curve, []).append(row)
     series = []
     for place, (curve, here) in enumerate(curves.items()):
         x, y = [row["tokens_per_s"] for row in here], [row[cost] for row in here]
@@ -63,17 +64,20 @@ def _frontier(name: str, rows: Sequence[Mapping[str, Any]], at: int) -> str:
             for row in here
         ]
         look: dict[str, Any] = {"colour": place, "mark": place}
-        series += [Series(curve, "points", x, y, tips=tips, **look), Series(curve, "line", x, y, colour=place)]
+        series.append(Series(curve, "points", x, y, tips=tips, **look))
+        if "point" in here[0]:
+            series.append(Series(curve, "line", x, y, colour=place))
     legend = tuple(curves) if len(curves) > 1 else ()
     plot = Plot(f"given-frontier-{at}", f"{name}: speed and cost", "tokens/s for one user", label, series, legend=legend)
     points = [
         (
-            curve, row["point"], row["layout"], f"{row['gpus']:g}", f"{row['batch']:g}", _ms(row["token_latency_s"]),
+            curve, row.get("point", "within the target"), row["layout"],
+            f"{row['gpus']:g}", f"{row['batch']:g}", _ms(row["token_latency_s"]),
             _short(row["tokens_per_s"]), _short(row[cost]), _ms(row.get("ttft_s")),
         )
         for curve, here in curves.items()
         for row in here
-        if row.get("point") in POINTS
+        if "point" not in row or row["point"] in POINTS
     ]  # fmt: skip
     head = ("curve", "point", "layout", "devices", "batch", "ms/token", "tokens/s", label, "TTFT ms")
     return tag("div", plot.html(), class_="wide") + table(head, points, right=range(3, 9))

@@ -59,6 +59,13 @@ def test_a_frontier(tmp_path):
     assert shown.count("data-tip") >= len(found["rows"]) and "<svg" in shown
 
 
+def test_deployments_within_a_target_are_points_of_no_curve(tmp_path):
+    path, found = written(tmp_path, "frontier", "llama-3-8b", *H100, "--gpus-max", "4", "--tpot-max", "0.02")
+    shown = section(report(path), "frontiers")
+    assert shown.count("within the target") == len(found["rows"]) and "measured machine" not in shown
+    assert 'class="line' not in shown and f"{found['rows'][0]['usd_per_mtok']:.4g}" in shown
+
+
 def test_what_a_server_gives(tmp_path):
     path, found = written(tmp_path, "predict", *SERVED, "--tp", "4", "--concurrency", "64")
     shown = section(report(path), "serving")
