@@ -15,9 +15,12 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from inferometer.emulator.samples.environment import affinity, cgroup_cpu_limit
-from inferometer.parallel.placement import HostReport
+
+if TYPE_CHECKING:
+    from inferometer.parallel.placement import HostReport
 
 SIBLINGS = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
 COMPUTE = """

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inferometer.emulator.aliases import Array
-from inferometer.emulator.calibrate.evaluate.uncertainty import t_quantile
+from inferometer.emulator.calibrate.evaluate.student import t_quantile
 from inferometer.emulator.economics.serving.uncertainty import Cause, Share
 from inferometer.emulator.samples.statistics import Z95
 from inferometer.emulator.workload.program import Size

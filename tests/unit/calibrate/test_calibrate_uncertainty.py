@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import t as student
 
 from inferometer.emulator.calibrate.evaluate.predict import ExtrapolationWarning, NotIdentifiedWarning
-from inferometer.emulator.calibrate.evaluate.uncertainty import t_quantile
+from inferometer.emulator.calibrate.evaluate.student import t_quantile
 from inferometer.emulator.calibrate.fit.build import fit_key
 from inferometer.emulator.calibrate.fit.choose import NotFittedError, choose_law
 from inferometer.emulator.calibrate.fit.guidelines import guidelines_record

@@ -14,8 +14,11 @@ from inferometer.emulator.economics.pricing.accelerator import Accelerator
 from inferometer.emulator.economics.pricing.constants import ConstantNetwork
 from inferometer.emulator.economics.pricing.prices import datasheet_prices
 from inferometer.emulator.economics.serving.deployable import Load
-from inferometer.emulator.economics.serving.scenario import Scenario, Speculation
+from inferometer.emulator.economics.serving.scenario import Scenario, Speculation, scenario_of
+from inferometer.emulator.economics.serving.uncertainty import shares, uncertainty
+from inferometer.emulator.units import format_bytes
 from inferometer.emulator.workload.layout import Layout
+from inferometer.emulator.workload.precision import Precision
 from inferometer.emulator.workload.shape import Experts, Heads, uniform
 
 DENSE = uniform("dense", 16, 2048, 8192, 32000, Heads(16, 8, 128))
@@ -141,3 +144,12 @@ def test_bytes_between_nodes_are_priced_by_the_slower_link():
     wire = max((8 - 1) / 16 / 450e9, (16 - 8) / 16 / 50e9)
     options = [p.latency_s(1, np.array(16.0), np.array(2.0)) + 1e9 * wire / p.link_fraction for p in PAPER_PROTOCOLS]
     assert float(across.total_s) == pytest.approx(float(min(options)))
+
+
+def test_what_would_narrow_an_interval_is_said_of_the_use_that_errs_most():
+    asked = scenario_of("deepseek-v3", "b200", Load(context=2048.0), Precision(8, 16, 16), calibration="b200-nccl")
+    step = asked.time(Layout(ep=8), 32).step
+    (use,) = shares(step)[0]["all_to_all"].uses
+    sent = {one.bytes for one in step.sent if one.collective == "all_to_all"}
+    assert len(sent) > 1 and use.bytes == max(sent)  # the tokens, not the counts of them that go ahead
+    assert f"all_to_all near {format_bytes(use.bytes)} on 8 ranks" in uncertainty(step, step.total_s).narrowed_by
