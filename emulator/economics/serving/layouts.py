@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
+from functools import lru_cache
 from itertools import product
 from math import prod
 from typing import Literal
@@ -20,13 +21,19 @@ UNEVEN = 16
 SHARINGS: tuple[Literal["tensor", "data"], ...] = ("tensor", "data")
 
 
-def layouts(shape: Shape, accelerator: Accelerator, gpus_max: int, *, gpus: int | None = None) -> Iterator[Layout]:
+def layouts(shape: Shape, accelerator: Accelerator, gpus_max: int, *, gpus: int | None = None) -> Sequence[Layout]:
     """Layouts of one replica on at most gpus_max devices (exactly gpus, if given), fewest devices first.
 
     The axes that are SEARCHED vary, the others are 1. Tensor and expert degrees are those that divide the
     heads and the experts, pipeline degrees those that divide the layers, and powers of two: engines cut stages of
     unequal length too.
     """
+    return _layouts(shape, accelerator.node_size, gpus_max, gpus)
+
+
+@lru_cache(maxsize=64)
+def _layouts(shape: Shape, node_size: int, gpus_max: int, gpus: int | None) -> tuple[Layout, ...]:
+    found = []
     experts = shape.experts.count if shape.experts else 1
     divided = {"pp": shape.layers, "ep": experts, "tp": shape.attention.query_heads}
     possible = {axis: _divisors(amount) for axis, amount in divided.items()}
@@ -37,15 +44,16 @@ def layouts(shape: Shape, accelerator: Accelerator, gpus_max: int, *, gpus: int 
         axes = dict(zip(SEARCHED, chosen))
         for attention in SHARINGS if axes["ep"] > 1 else SHARINGS[:1]:
             layout = Layout.of(axes, attention)
-            if divides(shape, layout, accelerator):
-                yield layout
+            if divides(shape, layout, node_size):
+                found.append(layout)
+    return tuple(found)
 
 
-def divides(shape: Shape, layout: Layout, accelerator: Accelerator) -> bool:
-    """Whether the layout divides the shape and fills whole nodes."""
+def divides(shape: Shape, layout: Layout, node_size: int) -> bool:
+    """Whether the layout divides the shape and fills whole nodes of so many devices."""
     try:
         check_layout(shape, layout)
-        check_nodes(layout, accelerator.node_size)
+        check_nodes(layout, node_size)
     except InputError:
         return False
     return True

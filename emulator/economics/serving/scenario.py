@@ -252,7 +252,7 @@ class Scenario:
         assert self.speculation is not None
         ranks = layout.stage_ranks
         options = [Layout(tp=tp) for tp in range(ranks, 0, -1) if ranks % tp == 0]
-        found = next(o for o in options if divides(self.speculation.draft, o, self.accelerator))
+        found = next(o for o in options if divides(self.speculation.draft, o, self.accelerator.node_size))
         return self.deployment(found, self.speculation.draft)
 
 

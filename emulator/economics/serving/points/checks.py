@@ -93,7 +93,7 @@ def problems(point: ServedPoint) -> Iterator[str]:
     longest = client.prompt.high + client.output.high
     if shape.max_context is not None and longest > shape.max_context:
         yield f"prompt {client.prompt.high:g} + output {client.output.high:g} exceed the model's {shape.max_context}"
-    elif not divides(shape, deployed.layout, device):
+    elif not divides(shape, deployed.layout, device.node_size):
         yield f"{deployed.layout.describe()} on {device.name} does not divide the model, or not into whole nodes"
 
 
