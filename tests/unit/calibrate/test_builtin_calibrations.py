@@ -29,8 +29,8 @@ from tests.places import DATA, ROOT, SHARED_DATA
 NAMES = [name for name in calibration_names() if name != TUNER]
 BOUNDS = {"matmul": (0.06, 0.18), "attention": (0.10, 0.25)}
 MISSED = {("b200-sglang", "matmul"): (0.06, 0.20), ("l40s-sglang", "matmul"): (0.07, 0.22)}
-"""Where the bounds are missed, and by how much: the tables scatter more than that. Of one matrix and 1 to 16 rows, which take
-as long, a tenth of these two tables' times are 22 to 24 % away from their own median."""
+"""Where the bounds are missed, and by how much: the tables scatter more than that. Of one matrix and 1 to 16 rows, which
+take as long, a tenth of these two tables' times are 22 to 24 % away from their own median."""
 PUBLISHED = ("paper-2025", "paper-2025-code")
 FITTED = [name for name in NAMES if name not in PUBLISHED]
 GPUS = ("a100", "h100", "b200")
