@@ -3,13 +3,14 @@
     python benchmarks/import_tally.py [FOLDER …]
 
 A folder with a sources.json says of every file its collective, ranks, nodes and rows: right is what is read so, unknown
-what is null and flagged because the file does not tell. The files of another folder are counted as read or refused. Without
-arguments: the public logs beside the repository.
+what is null and flagged because the file does not tell. The files of another folder are counted as read or refused, in the
+format that the command beside them names (a file called cmd). Without arguments: the public logs beside the repository.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -41,7 +42,7 @@ def main(folders: list[Path]) -> int:
                 str(path.relative_to(folder)) for path in sorted(folder.rglob("*")) if path.is_file() and usable(path)
             )
         for file, description in described.items():
-            format_name = "csv" if description and file.endswith(".csv") else format_of(file)
+            format_name = "csv" if description and file.endswith(".csv") else format_of(folder / file)
             if format_name:
                 count(table, remarks, folder / file, format_name, description)
     if not table:
@@ -56,8 +57,14 @@ def usable(path: Path) -> bool:
     return path.name not in OTHER and not path.name.endswith((".samples.jsonl", ".toml", ".md"))
 
 
-def format_of(file: str) -> str | None:
-    return next((format_name for part, format_name in BY_NAME if part in file and format_name in KNOWN), None)
+def format_of(path: Path) -> str | None:
+    """As the command beside the file names it, else by the file's name; None for a file that is no log."""
+    command = path.parent / "cmd"
+    if command.exists():
+        imports = re.findall(r"import (\S+) ([^;|&]*)", command.read_text())
+        named = [format_name for format_name, files in imports if path.name in files]
+        return next((name for name in [*named, *(name for name, _ in imports)] if name in KNOWN), None)
+    return next((format_name for part, format_name in BY_NAME if part in str(path) and format_name in KNOWN), None)
 
 
 def count(
