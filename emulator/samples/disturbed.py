@@ -20,21 +20,35 @@ LEAST_CELLS = 8
 """… of at least so many cells, and at least two other launches."""
 
 
+class Disturbances:
+    """What of a file's records tells which of its launches were disturbed."""
+
+    def __init__(self) -> None:
+        self._reasons: dict[int, str] = {}
+        self._us: dict[str, dict[int, float]] = defaultdict(dict)
+
+    def add(self, record: Mapping[str, Any], times: np.ndarray | None) -> None:
+        """record: checked; times: of a measured cell's iterations. Imported cells have no launches of their own."""
+        if record["record"] == "launch_end" and (words := _by_counters(record)):
+            self._reasons[record["launch"]] = words
+        elif times is not None:
+            self._us[record["cell"]][record["launch"]] = float(np.median(times))
+
+    def found(self) -> dict[int, str]:
+        """The disturbed launches, each with the reason in words."""
+        return _by_cells(self._us) | self._reasons
+
+
 def disturbed(records: Iterable[Mapping[str, Any]]) -> dict[int, str]:
     """Of the launches in a samples file, those that were disturbed, each with the reason in words.
 
-    records: checked, of one file. Imported cells have no launches of their own.
+    records: checked, of one file.
     """
-    reasons: dict[int, str] = {}
-    us: dict[str, dict[int, float]] = defaultdict(dict)
+    book = Disturbances()
     for record in records:
-        if record["record"] == "launch_end" and (words := _by_counters(record)):
-            reasons[record["launch"]] = words
-        elif record["record"] == "cell" and record.get("start_ns") and "unmeasured" not in record:
-            times = times_us(dict(record))
-            if times is not None:
-                us[record["cell"]][record["launch"]] = float(np.median(times))
-    return _by_cells(us) | reasons
+        measured = record["record"] == "cell" and "unmeasured" not in record
+        book.add(record, times_us(dict(record)) if measured else None)
+    return book.found()
 
 
 def _by_counters(end: Mapping[str, Any]) -> str | None:

@@ -216,6 +216,37 @@ def load_samples(*paths: str | Path, per_rank: bool = False) -> pandas.DataFrame
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=[*CELL_COLUMNS, "iteration", "us"])
 
 
+class CellRows:
+    """The rows of a cell table, collected record by record from one or several files."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, dict[tuple[int, str], dict[str, Any]]] = {}
+
+    def add(self, path: str | Path, cell: dict[str, Any], times: np.ndarray | None) -> None:
+        """times: of the cell's iterations, as `times_us` finds them."""
+        numbers = summary(times) if times is not None else {"median": cell["us"], "n": cell.get("n") or 1}
+        row = {name: cell.get(name) for name in CELL_COLUMNS}
+        row |= {"us": numbers.pop("median"), **numbers}
+        if cell["timing"] == "in_step" and times is not None:
+            row["us"] = steady_mean(times)
+        flags = cell.get("flags", [])
+        row |= {"flags": flags, "iterations_us": times}
+        row["oversubscribed"] = None if times is None else OVERSUBSCRIBED in flags
+        self._rows.setdefault(str(path), {})[cell["launch"], cell["cell"]] = row
+
+    def table(self, without: Launches = frozenset()) -> pandas.DataFrame:
+        """As `cell_table` says. Several files are several sets of launches."""
+        import pandas as pd
+
+        rows: list[dict[str, Any]] = []
+        launch_base = 0
+        for path, held in self._rows.items():
+            kept = [row for (launch, _), row in held.items() if (path, launch) not in without]
+            rows += [row | {"launch": row["launch"] + launch_base} for row in kept]
+            launch_base += max((row["launch"] for row in kept), default=-1) + 1
+        return pd.DataFrame(rows)
+
+
 def cell_table(*paths: str | Path, without: Launches = frozenset()) -> pandas.DataFrame:
     """One row per cell and launch: what a fit works on. without: launches to pass over.
 
@@ -224,38 +255,38 @@ def cell_table(*paths: str | Path, without: Launches = frozenset()) -> pandas.Da
     ``iterations_us`` (numpy array, None if imported) and the other numbers of `statistics.summary`. Cells of one launch slot
     that were measured twice (an interrupted run resumed) keep the last.
     """
-    import pandas as pd
-
-    rows: dict[tuple[Any, ...], dict[str, Any]] = {}
-    launch_base = 0
+    rows = CellRows()
     for path in paths:
-        highest = -1
-        for cell, times in _cells(path, without=without):
-            numbers = summary(times) if times is not None else {"median": cell["us"], "n": cell.get("n") or 1}
-            row = {name: cell.get(name) for name in CELL_COLUMNS}
-            highest = max(highest, cell["launch"])
-            # several files are several sets of launches
-            row |= {"launch": cell["launch"] + launch_base, "us": numbers.pop("median"), **numbers}
-            if cell["timing"] == "in_step" and times is not None:
-                row["us"] = steady_mean(times)
-            flags = cell.get("flags", [])
-            row |= {"flags": flags, "iterations_us": times}
-            row["oversubscribed"] = None if times is None else OVERSUBSCRIBED in flags
-            rows[(str(path), cell["launch"], cell["cell"])] = row
-        launch_base += highest + 1
-    return pd.DataFrame(list(rows.values()))
+        for _, cell in on_one_network(timed(path, checked_records(path))):
+            if is_timed(cell):
+                rows.add(path, cell, cell["times_us"])
+    return rows.table(without)
 
 
-def _cells(*paths: str | Path, without: Launches = frozenset()) -> Iterator[tuple[dict[str, Any], np.ndarray | None]]:
-    """Each cell record that was measured or imported, with the times of its iterations."""
-    for path in paths:
-        for number, record in on_one_network(checked_records(path)):
-            if record["record"] != "cell" or "unmeasured" in record:
-                continue
-            if (str(path), record["launch"]) in without:
-                continue
+def timed(path: str | Path, records: Iterable[tuple[int, dict[str, Any]]]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The records, each cell with ``times_us`` of its iterations (None if imported) in the place of the readings.
+
+    Raises ``InputError`` for an unknown time definition, and for numbers beyond 64 bits.
+    """
+    for number, record in records:
+        if record["record"] == "cell" and "unmeasured" not in record:
             try:
                 times = times_us(record)
-            except (ValueError, OverflowError) as error:  # an unknown time definition, numbers beyond 64 bits
+            except (ValueError, OverflowError) as error:
                 raise InputError(f"{path}: line {number}: {error}") from None
-            yield record, times
+            record = {**record, "start_ns": None, "stop_ns": None, "times_us": times}
+        yield number, record
+
+
+def is_timed(record: dict[str, Any]) -> bool:
+    """Whether a record that came through `timed` is a cell that was measured or imported."""
+    return "times_us" in record
+
+
+def _cells(*paths: str | Path) -> Iterator[tuple[dict[str, Any], np.ndarray | None]]:
+    """Each cell record that was measured or imported, whole, with the times of its iterations."""
+    for path in paths:
+        for number, record in on_one_network(checked_records(path)):
+            for _, cell in timed(path, [(number, record)]):
+                if is_timed(cell):
+                    yield record, cell["times_us"]

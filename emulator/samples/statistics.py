@@ -20,10 +20,13 @@ SPIKE = 5.0
 
 def median_interval(times: np.ndarray) -> tuple[float, float] | None:
     """95 % interval of the median from order statistics (Hoefler & Belli, SC'15): None below six samples."""
-    n = len(times)
+    return _interval(np.sort(times))
+
+
+def _interval(ordered: np.ndarray) -> tuple[float, float] | None:
+    n = len(ordered)
     if n < MIN_FOR_INTERVAL:
         return None
-    ordered = np.sort(times)
     low = math.floor((n - Z95 * math.sqrt(n)) / 2)
     high = math.ceil(1 + (n + Z95 * math.sqrt(n)) / 2)
     return float(ordered[max(low, 1) - 1]), float(ordered[min(high, n) - 1])
@@ -64,23 +67,33 @@ def drift(times: np.ndarray) -> float | None:
     if len(times) < 12:
         return None
     half = len(times) // 2
-    if np.median(times[:half]) <= 0:  # a clock that ran backwards; such cells are not fitted
+    first, second = (_quantile(np.sort(part), 0.5) for part in (times[:half], times[half:]))
+    if first <= 0:  # a clock that ran backwards; such cells are not fitted
         return None
-    return float(np.median(times[half:]) / np.median(times[:half]) - 1)
+    return second / first - 1
+
+
+def _quantile(ordered: np.ndarray, share: float) -> float:
+    """Of sorted numbers, between two of them in proportion: as `numpy.quantile`, which takes fifty times as long for few."""
+    at = share * (len(ordered) - 1)
+    below = math.floor(at)
+    low, high = float(ordered[below]), float(ordered[min(below + 1, len(ordered) - 1)])
+    part = at - below
+    return low + (high - low) * part if part < 0.5 else high - (high - low) * (1 - part)
 
 
 def summary(times: np.ndarray) -> dict[str, float | list[float] | None]:
     """The numbers that a cell is known by, us: median, its interval, min, p5 … p99, mean, MAD, n, n_eff, drift."""
-    middle = float(np.median(times))
-    interval = median_interval(times)
-    percentiles = np.percentile(times, [5, 25, 75, 95, 99])
+    ordered = np.sort(times)
+    middle = _quantile(ordered, 0.5)
+    interval = _interval(ordered)
     return {
         "median": middle,
         "ci95": list(interval) if interval else None,
-        "min": float(np.min(times)),
-        **dict(zip(("p5", "p25", "p75", "p95", "p99"), (float(p) for p in percentiles))),
+        "min": float(ordered[0]),
+        **{f"p{percent}": _quantile(ordered, percent / 100) for percent in (5, 25, 75, 95, 99)},
         "mean": float(np.mean(times)),
-        "mad": float(np.median(np.abs(times - middle))),
+        "mad": _quantile(np.sort(np.abs(times - middle)), 0.5),
         "n": len(times),
         "n_eff": effective_count(times),
         "drift": drift(times),

@@ -14,11 +14,11 @@ from inferometer.emulator.calibrate.fit.quality import MIN_LAUNCHES
 from inferometer.emulator.calibrate.schema.keys import COLUMNS
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.samples.compare import first_difference, software_used
-from inferometer.emulator.samples.disturbed import disturbed
+from inferometer.emulator.samples.disturbed import Disturbances
 from inferometer.emulator.samples.environment import STEERING
 from inferometer.emulator.samples.identity import LaunchBook, Launches
-from inferometer.emulator.samples.probe_table import model_collectives, probe_table
-from inferometer.emulator.samples.samples import cell_table, checked_records
+from inferometer.emulator.samples.probe_table import ProbeRows
+from inferometer.emulator.samples.samples import CellRows, checked_records, is_timed, on_one_network, timed
 
 if TYPE_CHECKING:
     import pandas
@@ -36,8 +36,9 @@ def fit(paths: Sequence[str | Path], seed: int = 0, law: str = AUTO) -> Calibrat
     Raises ``InputError`` where a file cannot be read, holds no cells, comes from another machine than the first (naming the
     field) or from several, where no cell's ranks and nodes are known, or where no law could be fitted at all.
     """
-    book = LaunchBook()
-    files = [_about(Path(path), book) for path in paths]
+    book, cell_rows, probes = LaunchBook(), CellRows(), ProbeRows()
+    paths = at = [Path(path) for path in paths]  # ./x and x are one file
+    files = [_about(path, book, cell_rows, probes) for path in at]
     if not files:
         raise InputError("no samples file given")
     residuals: dict[str, str | Path] = {}
@@ -60,7 +61,7 @@ def fit(paths: Sequence[str | Path], seed: int = 0, law: str = AUTO) -> Calibrat
     for path, file in zip(paths, files):
         for part in ("launches", "ends"):
             file[part] = [record for record in file[part] if (str(path), record["launch"]) not in without]
-    cells, unplaced = _placed_cells(paths, without)
+    cells, unplaced = _placed(cell_rows.table(without), paths)
     made = calibrate(
         cells,
         seed=seed,
@@ -69,8 +70,8 @@ def fit(paths: Sequence[str | Path], seed: int = 0, law: str = AUTO) -> Calibrat
         | {"fit_law": law, "left_out": _left_out(unplaced, repeated, len(without) - len(repeated))},
         created=max(file["header"].get("created", "") for file in files),
         law=law,
-        probes=probe_table(*paths, without=without),
-        steps=model_collectives(*paths, without=without),
+        probes=probes.computations(without),
+        steps=probes.collectives(without),
     )
     if not made.network_laws and (len(cells) or not made.compute_laws):
         reasons = "; ".join(dict.fromkeys(f"{n.target.collective}: {n.reason}" for n in made.not_fitted))
@@ -94,7 +95,7 @@ def _differences(first: Document, other: Document) -> Iterator[str]:
 def _disturbed(files: Sequence[Document], paths: Sequence[str | Path], without: Launches) -> Launches:
     """The launches that something else disturbed, where enough others are left for intervals."""
     every = {(str(path), record["launch"]) for path, file in zip(paths, files) for record in file["launches"]} - without
-    odd = {(str(path), launch) for path in paths for launch in disturbed(record for _, record in checked_records(path))}
+    odd = {(str(path), launch) for path, file in zip(paths, files) for launch in file["disturbed"]}
     return frozenset(odd & every) if len(every - odd) >= MIN_LAUNCHES else frozenset()
 
 
@@ -108,14 +109,13 @@ def _left_out(unplaced: int, repeated: Mapping[tuple[str, int], tuple[str, int]]
     return found
 
 
-def _placed_cells(paths: Sequence[str | Path], without: frozenset[tuple[str, int]]) -> tuple[pandas.DataFrame, int]:
+def _placed(cells: pandas.DataFrame, paths: Sequence[str | Path]) -> tuple[pandas.DataFrame, int]:
     """The cells whose ranks and nodes are known, and how many are not; samples of kernels alone have none.
 
     Raises InputError where there are cells, but none is known.
     """
     import pandas as pd
 
-    cells = cell_table(*paths, without=without)
     if not len(cells):
         return pd.DataFrame(columns=list(COLUMNS)), 0
     placed = cells["ranks"].notna() & cells["nodes"].notna()
@@ -124,34 +124,48 @@ def _placed_cells(paths: Sequence[str | Path], without: frozenset[tuple[str, int
     return cells[placed].astype({"ranks": int, "nodes": int}), int((~placed).sum())
 
 
-def _about(path: Path, book: LaunchBook) -> Document:
-    """One pass over a file: its header, its launches, and how many cells it holds."""
+def _about(path: Path, book: LaunchBook, cell_rows: CellRows, probes: ProbeRows) -> Document:
+    """One pass over a file: its header, its launches, how many cells it holds; its rows go into the collections."""
     header: Document = {}
     launches: list[Document] = []
     ends: list[Document] = []
     rows = probed = 0
     one_clock: set[str] = set()
-    for _, record in checked_records(path):
-        kind = record["record"]
-        book.add(path, record)
-        if kind == "header":
-            header = record
-        elif kind == "launch":
-            launches.append(record)
-        elif kind == "launch_end":
-            ends.append(record)
-        elif kind == "compute":
-            probed += len(record["ops"])
-        elif kind == "cell" and "unmeasured" not in record:
-            rows += 1
-            one_clock.add(record.get("time_definition") or "imported")
+    disturbances = Disturbances()
+
+    def looked_at() -> Iterator[tuple[int, Document]]:
+        nonlocal header, rows, probed
+        for number, record in timed(path, checked_records(path)):
+            kind = record["record"]
+            book.add(path, record)
+            probes.add(path, record)
+            disturbances.add(record, record.get("times_us"))
+            if kind == "header":
+                header = record
+            elif kind == "launch":
+                launches.append(record)
+            elif kind == "launch_end":
+                ends.append(record)
+            elif kind == "compute":
+                probed += len(record["ops"])
+            elif is_timed(record):
+                rows += 1
+                one_clock.add(record.get("time_definition") or "imported")
+            yield number, record
+
+    for _, record in on_one_network(looked_at()):
+        if is_timed(record):
+            cell_rows.add(path, record, record["times_us"])
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
     return {
         "header": header,
         "launches": launches,
         "ends": ends,
+        "disturbed": disturbances.found(),
         "rows": rows or probed,
         "time_definitions": sorted(one_clock),
-        "raw": {"path": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "rows": rows or probed},
+        "raw": {"path": path.name, "sha256": digest, "rows": rows or probed},
     }
 
 

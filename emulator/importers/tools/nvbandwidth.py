@@ -26,7 +26,9 @@ from inferometer.emulator.importers.run import Row, Run
 from inferometer.emulator.importers.settings import Settings
 from inferometer.emulator.importers.source import Source
 
-_RUNNING = re.compile(r"Running\s+(?:multinode_)?(\w+?)\.?\s*$")
+_RUNNING = re.compile(r"Running\s+(\w+?)\.?\s*$")
+_PROCESS = re.compile(r"Process\s+(\d{1,5})\s+\(([^)]{1,200})\):\s+device\s+\d+:\s*(.*?)\s*(?:\(|$)")
+MULTINODE = "multinode_"
 _VERSION = re.compile(r"nvbandwidth Version:\s*(\S+)")
 _DEVICE = re.compile(r"Device\s+\d+:\s*(.*?)(?:\s*\(|$)")
 _LISTED = re.compile(r"^\s*\d+:\s*(.*?)\s*(?:\(|$)")
@@ -36,7 +38,9 @@ PAIRED = re.compile(r"device_to_device_memcpy_(read|write)_(ce|sm)")
 """The tests that copy one message from one GPU to another at a time."""
 MIB = 1 << 20
 DEFAULT_BUFFER = 512 * MIB
-"""Of all released versions (``-b, --bufferSize``: MiB)."""
+"""``-b, --bufferSize``, MiB."""
+OLD_BUFFER = 64 * MIB
+"""Of the first versions, which print 0.00 and not N/A for a GPU to itself."""
 MAX_GPUS = 1024
 SLACK = 0.01
 
@@ -47,6 +51,8 @@ class _Test:
     line: int
     matrix: list[list[float | None]] = field(default_factory=list)
     sum: float | None = None
+    zeros: bool = False
+    """Whether a GPU to itself is 0.00."""
 
 
 @dataclass
@@ -55,6 +61,8 @@ class _Found:
     version: str | None = None
     devices: set[str] = field(default_factory=set)
     buffer: int | None = None
+    hosts: dict[int, str] = field(default_factory=dict)
+    """Of each process, whose number is that of its GPU in the tables."""
 
 
 def read(source: Source, settings: Settings) -> list[Run]:
@@ -64,20 +72,33 @@ def read(source: Source, settings: Settings) -> list[Run]:
     if not tests:
         near = f": line {found.tests[0].line}: {found.tests[0].name}, but no matrix follows" if found.tests else ""
         raise InputError(f"{source}: no test of nvbandwidth in it{near}")
-    return [_run(test, found) for test in tests]
+    return [_run(test, found, nodes, rates) for test in tests for nodes, rates in _links(test, found.hosts)]
 
 
-def _run(test: _Test, found: _Found) -> Run:
+def _links(test: _Test, hosts: dict[int, str]) -> list[tuple[int | None, list[float]]]:
+    """The rates of a test's copies, of several nodes those inside a node apart from those between two."""
+    found: dict[int | None, list[float]] = {}
+    for source, row in enumerate(test.matrix):
+        for target, value in enumerate(row):
+            if not value:
+                continue
+            known = source in hosts and target in hosts
+            nodes = 1 if not test.name.startswith(MULTINODE) else 1 + (hosts[source] != hosts[target]) if known else None
+            found.setdefault(nodes, []).append(value)
+    return list(found.items())
+
+
+def _run(test: _Test, found: _Found, nodes: int | None, rates: list[float]) -> Run:
     """A row for a test: its pairs are different links, alike within a few percent, and no repetitions of one cell."""
-    rates = [value for row in test.matrix for value in row if value]
-    size = found.buffer or DEFAULT_BUFFER
-    run = Run([], ranks=2, nodes=1, implementation="cuda", backend="cuda", launch_mode="stream", timing="pipelined")
+    default = OLD_BUFFER if test.zeros else DEFAULT_BUFFER
+    size = found.buffer or default
+    run = Run([], ranks=2, nodes=nodes, implementation="cuda", backend="cuda", launch_mode="stream", timing="pipelined")
     run.facts |= {"benchmark": test.name, "tool_version": found.version, "pairs": len(rates)}
     run.device = " | ".join(sorted(found.devices)) or None
     row = Row(size, float(f"{size / statistics.fmean(rates) / 1e3:.6g}"))
     row.extra = {"min_us": size / max(rates) / 1e3, "max_us": size / min(rates) / 1e3, "pairs": len(rates)}
     run.rows.append(row)
-    paired = PAIRED.fullmatch(test.name)
+    paired = PAIRED.fullmatch(test.name.removeprefix(MULTINODE))
     if paired:
         run.call("send_recv")
         run.variant = f"{paired[2]}_{paired[1]}"
@@ -86,13 +107,12 @@ def _run(test: _Test, found: _Found) -> Run:
         run.flag("no_law", f"{test.name[:60]}: no message of one GPU to another alone")
         row.us = None if "latency" in test.name else row.us
     if found.buffer is None:
-        run.flag(
-            "size_assumed", f"the output does not hold the buffer's size: {DEFAULT_BUFFER // MIB} MiB, the tool's default"
-        )
+        run.flag("size_assumed", f"the output does not hold the buffer's size: {default // MIB} MiB, the tool's default")
     if len(rates) > 1:
         run.flag("mean_over_pairs", f"one row for {len(rates)} copies, {min(rates):g} to {max(rates):g} GB/s")
-    if test.sum is not None and abs(sum(rates) - test.sum) > SLACK * test.sum:
-        run.flag("sum_contradicted", f"the matrix adds up to {sum(rates):.6g}, its SUM says {test.sum:g}: cells are missing")
+    whole = sum(value for row in test.matrix for value in row if value)
+    if test.sum is not None and abs(whole - test.sum) > SLACK * test.sum:
+        run.flag("sum_contradicted", f"the matrix adds up to {whole:.6g}, its SUM says {test.sum:g}: cells are missing")
         run.exclude_all("sum_contradicted")
     check(run)
     return run
@@ -106,6 +126,9 @@ def _of_text(source: Source) -> _Found:
         if told := _RUNNING.search(line):
             found.tests.append(_Test(told[1], number))
             columns = 0
+        elif told := _PROCESS.search(line):
+            found.hosts[int(told[1])] = told[2]
+            found.devices.add(told[3][:80])
         elif told := _VERSION.search(line):
             found.version = told[1]
         elif told := _BUFFER.search(line):
@@ -133,8 +156,9 @@ def _table_line(parts: list[str], columns: int, test: _Test) -> int:
         return len(parts)
     if columns and len(parts) == columns + 1 and parts[0].isdigit():
         cells = [_value(part) for part in parts[1:]]
-        if None in [cell for cell, part in zip(cells, parts[1:]) if part != "N/A"]:
+        if None in [cell for cell, part in zip(cells, parts[1:]) if part not in ("N/A", "0.00")]:
             return 0
+        test.zeros |= parts[1 + len(test.matrix) : 2 + len(test.matrix)] == ["0.00"]
         test.matrix.append(cells)
         return columns
     return columns if not parts else 0

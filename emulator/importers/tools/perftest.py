@@ -16,10 +16,16 @@ from inferometer.emulator.importers.settings import Settings
 from inferometer.emulator.importers.source import Source
 
 _TITLE = re.compile(
-    r"^\s*(?:RDMA_Write|RDMA_Read|Send|Atomic)\w*(?:\s+\w+)?\s+(?:Bidirectional\s+)?(?:Post List\s+)?(?:Latency|BW)\b.*Test",
+    r"^\s*(?:RDMA[_ ](?:Write|Read)|Send|Atomic)\w*(?:\s+\w+)?\s+"
+    r"(?:Bidirectional\s+)?(?:Post List\s+)?(?:Latency|BW)\b.*Test",
     re.IGNORECASE,
 )
 _DEVICE = re.compile(r"\bDevice\s*:\s*(\S+)")
+_ADDRESS = re.compile(r"\b(local|remote) address:\s*LID\s+(\S+)")
+_GID = re.compile(r"\bGID:\s*(\S+)")
+_GPU = re.compile(r"allocated GPU buffer address|initializing CUDA|Using (?:CUDA|ROCm)", re.IGNORECASE)
+NO_LID = ("0000", "0x00", "0")
+"""Of Ethernet, whose ports have a GID instead."""
 _NUMBER = re.compile(r"\d{1,18}(?:\.\d{1,9})?")
 _COLUMN = re.compile(r"[\d.]+% percentile\[\w+\]|BW[ _]\w+\[[^\]]*\]|\S+")
 MIB, GIGABIT = float(1 << 20), 1e9 / 8
@@ -36,17 +42,29 @@ def read(source: Source, settings: Settings) -> list[Run]:
     """Raises ``InputError`` where no table is in it."""
     runs: list[Run] = []
     title, near, device = "", "", None
+    ends: dict[str, set[str]] = {"local": set(), "remote": set()}
+    end, gpu = "", False
     columns: list[str] = []
     for number, raw in source.lines():
         line = prefix.strip(raw[:2000])[1]
         if found := _TITLE.match(line):
             title = " ".join(found[0].split())
             columns = []
+            ends = {"local": set(), "remote": set()}
         elif found := _DEVICE.search(line):
             device = found[1]
+        elif found := _ADDRESS.search(line):
+            end = found[1]
+            if found[2] not in NO_LID:
+                ends[end].add(found[2])
+        elif end and (found := _GID.search(raw[:2000])):  # whose digits look like a prefix
+            ends[end].add(found[1])
+        elif _GPU.search(line):
+            gpu = True
         elif "#bytes" in line and "#iterations" in line:
             columns = [name.replace("_peak", " peak").replace("_average", " average") for name in _COLUMN.findall(line)]
-            runs.append(_begin(title, device, columns))
+            runs.append(_begin(title, device, columns, gpu))
+            runs[-1].nodes = 1 if ends["local"] & ends["remote"] else 2
         elif columns and runs and (parts := line.split()) and all(map(_NUMBER.fullmatch, parts)):
             if len(parts) != len(columns):
                 near = near or f": line {number} has {len(parts)} cells, the head has {len(columns)}"
@@ -61,10 +79,12 @@ def read(source: Source, settings: Settings) -> list[Run]:
         check(run)
         if settings.nodes:
             run.nodes = min(settings.nodes, 2)
+        elif run.nodes == 1:
+            run.flag("nodes_inferred", "both ends have the same address, so they are on one node")
     return runs
 
 
-def _begin(title: str, device: str | None, columns: list[str]) -> Run:
+def _begin(title: str, device: str | None, columns: list[str], gpu: bool) -> Run:
     run = Run([], ranks=2, nodes=2, implementation="ibverbs", backend="ibverbs", launch_mode="host")
     run.facts |= {"benchmark": title or None, "network_device": device}
     latency = any(name.startswith("t_") for name in columns)
@@ -83,7 +103,10 @@ def _begin(title: str, device: str | None, columns: list[str]) -> Run:
         run.statistic = "median"
     if not latency:
         run.flag("bandwidth_window", "time of a message among those in flight, from the average bandwidth printed")
-    run.flag("host_to_host", "between two hosts' memories: a lower bound of what a library on top of it takes")
+    if gpu:
+        run.variant = "gpu_memory"
+    memories = "two GPUs' memories" if gpu else "two hosts' memories"
+    run.flag("host_to_host", f"between {memories}: a lower bound of what a library on top of it takes")
     return run
 
 

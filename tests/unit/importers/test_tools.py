@@ -306,3 +306,76 @@ def test_mscclpp_writes_an_object_a_row(read):
         ("all_gather", "mscclpp/kernel2", 16, 2, 3221225472, 13168.31),
     ]
     assert found.files[2]["excluded"] == {"time_contradicted": 1}
+
+
+GID = "GID: 00:00:00:00:00:00:00:00:00:00:255:255:10:00:00"
+WRITE = """{before}                    {title}
+ Device         : mlx5_0
+ local address: LID {local} QPN 0x00dc PSN 0xf0a0c8
+ {gid}:01
+ remote address: LID {remote} QPN 0x064b PSN 0x21791
+ {gid}:{last}
+ #bytes     #iterations    BW peak[MiB/sec]    BW average[MiB/sec]   MsgRate[Mpps]
+ 1048576    5000             15128.13            15121.79              0.015122
+"""
+
+
+@pytest.mark.parametrize(
+    ("title", "local", "remote", "last", "nodes"),
+    [
+        ("RDMA_Write BW Test", "0x08", "0x02", "02", 2),
+        ("RDMA_Write BW Test", "0x08", "0x08", "02", 1),
+        ("RDMA_Write BW Test", "0000", "0000", "02", 2),
+        ("RDMA_Write BW Test", "0000", "0000", "01", 1),
+        ("RDMA Write BW Test", "0x08", "0x02", "02", 2),
+    ],
+)
+def test_perftest_of_one_host_or_two(read, title, local, remote, last, nodes):
+    text = WRITE.format(before="", title=title, local=local, remote=remote, last=last, gid=GID)
+    (cell,) = read("perftest", text).cells
+    assert (cell["collective"], cell["nodes"], cell["implementation"]) == ("send_recv", nodes, "ibverbs")
+    assert cell["us"] == pytest.approx(1048576 / 15121.79 / 2**20 * 1e6, rel=1e-4)
+
+
+def test_perftest_between_gpus(read):
+    before = "initializing CUDA\nallocated GPU buffer address at 00007f2418000000 pointer=0x7f2418000000\n"
+    text = WRITE.format(before=before, title="RDMA_Write BW Test", local="0x08", remote="0x02", last="02", gid=GID)
+    found = read("perftest", text)
+    assert found.cells[0]["implementation"] == "ibverbs/gpu_memory"
+    assert "two GPUs' memories" in found.files[0]["reasons"]["host_to_host"]
+
+
+MULTINODE = """Process 0 (worker-0): device 0: HGX GB200 (00000008:01:00)
+Process 1 (worker-0): device 1: HGX GB200 (00000009:01:00)
+Process 2 (worker-1): device 0: HGX GB200 (00000008:01:00)
+
+Running multinode_device_to_device_memcpy_read_ce.
+memcpy CE GPU(row) -> GPU(column) bandwidth (GB/s)
+           0         1         2
+ 0       N/A    800.00    400.00
+ 1    800.00       N/A    400.00
+ 2    400.00    400.00       N/A
+
+SUM multinode_device_to_device_memcpy_read_ce 3200.00
+"""
+
+
+def test_nvbandwidth_of_several_nodes(read):
+    """Copies inside a node are other links than those between two."""
+    found = read("nvbandwidth", MULTINODE)
+    cells = [(cell["nodes"], cell["bytes"], cell["us"], cell["pairs"]) for cell in found.cells]
+    assert cells == [(1, 512 << 20, 671.089, 2), (2, 512 << 20, 1342.18, 4)]
+    assert found.files[0]["device"] == "HGX GB200"
+    unknown = read("nvbandwidth", MULTINODE[MULTINODE.index("Running") :])
+    assert [entry["nodes"] for entry in unknown.files] == [None]
+
+
+def test_nvbandwidth_of_the_first_versions(read):
+    """They copied 64 MiB unless told otherwise, and printed 0.00 for a GPU to itself."""
+    text = (
+        "Running device_to_device_memcpy_read_ce.\nmemcpy CE GPU(row) -> GPU(column) bandwidth (GB/s)\n"
+        "          0         1\n0      0.00    264.36\n1    264.60      0.00\n"
+    )
+    found = read("nvbandwidth", text)
+    assert found.cells[0]["bytes"] == 64 << 20
+    assert "64 MiB" in found.files[0]["reasons"]["size_assumed"]
