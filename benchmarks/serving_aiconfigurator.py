@@ -4,7 +4,7 @@
 
 points.json: a list of objects with engine, model, accelerator, weights, tp, attention_dp, expert_tp, expert_ep, prompt,
 output, concurrency (benchmarks/serving_points.py writes it). predicted.json: for each of them [TTFT, TPOT] in ms, or why
-there is none.
+there is none; a file that was begun is completed.
 The precisions are those that were served; the versions of its database are the ones that it offers.
 """
 
@@ -25,20 +25,25 @@ MODELS = {
     "qwen3-32b": "Qwen/Qwen3-32B",
     "qwen3.5-397b-a17b": "Qwen/Qwen3.5-397B-A17B",
 }
+SAVED = 10
+"""Points after which what was found is saved."""
 MIXTURES = ("deepseek-r1", "gpt-oss-120b", "qwen3.5-397b-a17b")
 SYSTEMS = {"h100-sxm": "h100_sxm", "h200": "h200_sxm", "b200": "b200_sxm", "b300": "b300_sxm", "gb200": "gb200"}
 
 
 def main() -> None:
     logging.disable(logging.CRITICAL)
-    found: list[Any] = []
-    for point in json.loads(Path(sys.argv[1]).read_text()):
+    asked, output = json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2])
+    found: list[Any] = json.loads(output.read_text()) if output.exists() else []
+    for number, point in enumerate(asked[len(found) :], start=1):
+        if number % SAVED == 0:
+            output.write_text(json.dumps(found))
         try:
             with contextlib.redirect_stdout(io.StringIO()):
                 found.append(predicted(point))
         except Exception as error:  # whatever another tool raises is its answer
             found.append(f"{type(error).__name__}: {error}".splitlines()[0][:200])
-    Path(sys.argv[2]).write_text(json.dumps(found))
+    output.write_text(json.dumps(found))
 
 
 def predicted(point: dict[str, Any]) -> list[float]:

@@ -1,20 +1,23 @@
-"""Predicted against served: every point from a fit that has not seen it, beside a roofline and the paper's model.
+"""Predicted against served: every point from a fit that has not seen it, beside a roofline, the paper, AIConfigurator.
 
-  python benchmarks/serving_points.py ../shared/data/serving/served_points.csv [--aiconfigurator TABLE.csv]
+  python benchmarks/serving_points.py ../shared/data/serving/served_points.csv [--aiconfigurator PYTHON|PREDICTED.json]
 
---aiconfigurator: a table of what aiconfigurator predicts for the same points: the columns KEYS (lengths as means) and
-tpot_ms. Without it the column is empty.
+--aiconfigurator: the Python of an environment with aiconfigurator 0.12 (pip install aiconfigurator==0.12.*), in which
+serving_aiconfigurator.py runs, or what that wrote before. Without it the column is empty.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
+import json
+import subprocess
 import sys
-from collections import defaultdict
+import tempfile
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -39,20 +42,26 @@ TARGETS = (1.25, 1.5, 2.0, 3.0)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("points")
-    parser.add_argument("--aiconfigurator", metavar="TABLE.csv")
+    parser.add_argument("--aiconfigurator", metavar="PYTHON|PREDICTED.json")
+    parser.add_argument("--engine", choices=engine_names(), help="of one engine only")
     args = parser.parse_args()
-    points = read_points(args.points)
-    others = {} if args.aiconfigurator is None else _table(args.aiconfigurator)
+    points = [point for point in read_points(args.points) if args.engine in (None, point.deployed.engine)]
+    usable = [point for point in points if point.usable and point.tpot_ms is not None]
+    others = {} if args.aiconfigurator is None else _aiconfigurator(args.aiconfigurator, usable)
     asked: list[tuple[ServedPoint, dict[str, float]]] = []
     print(f"{len(points)} points, {sum(point.usable for point in points)} usable\n")
-    for name in engine_names():
+    for name in engine_names() if args.engine is None else [args.engine]:
         profile = load_profile(name)
         mine = [point for point in points if point.deployed.engine == name]
         bills = bills_of(mine, profile)
         out = {by: held_out(bills, profile.scheduler, BY[by], everywhere=by == "model") for by in ("tp", "model", "gpu")}
         roofs, papers = (np.array(list(_datasheet(bills.points, paper=paper))) for paper in (False, True))
-        aic = np.array([others.get(_key(point), np.nan) for point in bills.points])
+        aic, aic_ttft = (np.array([others.get(_key(point), (np.nan,) * 2)[at] for point in bills.points]) for at in (1, 0))
         _print(name, bills, out, roofs, papers, aic)
+        first = np.array(
+            [point.ttft_ms if point.client.arrival == "closed" else np.nan for point in bills.points], dtype=float
+        )
+        print(f"  aiconfigurator     TTFT {_words(np.log(first / aic_ttft))}\n")
         for at, point in enumerate(bills.points):
             tpot = point.tpot_ms or np.nan
             mine_ms = tpot / float(np.exp(out["tp"].tpot[at]))
@@ -150,18 +159,43 @@ def _choices(asked: Sequence[tuple[ServedPoint, dict[str, float]]]) -> None:
         print(f"  {name:<16}answered {answered:>4}  best pick {best:>4}  target violated {violated:>4}")
 
 
-def _table(path: str) -> dict[tuple[object, ...], float]:
-    with Path(path).open(encoding="utf-8") as stream:
-        return {tuple(row[name] for name in KEYS): float(row["tpot_ms"]) for row in csv.DictReader(stream) if row["tpot_ms"]}
+def _aiconfigurator(given: str, points: Sequence[ServedPoint]) -> dict[tuple[object, ...], tuple[float, float]]:
+    """(TTFT, TPOT) in ms of every point that it can price."""
+    asked = [_asked_of(point) for point in points]
+    if given.endswith(".json"):
+        found = json.loads(Path(given).read_text())
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            asking, predicted = Path(folder, "points.json"), Path(folder, "predicted.json")
+            asking.write_text(json.dumps(asked))
+            script = Path(__file__).parent / "serving_aiconfigurator.py"
+            subprocess.run([given, str(script), str(asking), str(predicted)], check=True)
+            found = json.loads(predicted.read_text())
+    reasons = Counter(one.partition(":")[0] for one in found if isinstance(one, str))
+    print(f"aiconfigurator: {len(found) - reasons.total()} of {len(found)} points priced {dict(reasons)}\n")
+    return {_key(point): tuple(one) for point, one in zip(points, found) if not isinstance(one, str)}
 
 
-KEYS = ("engine", "model", "accelerator", "gpus", "ep", "weights", "prompt", "output", "concurrency")
+def _asked_of(point: ServedPoint) -> dict[str, Any]:
+    one, client, layout = point.deployed, point.client, point.deployed.layout
+    data = layout.attention == "data"
+    return {
+        "engine": one.engine,
+        "model": one.model,
+        "accelerator": one.accelerator,
+        "weights": one.weights,
+        "tp": layout.tp if data else layout.tp * layout.ep,
+        "attention_dp": layout.ep if data else 1,
+        "expert_tp": layout.tp,
+        "expert_ep": layout.ep,
+        "prompt": client.prompt.mean,
+        "output": client.output.mean,
+        "concurrency": client.concurrency,
+    }
 
 
 def _key(point: ServedPoint) -> tuple[object, ...]:
-    one, client = point.deployed, point.client
-    values = (one.engine, one.model, one.accelerator, one.gpus, one.layout.ep, one.weights)
-    return (*map(str, values), f"{client.prompt.mean:g}", f"{client.output.mean:g}", f"{client.concurrency:g}")
+    return (*_asked_of(point).values(), point.deployed.version)
 
 
 def _words(errors: np.ndarray) -> str:

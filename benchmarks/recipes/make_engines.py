@@ -21,8 +21,10 @@ HERE = Path(__file__).resolve().parents[2]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("points", help="a points file, or aiconfigurator's silicon samples")
-    points = read_points(parser.parse_args().points)
-    for name in engine_names():
+    parser.add_argument("--engine", choices=engine_names(), help="of one engine only")
+    args = parser.parse_args()
+    points = read_points(args.points)
+    for name in engine_names() if args.engine is None else [args.engine]:
         path = HERE / "configs" / "engines" / f"{name}.toml"
         head = path.read_text().splitlines()[0]
         found = fit_engine(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 from inferometer.configs import folder
@@ -49,6 +50,16 @@ def load_shape(name_or_path: str | Path) -> Shape:
     raise InputError(
         f"model {name[:80]!r}: neither a file or folder nor a built-in model{hint}: `inferometer models` lists those"
     )
+
+
+def hub_id(name: str) -> str | None:
+    """A built-in model's name on the Hugging Face Hub, where its shape is from; None for any other model."""
+    known = named(name, model_names())
+    if known is None:
+        return None
+    source = json.loads(folder(KIND).joinpath(f"{known}.json").read_text(encoding="utf-8")).get("source", "")
+    found = re.search(r"https://huggingface\.co/([\w.-]+/[\w.-]+)", source)
+    return None if found is None else found[1]
 
 
 def _is_there(name: str) -> bool:

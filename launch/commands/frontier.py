@@ -47,6 +47,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--pools", action="store_true", help="with --engine: also pools of their own for prompts and for decoding"
     )
+    parser.add_argument(
+        "--percentile",
+        choices=("mean", "p50", "p90", "p99"),
+        default="mean",
+        help="with --engine: what the targets are of, over requests (default: their mean)",
+    )
     add_deployment_flags(parser)
     add_price_flags(parser, several_speculators=True, other_network=True)
 

@@ -65,6 +65,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--emit", action="store_true", help="with --engine: print the command that launches the deployment, and nothing else"
     )
     parser.add_argument(
+        "--trace",
+        metavar="FILE",
+        help="with --engine: the requests of a CSV with arrival_s, input_tokens, output_tokens, simulated",
+    )
+    parser.add_argument(
         "--simulate", action="store_true", help="with --engine: also run the event simulation, and print its difference"
     )
     add_deployment_flags(parser)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from inferometer.emulator.economics.serving.batching.costs import ClosedLoop, Poisson, Scheduler, Workload
-from inferometer.emulator.economics.serving.batching.first_token import served
+from inferometer.emulator.economics.serving.batching.first_token import doubtful, served
 from inferometer.emulator.economics.serving.batching.lengths import Lengths
 from inferometer.emulator.economics.serving.batching.simulation import simulate
 
@@ -42,7 +42,9 @@ def drawn(seed):
 
 
 def test_the_closed_form_is_near_the_simulation_over_random_workloads():
-    errors = []
+    """Of closed loops that `doubtful` does not name, TPOT within 2 %, TTFT p50 within 10 %, p90 within 20 %, with two
+    exceptions; of Poisson arrivals within 6, 15 and 25 %, which simulations of about 1000 requests differ by themselves."""
+    errors, kinds = [], []
     for seed in range(200):
         workload, scheduler, costs, requests = drawn(seed)
         exact = simulate(workload, scheduler, costs, requests=requests, seed=seed)
@@ -50,8 +52,13 @@ def test_the_closed_form_is_near_the_simulation_over_random_workloads():
         errors.append(
             [abs(getattr(found, name) / getattr(exact, name) - 1) for name in ("tpot_s", "ttft_p50_s", "ttft_p90_s")]
         )
-    tpot, p50, p90 = np.array(errors).T
-    print(f"TPOT median {np.median(tpot):.2%}, within 2 %: {np.mean(tpot < 0.02):.0%}")
-    print(f"TTFT p50 median {np.median(p50):.1%}, within 10 %: {np.mean(p50 < 0.1):.0%}")
-    print(f"TTFT p90 median {np.median(p90):.1%}, within 20 %: {np.mean(p90 < 0.2):.0%}")
-    assert np.mean(tpot < 0.02) >= 0.85 and np.mean(p50 < 0.1) >= 0.85 and np.mean(p90 < 0.2) >= 0.75
+        named = doubtful(workload, scheduler) is not None
+        kinds.append("poisson" if isinstance(workload.arrivals, Poisson) else "doubtful" if named else "closed")
+    every, kind = np.array(errors), np.array(kinds)
+    for name in ("closed", "doubtful", "poisson", None):
+        tpot, p50, p90 = (every if name is None else every[kind == name]).T
+        words = f"{name or 'all'}: {len(tpot)}; TPOT within 2 %: {np.mean(tpot < 0.02):.0%}"
+        print(f"{words}, TTFT p50 within 10 %: {np.mean(p50 < 0.1):.0%}, p90 within 20 %: {np.mean(p90 < 0.2):.0%}")
+    assert ((every < (0.02, 0.1, 0.2)).all(axis=1) | (kind != "closed")).sum() >= 198
+    assert (every[kind == "poisson"] < (0.06, 0.15, 0.25)).all()
+    assert (every < (0.02, 0.1, 0.2)).mean(axis=0).min() >= 0.9

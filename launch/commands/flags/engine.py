@@ -38,6 +38,8 @@ def add_engine_flags(parser: argparse.ArgumentParser) -> None:
 
 def refuse_engine_flags(args: argparse.Namespace) -> None:
     """Raise InputError for flags that only mean something with --engine."""
-    for name in ("engine_version", "checkpoint", "rate", "concurrency", "spread", "emit", "simulate", "pools"):
+    for name in ("engine_version", "checkpoint", "rate", "concurrency", "spread", "emit", "simulate", "pools", "trace"):
         if getattr(args, name, None):
             raise InputError(f"--{name.replace('_', '-')} needs --engine")
+    if getattr(args, "percentile", "mean") != "mean":
+        raise InputError("--percentile needs --engine")

@@ -9,6 +9,7 @@ from typing import Any
 from inferometer.emulator.economics.pricing.prices import network_of, prices_of
 from inferometer.emulator.economics.serving.batching.costs import ClosedLoop, Poisson, Workload
 from inferometer.emulator.economics.serving.batching.lengths import Lengths
+from inferometer.emulator.economics.serving.batching.trace import read_trace, trace_workload
 from inferometer.emulator.economics.serving.candidates import Target
 from inferometer.emulator.economics.serving.choosing.search import choices
 from inferometer.emulator.economics.serving.engines.launching import launch_command
@@ -19,6 +20,7 @@ from inferometer.emulator.economics.serving.points.weights import Weights
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.report.serving.answers import answer_lines, answer_record
 from inferometer.emulator.report.serving.choices import choice_lines, choice_records
+from inferometer.emulator.workload.catalogue import hub_id
 from inferometer.emulator.workload.layout import Layout
 from inferometer.launch.commands.flags.law_key import law_key
 from inferometer.launch.runs.outputs import show
@@ -40,7 +42,7 @@ def run_engine(args: argparse.Namespace, layout: Layout | None) -> int:
     layout = layout or Layout(tp=args.gpus or 1)
     workload = workload_from(args, users=float(args.batch))
     if args.emit:
-        lines = launch_command(engine, layout, workload, args.model)
+        lines = launch_command(engine, layout, workload, hub_id(args.model) or args.model)
         show(args.json, stamped("serving-command", {"command": lines}), lines)
         return 0
     answer = serve(engine, layout, workload, simulation=args.simulate)
@@ -59,8 +61,17 @@ def run_choice(args: argparse.Namespace, target: Target) -> int:
     workload = workload_from(args)
     formats = [args.checkpoint] if args.checkpoint or not args.weight_bits else [STORED[bits] for bits in args.weight_bits]
     engines = [(stored or "checkpoint", engine_from(args, stored)) for stored in formats]
-    found = choices(engines, workload, target, gpus_max=args.gpus_max or GPUS_MAX, rate_per_s=rate, pools=args.pools)
-    label = f"{engines[0][1].shape.name}, {engines[0][1].profile.label} on {engines[0][1].device.name}"
+    found = choices(
+        engines,
+        workload,
+        target,
+        gpus_max=args.gpus_max or GPUS_MAX,
+        rate_per_s=rate,
+        pools=args.pools,
+        statistic=args.percentile,
+    )
+    of = "" if args.percentile == "mean" else f", targets of the {args.percentile} over requests"
+    label = f"{engines[0][1].shape.name}, {engines[0][1].profile.label} on {engines[0][1].device.name}{of}"
     show(args.json, stamped("serving-frontier", {"deployments": choice_records(found)}), choice_lines(found, label))
     return 0
 
@@ -79,7 +90,7 @@ def engine_from(args: argparse.Namespace, weights: Any = None) -> Engine:
     network = None
     if args.calibration is not None:
         network = network_of(args.calibration, prices.device, precision, law_key(args.key))
-    return Engine(profile, shape, prices.device, precision, network)
+    return Engine(profile, shape, prices.device, precision, network, stored)
 
 
 def one(value: Any) -> Any:
@@ -92,6 +103,10 @@ def workload_from(args: argparse.Namespace, users: float | None = None) -> Workl
 
     Raises InputError where prompts and outputs are missing, or both a rate and a concurrency are given.
     """
+    if getattr(args, "trace", None) is not None:
+        if any(value is not None for value in (args.prompt, args.output, args.rate, args.concurrency)):
+            raise InputError("--trace has its own arrivals and lengths: leave out --prompt, --output, --rate, --concurrency")
+        return trace_workload(read_trace(args.trace))
     if args.prompt is None or args.output is None:
         raise InputError("--engine needs --prompt and --output: a server's times depend on both")
     if args.rate is not None and args.concurrency is not None:

@@ -54,9 +54,16 @@ class Poisson:
 
 @dataclass(frozen=True)
 class Trace:
-    """Requests at given times, in seconds from the start."""
+    """Requests at given times, in seconds from the start, in their order. prompts, outputs: tokens of each; none: as the
+    workload draws them."""
 
     times_s: tuple[float, ...]
+    prompts: tuple[float, ...] = ()
+    outputs: tuple[float, ...] = ()
+
+    def part(self, parts: int) -> Trace:
+        """What one of so many replicas gets, in turn."""
+        return Trace(self.times_s[::parts], self.prompts[::parts], self.outputs[::parts])
 
 
 Arrivals = ClosedLoop | Poisson | Trace
@@ -74,8 +81,9 @@ class Workload:
 
 @dataclass(frozen=True)
 class Served:
-    """What users get, in seconds. Means and quantiles are over requests. decoding: mean number of sequences that decode;
-    requests_per_s: throughput; saturated: more arrive than can be served, so that times grow without end."""
+    """What users get, in seconds. Means and quantiles are over requests, of TPOT over each request's own. decoding: mean
+    number of sequences that decode; requests_per_s: throughput; saturated: more arrive than can be served, so that times
+    grow without end."""
 
     tpot_s: float
     ttft_s: float
@@ -85,6 +93,14 @@ class Served:
     decoding: float
     requests_per_s: float
     saturated: bool = False
+    tpot_p50_s: float | None = None
+    tpot_p90_s: float | None = None
+    tpot_p99_s: float | None = None
+
+    def of(self, quantity: str, statistic: str) -> float:
+        """Of tpot or ttft the mean, or a quantile such as p90."""
+        value = getattr(self, f"{quantity}_s" if statistic == "mean" else f"{quantity}_{statistic}_s")
+        return float(value)
 
 
 def quantiles(values: Array) -> tuple[float, float, float]:

@@ -15,6 +15,7 @@ from inferometer.emulator.economics.serving.batching.costs import (
     Scheduler,
     Served,
     StepCosts,
+    Trace,
     Workload,
     quantiles,
 )
@@ -59,6 +60,8 @@ def simulate(workload: Workload, scheduler: Scheduler, costs: StepCosts, *, requ
     rng = np.random.default_rng(seed)
     prompts, outputs = workload.prompt.draw(rng, requests), workload.output.draw(rng, requests)
     arrivals, state = workload.arrivals, _State()
+    if isinstance(arrivals, Trace) and arrivals.prompts:
+        prompts, outputs = np.array(arrivals.prompts), np.array(arrivals.outputs)
     users = 0
     if isinstance(arrivals, ClosedLoop):
         users = min(requests, round(arrivals.users))
@@ -146,4 +149,6 @@ def _served(done: list[_Request], state: _State) -> Served:
     ttft = np.array([one.first_s - one.arrived_s for one in done])
     tpot = [(one.done_s - one.first_s) / (one.output - 1) for one in done if one.output > 1]
     span = max(one.done_s for one in done) - min(one.arrived_s for one in done)
-    return Served(float(np.mean(tpot)), float(ttft.mean()), *quantiles(ttft), state.decoded_s / span, len(done) / span)
+    rate, decoding = len(done) / span, state.decoded_s / span
+    mean = float(np.mean(tpot))
+    return Served(mean, float(ttft.mean()), *quantiles(ttft), decoding, rate, False, *quantiles(np.array(tpot)))

@@ -4,15 +4,17 @@ prompts and decoding; each with its margin and the probability that it meets the
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, erf, sqrt
 
 import numpy as np
 
 from inferometer.emulator.aliases import Array
 from inferometer.emulator.economics.serving.batching.costs import ClosedLoop, Workload
+from inferometer.emulator.economics.serving.batching.first_token import served
 from inferometer.emulator.economics.serving.batching.steady import first_s, own_s, steady
 from inferometer.emulator.economics.serving.candidates import Target
+from inferometer.emulator.economics.serving.choosing.least import Least, Statistic, nobody
 from inferometer.emulator.economics.serving.engines.profile import Misfit, Profile
 from inferometer.emulator.economics.serving.engines.serve import Engine, Replica
 from inferometer.emulator.economics.serving.engines.steps import StepTable, grid
@@ -22,6 +24,8 @@ from inferometer.emulator.workload.layout import Layout
 
 UNKNOWN_SD = 0.2
 """Of a logarithm, where a profile has no held-out errors: what roofs miss."""
+LONG = 1000
+"""Rounds of a closed loop whose start no longer shows in its p99."""
 BUSY = 0.8
 """Share of the time that a pool of prompts works, so that queues stay short."""
 
@@ -61,18 +65,24 @@ def choices(
     gpus_max: int,
     rate_per_s: float | None = None,
     pools: bool = False,
+    statistic: Statistic = "mean",
 ) -> list[Choice]:
     """Every deployment within the target, cheapest first: by GPUs for the rate, or by GPU seconds of a request without one.
 
-    engines: by the name of the weights' format. Raises InputError where the model fits nowhere, where nothing reaches the
-    target (by what factor, on what), and where the rate needs more GPUs than there may be.
+    engines: by the name of the weights' format. statistic: what the target is of, over requests: their mean, or a quantile
+    by the closed form's distribution in a long closed loop.
+
+    Raises InputError where the model fits nowhere, where nothing reaches the target (by what factor, on what, because of
+    which term), where the rate needs more GPUs than there may be, and for quantiles of pools.
     """
+    if pools and statistic != "mean":
+        raise InputError(f"--pools has means only: nothing here says what the {statistic} of a pool's users is")
     rows: list[Choice] = []
-    least: list[tuple[float, float, str]] = []
+    least: list[Least] = []
     for weights, engine in engines:
         priced = list(_deployments(engine, workload, gpus_max))
         for layout, table, users in priced:
-            rows += _replicated(engine, weights, layout, table, users, workload, target, rate_per_s, least)
+            rows += _replicated(engine, weights, layout, table, users, workload, target, rate_per_s, least, statistic)
         if pools:
             rows += _disaggregated(engine, weights, workload, target, gpus_max, rate_per_s, priced)
     if not least:
@@ -80,7 +90,7 @@ def choices(
         raise InputError(f"{names} fits on no layout of at most {gpus_max} × {engines[0][1].device.name}")
     met = [row for row in rows if row.margin >= 0]
     if not met:
-        raise InputError(_nobody(least, target))
+        raise InputError(nobody(least, target, statistic))
     within = [row for row in met if row.gpus <= gpus_max]
     if not within:
         fewest = min(row.gpus for row in met)
@@ -112,7 +122,8 @@ def _replicated(
     workload: Workload,
     target: Target,
     rate_per_s: float | None,
-    least: list[tuple[float, float, str]],
+    least: list[Least],
+    statistic: Statistic,
 ) -> Iterator[Choice]:
     scheduler = engine.profile.scheduler
     costs = Replica(table, layout.sequence_shares)
@@ -122,7 +133,12 @@ def _replicated(
     tpot, ttft, rate = (
         np.broadcast_to(np.asarray(v, dtype=float), users.shape) for v in (state.tpot_s, ttft, state.rate_per_s)
     )
-    least.append((float(tpot.min()), float(ttft.min()), f"{layout.gpus} × {engine.device.name} ({layout.describe()})"))
+    if statistic != "mean":
+        loops = [replace(work, arrivals=ClosedLoop(float(count), LONG * float(count))) for count in users]
+        found = [served(loop, scheduler, costs) for loop in loops]
+        tpot = np.array([one.of("tpot", statistic) for one in found])
+        ttft = np.array([one.of("ttft", statistic) for one in found]) + engine.first_s(workload)
+    least.append(Least(float(tpot.min()), float(ttft.min()), engine, layout, workload))
     for at in range(len(users)):
         replicas = 1 if rate_per_s is None else max(1, ceil(rate_per_s / rate[at] - 1e-9))
         yield _choice(
@@ -237,17 +253,3 @@ def _cache_bytes(engine: Engine, layout: Layout, prompt: float) -> float:
         if layer.attention is not None
         for store in layer.attention.stores(layout.attention_ranks)
     )
-
-
-def _nobody(least: Sequence[tuple[float, float, str]], target: Target) -> str:
-    """By what factor the nearest deployment misses the target."""
-    parts = []
-    for name, limit, times in (
-        ("TPOT", target.tpot_max_s, [(tpot, where) for tpot, _, where in least]),
-        ("TTFT", target.ttft_max_s, [(ttft, where) for _, ttft, where in least]),
-    ):
-        seconds, where = min(times)
-        if limit is not None and seconds > limit:
-            factor = f"{seconds / limit:.2f} times as long"
-            parts.append(f"{name} {limit * 1e3:g} ms: the least is {seconds * 1e3:.3g} ms on {where}, {factor}")
-    return "no deployment reaches " + "; ".join(parts) if parts else "no deployment meets both targets at once"

@@ -32,8 +32,11 @@ def launch_command(engine: Engine, layout: Layout, workload: Workload, model: st
         since.append(
             f"{flag.text.split()[0] if flag.text.startswith('-') else flag.text.split('{')[0].strip()} ({flag.since})"
         )
+    notes = []
+    if engine.stored not in ("checkpoint", "bf16"):
+        notes.append(f"# the model's checkpoint in {engine.stored} goes in place of {model}")
     command = [f"{text} \\" for text in texts[:-1]] + [texts[-1]]
-    return [f"# options since: {', '.join(since)}", command[0], *(f"    {text}" for text in command[1:])]
+    return [*notes, f"# options since: {', '.join(since)}", command[0], *(f"    {text}" for text in command[1:])]
 
 
 def _asked(

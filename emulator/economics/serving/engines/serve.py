@@ -10,12 +10,22 @@ import numpy as np
 from inferometer.emulator.economics.pricing.accelerator import Accelerator
 from inferometer.emulator.economics.pricing.network import Network
 from inferometer.emulator.economics.pricing.prices import Prices
-from inferometer.emulator.economics.serving.batching.costs import ClosedLoop, Poisson, Scheduler, Served, StepCosts, Workload
-from inferometer.emulator.economics.serving.batching.first_token import served
+from inferometer.emulator.economics.serving.batching.costs import (
+    ClosedLoop,
+    Poisson,
+    Scheduler,
+    Served,
+    StepCosts,
+    Trace,
+    Workload,
+)
+from inferometer.emulator.economics.serving.batching.first_token import doubtful, served
 from inferometer.emulator.economics.serving.batching.simulation import simulate
+from inferometer.emulator.economics.serving.batching.steady import first_s, steady
 from inferometer.emulator.economics.serving.engines.prices import engine_prices
 from inferometer.emulator.economics.serving.engines.profile import Profile
 from inferometer.emulator.economics.serving.engines.steps import Asked, StepTable, step_tables
+from inferometer.emulator.economics.serving.points.weights import Weights
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.workload.build import build
 from inferometer.emulator.workload.layout import Layout
@@ -25,7 +35,7 @@ from inferometer.emulator.workload.program import Size
 from inferometer.emulator.workload.shape import Shape
 from inferometer.emulator.workload.step import Step
 
-DRAWS = 40
+DRAWS = 12
 """Of the parameters, for an interval."""
 MOST_SIMULATED = 2000
 """Requests of a simulation beside the closed form."""
@@ -34,13 +44,15 @@ GB = 1e9
 
 @dataclass(frozen=True)
 class Engine:
-    """A model in a precision on an engine and a device. network: instead of the profile's calibrations."""
+    """A model in a precision on an engine and a device. network: instead of the profile's calibrations; stored: the format
+    of the checkpoint."""
 
     profile: Profile
     shape: Shape
     device: Accelerator
     precision: Precision
     network: Network | None = None
+    stored: Weights = "checkpoint"
 
     def prices(self, values: dict[str, float] | None = None) -> Prices:
         return engine_prices(self.profile, self.device, self.precision, network=self.network, values=values)
@@ -118,20 +130,22 @@ def serve(engine: Engine, layout: Layout, workload: Workload, *, simulation: boo
     most = float(scheduler.sequences_max)
     if isinstance(split.arrivals, ClosedLoop):
         most = min(most, split.arrivals.users)
+    trace = isinstance(split.arrivals, Trace)
     costs = _costs(engine, layout, split, most, None)
-    found = _with_first(served(split, scheduler, costs), engine.first_s(workload))
+    exact = simulate(split, scheduler, costs, requests=_requests(split), seed=seed) if simulation or trace else None
+    found = _with_first(exact if trace and exact else served(split, scheduler, costs), engine.first_s(workload))
     if found.saturated and isinstance(workload.arrivals, Poisson):
         raise InputError(
             f"{workload.arrivals.rate_per_s:g} requests/s exceed what {layout.gpus} × {engine.device.name} "
             f"({layout.describe()}) can serve: {capacity(engine, layout, workload, scheduler, costs):.3g} requests/s"
         )
-    simulated = None
-    if simulation:
-        simulated = _with_first(
-            simulate(split, scheduler, costs, requests=_requests(split), seed=seed), engine.first_s(workload)
-        )
+    simulated = None if exact is None or trace else _with_first(exact, engine.first_s(workload))
     intervals = _intervals(engine, layout, split, most, scheduler, found)
     notes = [*engine.profile.notes]
+    if (why := doubtful(split, scheduler)) is not None:
+        notes.append(f"{why}; the quantiles of the first token may be off by half: --simulate says by how much")
+    if trace:
+        notes.append("a trace has no steady state: its times are of the event simulation, at steps of mean lengths")
     if found.saturated:
         notes.append(f"only {scheduler.sequences_max} of the requests in flight are in the batch: the others wait")
     decoding = found.decoding
@@ -161,12 +175,14 @@ def of_one_replica(workload: Workload, replicas: int) -> Workload:
         return replace(workload, arrivals=ClosedLoop(max(arrivals.users / replicas, 1.0), arrivals.requests / replicas))
     if isinstance(arrivals, Poisson):
         return replace(workload, arrivals=Poisson(arrivals.rate_per_s / replicas))
-    return workload
+    return replace(workload, arrivals=arrivals.part(replicas))
 
 
 def _requests(workload: Workload) -> int:
     if isinstance(workload.arrivals, ClosedLoop):
         return round(min(workload.arrivals.requests, MOST_SIMULATED))
+    if isinstance(workload.arrivals, Trace):
+        return len(workload.arrivals.times_s)
     return MOST_SIMULATED
 
 
@@ -189,18 +205,26 @@ def _intervals(
     profile = engine.profile
     if not profile.misfit:
         return None, None
-    tpot, ttft = [], []
-    for values in profile.draws(DRAWS) if profile.covariance else ():
-        other = served(workload, scheduler, _costs(engine, layout, workload, most, values))
-        tpot.append(np.log(other.tpot_s / found.tpot_s))
-        ttft.append(np.log((other.ttft_s + engine.first_s(workload, values)) / found.ttft_s))
+    times = []
+    for values in profile.draws(DRAWS) if profile.covariance and not isinstance(workload.arrivals, Trace) else ():
+        times.append(_means(workload, scheduler, _costs(engine, layout, workload, most, values), engine, values))
     intervals: list[tuple[float, float] | None] = []
-    for name, value, drawn in (("tpot", found.tpot_s, tpot), ("ttft", found.ttft_s, ttft)):
+    spreads = np.log(times).std(axis=0) if times else (0.0, 0.0)
+    for name, value, spread in (("tpot", found.tpot_s, spreads[0]), ("ttft", found.ttft_s, spreads[1])):
         misfit = profile.misfit.get(name)
         if misfit is None:
             intervals.append(None)
             continue
-        wide = 1.96 * float(np.std(drawn)) if drawn else 0.0
+        wide = 1.96 * float(spread)
         low, high = -np.hypot(wide, min(misfit.low, 0.0)), np.hypot(wide, max(misfit.high, 0.0))
         intervals.append((value * float(np.exp(low)), value * float(np.exp(high))))
     return intervals[0], intervals[1]
+
+
+def _means(
+    workload: Workload, scheduler: Scheduler, costs: StepCosts, engine: Engine, values: dict[str, float]
+) -> tuple[float, float]:
+    """TPOT and TTFT of the steady state with other parameters."""
+    state = steady(workload, scheduler, costs)
+    first = first_s(workload, scheduler, costs, state.decoding, state.tpot_s, state.extra_s)
+    return float(state.tpot_s), float(first) + engine.first_s(workload, values)

@@ -132,8 +132,9 @@ def _entering(points: Sequence[ServedPoint], decoding: Array, scheduler: Schedul
     prompt = np.array([point.client.prompt.mean for point in points])
     further = np.array([max(point.client.output.mean - 1.0, 1.0) for point in points])
     shares = np.array([point.deployed.layout.sequence_shares for point in points])
+    looks = np.array([point.deployed.receive_steps for point in points])
     most = np.maximum(scheduler.budget / prompt, 1.0)
-    found: Array = np.minimum(together(np.maximum(decoding - 1, 0) / shares / further), most)
+    found: Array = np.minimum(together(looks * np.maximum(decoding - 1, 0) / shares / further), most)
     return found
 
 

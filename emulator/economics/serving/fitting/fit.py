@@ -42,14 +42,11 @@ class Known:
 
 @dataclass(frozen=True)
 class Fitted:
-    """values: by name; covariance: of their logarithms, in the order of NAMES; determined: by the points, not the prior;
-    residuals: ln(measured/predicted) of TPOT and TTFT, NaN where none."""
+    """values: by name; covariance: of their logarithms, in the order of NAMES; determined: by the points, not the prior."""
 
     values: dict[str, float]
     covariance: Array
     determined: dict[str, bool]
-    tpot_residuals: Array
-    ttft_residuals: Array
 
 
 def fit(bills: Bills, scheduler: Scheduler, known: Known | None = None) -> Fitted:
@@ -94,11 +91,10 @@ def fit(bills: Bills, scheduler: Scheduler, known: Known | None = None) -> Fitte
         values = moved(FIRST_TOKEN, found.x)
         at = [NAMES.index(name) for name in FIRST_TOKEN]
         covariance[np.ix_(at, at)] = spread(found.jac, found.fun, _clusters(bills)[use], _sds(known, FIRST_TOKEN))
-        served = served_times(bills, scheduler, values)
     determined = {
         name: bool(np.sqrt(covariance[place, place]) < DETERMINED * known.log_sd[name]) for place, name in enumerate(NAMES)
     }
-    return Fitted(values, covariance, determined, measured - np.log(served.tpot_s), first - np.log(served.ttft_s))
+    return Fitted(values, covariance, determined)
 
 
 def robust(standard: Array) -> Array:

@@ -42,7 +42,9 @@ def served_times(bills: Bills, scheduler: Scheduler, values: Values) -> ServedTi
     rounds = np.array([(point.client.requests or 10) / max(point.client.concurrency or 1.0, 1.0) for point in points])
     users = np.array([point.client.concurrency or np.nan for point in points])
     waiting = np.where(tpot > 2 * REPLY_S, tpot - REPLY_S, tpot / 2) * np.clip(bills.decoding - 1, 0.0, 1.0)
-    first = waiting + own * steps + np.maximum(bills.decoding - 1, 0.0) / further * extra
+    looks = np.array([point.deployed.receive_steps for point in points])
+    waiting = waiting + (looks - 1) / 2 * tpot * np.clip(bills.decoding - 1, 0.0, 1.0)
+    first = waiting + own * steps + looks * np.maximum(bills.decoding - 1, 0.0) / further * extra
     chunks = users * prompt / scheduler.budget / shares
     burst = np.maximum(own, np.where(chunks > 1, full * (chunks + 1) / 2, alone + (full - alone) * chunks))
     beyond = values["request_s"] + values["token_s"] * prompt

@@ -1,4 +1,5 @@
-"""Which of InferenceX's runs drafted tokens: its configurations say so, its tables of results do not.
+"""Which of InferenceX's runs drafted tokens, and how often its servers look for new requests: its configurations say so, its
+tables of results do not.
 
 Each rule names the commit of SemiAnalysisAI/InferenceX, .github/configs/nvidia-master.yaml, that added the entry with
 `spec-decoding: mtp`.
@@ -84,8 +85,21 @@ def with_drafts(points: Sequence[ServedPoint]) -> list[ServedPoint]:
             others = alike[_alike(point)]
             most = BESIDE_MOST.get(round(point.client.prompt.high), 0)
             drafts = (point.client.concurrency or 0) > most or (len(others) > 1 and point.tpot_ms == min(others))
-        found.append(replace(point, deployed=replace(point.deployed, speculation=drafts)))
+        known = replace(point.deployed, speculation=drafts, receive_steps=_receive_steps(point))
+        found.append(replace(point, deployed=known))
     return found
+
+
+def _receive_steps(point: ServedPoint) -> int:
+    """SGLang's --scheduler-recv-interval in benchmarks/single_node: 10, or 30 from 16 users on, on B200 and B300; 10 for
+    Qwen3.5 in fp8 on B300 and DeepSeek-R1 in fp8 on 4 GPUs; not set on H200."""
+    one = point.deployed
+    if one.engine != "sglang" or one.accelerator not in ("b200", "b300"):
+        return 1
+    always = one.weights == "fp8" and (
+        (one.model, one.accelerator) == ("qwen3.5-397b-a17b", "b300") or (one.model, one.gpus) == ("deepseek-r1", 4)
+    )
+    return 10 if always or (point.client.concurrency or 0) < 16 else 30
 
 
 def _alike(point: ServedPoint) -> tuple[object, ...]:

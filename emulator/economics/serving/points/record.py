@@ -38,6 +38,8 @@ class Deployed:
     kv_bits: int | None = None
     speculation: bool | None = None
     """Whether tokens were drafted; None: not said."""
+    receive_steps: int = 1
+    """Decode steps after which the server looks for new requests (SGLang's --scheduler-recv-interval)."""
 
     @property
     def gpus(self) -> int:

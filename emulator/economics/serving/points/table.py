@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from inferometer.emulator.documents import read_text
+from inferometer.emulator.economics.pricing.accelerators import load_accelerator
 from inferometer.emulator.economics.serving.batching.lengths import Lengths
 from inferometer.emulator.economics.serving.points import silicon
 from inferometer.emulator.economics.serving.points.checks import checked_points
@@ -19,6 +20,7 @@ from inferometer.emulator.economics.serving.points.record import (
     Deployed,
     ServedPoint,
 )
+from inferometer.emulator.economics.serving.points.stored import stored_as
 from inferometer.emulator.economics.serving.points.weights import WEIGHTS
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.regular import shown_path
@@ -27,7 +29,7 @@ from inferometer.emulator.workload.layout import AXES, Layout
 TIMES = tuple(f"{name}_{statistic}" for name in ("ttft", "tpot", "itl") for statistic in STATISTICS)
 REQUIRED = ("engine", "model", "accelerator", "prompt", "output")
 COLUMNS = (
-    *("engine", "version", "model", "accelerator", *AXES, "attention", "weights", "kv_bits", "speculation"),
+    *("engine", "version", "model", "accelerator", *AXES, "attention", "weights", "kv_bits", "speculation", "receive_steps"),
     *("prompt", "prompt_low", "prompt_high", "output", "output_low", "output_high"),
     *("concurrency", "rate_per_s", "arrival", "requests", "failed"),
     *(f"{name}_ms" for name in TIMES),
@@ -89,8 +91,11 @@ def point_of(row: Mapping[str, str], where: str) -> ServedPoint:
         layout=cell.built(lambda: Layout.of(axes, cell.text("attention") or "tensor")),
         weights=cell.choice("weights", WEIGHTS, "checkpoint"),
         kv_bits=cell.whole("kv_bits"),
+        receive_steps=cell.whole("receive_steps") or 1,
         speculation={"": None, "no": False, "yes": True}[cell.choice("speculation", ("", "no", "yes"), "")],
     )
+    cell.built(lambda: stored_as(deployed.model, deployed.weights, deployed.kv_bits))
+    cell.built(lambda: load_accelerator(deployed.accelerator))
     client = Client(
         prompt=cell.lengths("prompt"),
         output=cell.lengths("output"),
@@ -190,6 +195,7 @@ def _row(point: ServedPoint) -> dict[str, Any]:
     found: dict[str, Any] = {"engine": deployed.engine, "version": deployed.version, "model": deployed.model}
     found |= {"accelerator": deployed.accelerator, **deployed.layout.degrees, "attention": deployed.layout.attention}
     found |= {"weights": deployed.weights, "kv_bits": deployed.kv_bits, "speculation": speculation}
+    found["receive_steps"] = deployed.receive_steps
     for name, lengths in (("prompt", client.prompt), ("output", client.output)):
         found |= {name: lengths.mean, f"{name}_low": lengths.low, f"{name}_high": lengths.high}
     found |= {name: getattr(client, name) for name in ("concurrency", "rate_per_s", "arrival", "requests", "failed")}

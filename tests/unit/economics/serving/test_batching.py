@@ -12,6 +12,7 @@ from inferometer.emulator.economics.serving.batching.first_token import served
 from inferometer.emulator.economics.serving.batching.lengths import Lengths
 from inferometer.emulator.economics.serving.batching.simulation import simulate
 from inferometer.emulator.economics.serving.batching.steady import steady
+from inferometer.emulator.economics.serving.batching.trace import read_trace
 from inferometer.emulator.errors import InputError
 
 
@@ -101,6 +102,48 @@ def test_users_may_be_an_array():
 def test_a_trace_has_no_steady_state():
     with pytest.raises(InputError, match="simulate"):
         steady(replace(ONE, arrivals=Trace((0.0,))), Scheduler(), COSTS)
+
+
+def test_a_trace_has_the_lengths_of_its_requests():
+    """The first prompt takes 10 + 20 ms, the second, long after, 10 + 5 ms."""
+    trace = Trace((0.0, 10.0), (2000.0, 500.0), (3.0, 5.0))
+    found = simulate(replace(ONE, arrivals=trace), Scheduler(), COSTS, requests=2)
+    assert found.ttft_s == pytest.approx((30.0 + 15.0) / 2 * 1e-3) and found.tpot_p99_s == pytest.approx(10.1e-3)
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (["arrival_s,input_tokens", "0,5"], "column 'output_tokens' is missing"),
+        (["arrival_s,input_tokens,output_tokens"], "no requests"),
+        (["arrival_s,input_tokens,output_tokens", "0,many,5"], "row 2: input_tokens = 'many' is not a number"),
+        (["arrival_s,input_tokens,output_tokens", "-1,5,5"], "row 2: arrival_s = -1 must be at least 0"),
+    ],
+)
+def test_a_damaged_trace_is_refused_in_one_line(tmp_path, rows, words):
+    path = tmp_path / "trace.csv"
+    path.write_text("\n".join(rows) + "\n")
+    with pytest.raises(InputError, match=words) as caught:
+        read_trace(path)
+    assert "trace.csv" in str(caught.value)
+
+
+def test_a_trace_is_read_in_order_from_its_first_request(tmp_path):
+    path = tmp_path / "trace.csv"
+    path.write_text("arrival_s,input_tokens,output_tokens\n7,10,20\n5,30,40\n6,50,60\n")
+    trace = read_trace(path)
+    assert trace == Trace((0.0, 1.0, 2.0), (30.0, 50.0, 10.0), (40.0, 60.0, 20.0))
+    assert trace.part(2) == Trace((0.0, 2.0), (30.0, 10.0), (40.0, 20.0))
+
+
+@pytest.mark.parametrize("arrivals", [ClosedLoop(32, 960), Poisson(8.0)])
+def test_quantiles_of_tpot_are_near_the_simulation(arrivals):
+    work = Workload(Lengths(600, 1000), Lengths(300, 500), arrivals)
+    exact = simulate(work, Scheduler(), COSTS, requests=960)
+    found = served(work, Scheduler(), COSTS)
+    for statistic in ("p50", "p90", "p99"):
+        assert found.of("tpot", statistic) == pytest.approx(exact.of("tpot", statistic), rel=0.05)
+    assert found.of("tpot", "p50") < found.of("tpot", "p90") < found.of("tpot", "p99")
 
 
 def test_lengths_must_make_sense():

@@ -43,6 +43,18 @@ def test_targets_nobody_can_meet_say_by_what_factor():
         choices(engines(), WORK, Target(None, 1e-3), gpus_max=8)
 
 
+def test_targets_nobody_can_meet_name_what_takes_longest():
+    with pytest.raises(InputError, match=r"reading weights and cache takes [\d.]+ ms of one user's; TTFT 1 ms: .* takes"):
+        choices(engines(), WORK, Target(1e-3, 1e-3), gpus_max=8)
+
+
+def test_a_target_of_a_quantile_leaves_fewer_deployments():
+    mean, p90 = (choices(engines(), WORK, Target(0.2, 0.03), gpus_max=4, statistic=of) for of in ("mean", "p90"))
+    assert p90 and len(p90) < len(mean)
+    with pytest.raises(InputError, match="--pools has means only"):
+        choices(engines(), WORK, Target(0.2, 0.03), gpus_max=4, statistic="p90", pools=True)
+
+
 def test_rates_beyond_the_gpus_say_how_many_are_needed():
     with pytest.raises(InputError, match=r"1000 requests/s within the target need \d+ GPUs, 8 are allowed"):
         choices(engines(), WORK, Target(None, 0.03), gpus_max=8, rate_per_s=1000.0)

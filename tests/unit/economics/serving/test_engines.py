@@ -24,6 +24,7 @@ from inferometer.emulator.economics.serving.points.record import Client, Deploye
 from inferometer.emulator.economics.serving.points.stored import stored_as
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.workload.build import build
+from inferometer.emulator.workload.catalogue import hub_id
 from inferometer.emulator.workload.layout import Layout
 from inferometer.emulator.workload.program import Collective
 from inferometer.emulator.workload.step import Step
@@ -68,6 +69,11 @@ def test_a_step_with_prompts_that_is_fitted_is_what_is_priced(engine):
         found[eager_s] = float(np.squeeze(step_time(program, prices).total_s))
         assert bills.step_s(values)[0, 1] == pytest.approx(found[eager_s], rel=1e-9)
     assert found[1e-3] > 10 * found[1e-9]
+
+
+def test_a_model_is_launched_by_its_name_on_the_hub():
+    assert hub_id("gpt-oss-120b") == "openai/gpt-oss-120b" and hub_id("Qwen/Qwen3-32B") == "Qwen/Qwen3-32B"
+    assert hub_id("gpt-4") is None and hub_id("/models/mine") is None
 
 
 def test_a_large_all_reduce_is_made_by_nccl():

@@ -49,6 +49,8 @@ def test_a_table_survives_being_written(tmp_path):
         (ROW.replace("17.9", "fast"), "tpot_mean_ms = 'fast' is not a number"),
         (ROW.replace("17.9", "-1"), "must be above 0"),
         (ROW.replace(",2,", ",2.5,"), "whole number"),
+        (ROW.replace("qwen3-32b", "gpt-17"), "row 2: model 'gpt-17'"),
+        (ROW.replace("h100-sxm", "abacus"), "row 2: "),
         (ROW + ",9", "not as many cells"),
     ],
 )
