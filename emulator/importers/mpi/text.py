@@ -162,7 +162,7 @@ class _Stream:
             run.facts["dtype_printed"] = MPI_DTYPES.get(found[1].upper())
             self.rates = False
         elif found := osu.PAIRS.search(line):
-            self.pairs = int(found[1]) or None
+            self.pairs = run.facts["pairs"] = int(found[1]) or None
             run.concurrent_groups = "all" if (self.pairs or 1) > 1 else 1
             if window := osu.WINDOW.search(line):
                 self.varied = not window[1].isdigit()
@@ -252,7 +252,7 @@ def _settle(run: Run, settings: Settings) -> None:
     if bad := sum(row.excluded == "statistics_contradicted" for row in run.rows):
         run.flag("statistics_contradicted", f"{bad} rows whose mean is outside their own minimum and maximum")
     for row in run.rows:
-        _bandwidth(row)
+        _bandwidth(row, run.facts.get("pairs") or 1)
     if bad := sum(row.excluded == "time_contradicted" for row in run.rows):
         run.flag("time_contradicted", f"{bad} rows whose size over time is not the bandwidth they print")
     if run.tool_collective == "send_recv":
@@ -287,9 +287,9 @@ def _settle(run: Run, settings: Settings) -> None:
             _times_ranks(run)
 
 
-def _bandwidth(row: Row) -> None:
-    """Size over time is MB/s, or a half or a quarter of it where both directions count: another unit cannot pass."""
-    us, mb_s = row.extra.get("max_us") or row.us, row.extra.get("mb_s")
+def _bandwidth(row: Row, pairs: int) -> None:
+    """Size over time is a pair's MB/s, or a half or a quarter where both directions count: another unit cannot pass."""
+    us, mb_s = row.extra.get("max_us") or row.us, row.extra.get("mb_s", 0.0) / pairs
     if row.bytes and us and mb_s and mb_s > 0.1 and not 0.2 < row.bytes / us / mb_s < 1.2:
         row.excluded = row.excluded or "time_contradicted"
 

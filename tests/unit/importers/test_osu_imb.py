@@ -347,3 +347,17 @@ def test_usage_is_called_so(tmp_path):
     path.write_text("Usage: osu_allgather [options]\nOptions:\n  -m, --message-size [MIN:]MAX\n")
     with pytest.raises(InputError, match="line 1: osu_allgather printed its usage: it refused an option"):
         import_files("osu", [path])
+
+
+def test_many_pairs_do_not_contradict_their_bandwidth(tmp_path):
+    """MB/s and messages/s are of all pairs together."""
+    path = tmp_path / "mbw.txt"
+    path.write_text(
+        "# OSU MPI Multiple Bandwidth / Message Rate Test v5.7\n# [ pairs: 620 ] [ window size: 64 ]\n"
+        "# Size                  MB/s        Messages/s\n1                    1348.55     1348549706.72\n"
+        "4096               367815.47       89798698.53\n"
+    )
+    imported = import_files("osu", [path])
+    assert [(cell["bytes"], cell["us"]) for cell in imported.cells] == [(1, 0.459753), (4096, 6.90433)]
+    path.write_text(path.read_text().replace("367815.47", "367.81547"))
+    assert import_files("osu", [path]).files[0]["excluded"] == {"time_contradicted": 1}
