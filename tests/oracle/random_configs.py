@@ -264,7 +264,8 @@ def main() -> int:
         print(f"  {kind}: transformers built none of {TRIES}: {detail}")
     tally = sum(tallies.values(), Counter[str]())
     built_by_all = sum(tally.values()) - tally["not built"]
-    print(f"{built_by_all} configurations of {len(kinds)} model types ({tally.pop('not built', 0)} more cannot be built)")
+    types = sum(one.total() > one["not built"] for one in tallies.values())
+    print(f"{built_by_all} configurations of {types} model types ({tally.pop('not built', 0)} more cannot be built)")
     for result, number in tally.most_common():
         print(f"  {number:5d}  {result}")
     return 1 if tally["different"] else 0

@@ -78,18 +78,18 @@ class Quantization:
     def check(self, names: Iterable[tuple[str, int | None]], key: str) -> None:
         """Raise InputError for a list that matches none of the model's modules, given with their layers. key: of the
         exclude list."""
-        there = list(names)
-        own = [pattern for pattern, _ in self.own]
         lists = [(key, self.exclude, [self._exclude])]
         if self.default is PLAIN:
-            lists.append(("modules with a format of their own", tuple(own), [matcher for matcher, _ in self._own]))
-        for what, patterns, matchers in lists:
-            apart = any(OUTSIDE.search(pattern) for pattern in patterns)
-            if not patterns or apart:
-                continue
-            if not any(matcher.matches(name, layer) for name, layer in there for matcher in matchers):
-                shown = ", ".join(patterns[:3])
-                raise InputError(f"{what}: none of {len(patterns)} patterns ({shown[:80]}) matches a module of the model")
+            own = tuple(pattern for pattern, _ in self.own)
+            lists.append(("modules with a format of their own", own, [matcher for matcher, _ in self._own]))
+        lists = [each for each in lists if each[1] and not any(OUTSIDE.search(pattern) for pattern in each[1])]
+        for name, layer in names if lists else ():
+            lists = [each for each in lists if not any(matcher.matches(name, layer) for matcher in each[2])]
+            if not lists:
+                return
+        for what, patterns, _ in lists:
+            shown = ", ".join(patterns[:3])
+            raise InputError(f"{what}: none of {len(patterns)} patterns ({shown[:80]}) matches a module of the model")
 
 
 class Matcher:
