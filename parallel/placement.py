@@ -87,6 +87,8 @@ class Placement:
     """``machine_of[rank]``: index of the machine, which several nodes may share; empty where each node is one."""
     gpu_of: tuple[str, ...] = ()
     """``gpu_of[rank]``: UUID of its GPU or MIG slice; empty on processors."""
+    cores: int = 1
+    """Of the machine that has the fewest for its ranks together."""
 
     @classmethod
     def from_reports(cls, reports: Sequence[HostReport]) -> Placement:
@@ -96,7 +98,8 @@ class Placement:
         machine_of = tuple(machines.setdefault(report.machine, len(machines)) for report in reports)
         gpu_of = tuple(report.gpu for report in reports) if any(report.gpu for report in reports) else ()
         one_clock = len({report.boot_id for report in reports}) == 1
-        return cls(node_of, one_clock=one_clock, machine_of=machine_of, gpu_of=gpu_of)
+        cores = min(cores_of_machines(reports))
+        return cls(node_of, one_clock=one_clock, machine_of=machine_of, gpu_of=gpu_of, cores=cores)
 
     @property
     def world_size(self) -> int:

@@ -53,6 +53,20 @@ def reason_against() -> str | None:
     return None
 
 
+def bind(hosts: Sequence[HostReport], rank: int) -> None:
+    """Bind this thread, and those it starts from now on, to a core of its own, or to an equal share of the cores.
+
+    Two ranks' threads that find themselves on one core wake each other there in turn, for seconds on end: a second value of
+    the same operation, twice the first. Where a launcher has bound the machine's ranks differently, its binding stays.
+    """
+    here = [other for other, host in enumerate(hosts) if host.boot_id == hosts[rank].boot_id]
+    cores = sorted(hosts[rank].cores)
+    if any(sorted(hosts[other].cores) != cores for other in here):
+        return
+    place, share = here.index(rank), max(1, len(cores) // len(here))
+    os.sched_setaffinity(0, {cores[(place * share + at) % len(cores)] for at in range(share)})
+
+
 @contextlib.contextmanager
 def kept_awake(wanted: bool, hosts: Sequence[HostReport], rank: int) -> Iterator[None]:
     """Keep the cores that this machine's ranks may run on awake, meanwhile. hosts: of all ranks.

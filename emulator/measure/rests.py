@@ -13,7 +13,6 @@ import time
 from pathlib import Path
 
 from inferometer.emulator.measure.scheduler import real_time
-from inferometer.emulator.samples.environment import usable_cores
 
 KERNEL = Path("/proc/sys/kernel")
 LEAST = 0.1
@@ -35,13 +34,13 @@ class Rests:
         self._since_s = time.process_time()
 
     @classmethod
-    def here(cls, scheduler: str, ranks: int, threads: int) -> Rests:
-        """For one of so many ranks of this node, of so many threads each.
+    def here(cls, scheduler: str, ranks: int, threads: int, cores: int) -> Rests:
+        """For one of so many ranks of this node, of so many threads each, on so many cores together.
 
         Ranks that share a core are on it in turn: what one of them had, the others have had as well. A rank's threads are
         on cores of their own as far as there are any.
         """
-        on_cores = max(1.0, ranks * threads / usable_cores())
+        on_cores = max(1.0, ranks * threads / cores)
         return cls(scheduler, rt_limits(), on_cores / threads)
 
     def rest(self) -> float:

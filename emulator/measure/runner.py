@@ -105,7 +105,7 @@ class Launch:
     def rests(self) -> Rests:
         """Between what this rank computes."""
         here = self.placement.ranks_per_node(range(self.world.size))
-        return Rests.here(self.method.scheduler, max(here), self.method.threads)
+        return Rests.here(self.method.scheduler, max(here), self.method.threads, self.cores)
 
     def connect(self) -> None:
         """Make the groups of every mesh. Collective over the world."""

@@ -118,7 +118,7 @@ class Run:
     def _repeat(self, phase: Phase, stop_asked: Callable[[], bool], done: Callable[[Record], None]) -> str:
         stop, rank0 = self.method.stop, self.world.rank == 0
         least = PREFILL_LEAST if phase == "prefill" else stop.min_iterations
-        rests = Rests.here(self.method.scheduler, self.node_size, self.method.threads)
+        rests = Rests.here(self.method.scheduler, self.node_size, self.method.threads, self.placement.cores)
         begun = time.monotonic()
         times: list[float] = []
         steps = 1 if phase == "prefill" else 1 + self.method.warmup

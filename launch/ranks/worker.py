@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.measure import scheduler
+from inferometer.emulator.measure.awake import bind
 from inferometer.emulator.measure.method import Method
 from inferometer.emulator.samples.environment import cgroup_cpu_limit, software
 from inferometer.emulator.samples.lab import lab_own_cores
@@ -57,7 +58,7 @@ def take_part(job: Job, identity: Identity, listener: Callable[[], Listener], pa
     from inferometer.launch.ranks.rendezvous import meet
     from inferometer.launch.ranks.watch import Watch
     from inferometer.parallel.device.here import device_of
-    from inferometer.parallel.placement import HostReport, Placement, cores_of_machines, this_host
+    from inferometer.parallel.placement import HostReport, Placement, this_host
 
     torch.set_num_threads(job.method.threads)
     store, control = meet(identity, job.method.timeout_s)
@@ -103,13 +104,15 @@ def take_part(job: Job, identity: Identity, listener: Callable[[], Listener], pa
         check_sharing(job.method.backend, shared)
         if sink and shared:
             sink({"event": "note", "text": sharing_words(shared)})
+        if job.method.scheduler == "rr-awake":
+            bind(hosts, identity.rank)
         world = _world(job, identity, store, device)
         placement = Placement.from_reports(hosts)
         if isinstance(job.method, Method) and job.method.two_level:
             from inferometer.parallel.two_level import TwoLevelCommunicator
 
             world = TwoLevelCommunicator.over(world, placement.node_of)
-        task = _task(job, control, placement, world, min(cores_of_machines(hosts)))
+        task = _task(job, control, placement, world)
         status = task.carry_out(hosts, sink, interrupted)
         task.work.doing = "leaving"
         control.barrier("closing")
@@ -165,8 +168,8 @@ class Work(Protocol):
     def busy_since(self) -> float | None: ...
 
 
-def _task(job: Job, control: Control, placement: Placement, world: Communicator, cores: int) -> RankTask:
-    """What the job wants, about to begin. cores: of the machine with the fewest for its ranks."""
+def _task(job: Job, control: Control, placement: Placement, world: Communicator) -> RankTask:
+    """What the job wants, about to begin."""
     if isinstance(job.method, Matrix):
         from inferometer.emulator.validate.series import Series
         from inferometer.launch.ranks.emulation_rank import EmulationRank
@@ -175,7 +178,7 @@ def _task(job: Job, control: Control, placement: Placement, world: Communicator,
     from inferometer.emulator.measure.runner import Launch
     from inferometer.launch.ranks.measurement_rank import MeasurementRank
 
-    launch = Launch(job.method, control, placement, world, cores=cores, number=job.launch)
+    launch = Launch(job.method, control, placement, world, cores=placement.cores, number=job.launch)
     return MeasurementRank(job, job.method, launch)
 
 

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 Mode = Literal["new", "append", "resume"]
 RunRanks = Callable[[Job], Outcome]
+FIRST_SHARE = 0.8
+"""Of its part of the time, for a launch that decides what further ones visit: they are to reach all of it."""
 
 
 class ProgressView(Protocol):
@@ -213,7 +215,8 @@ def run_launches(
         if not lacks_cells(launch, plan):
             continue
         left_s = _left_s(method, began)
-        deadline = None if left_s is None else time.monotonic() + left_s / (of - number + 1)
+        left, share = of - number + 1, FIRST_SHARE if plan is None and number < of else 1.0
+        deadline = None if left_s is None else time.monotonic() + left_s * share / left
         view.launch(number - 1, of, deadline)
         job = Job(
             method=method, samples=path.resolve(), launch=number - 1, cells=plan.done if plan else None, skip=launch.done,

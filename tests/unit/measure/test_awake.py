@@ -9,6 +9,7 @@ import pytest
 from inferometer.emulator.errors import InputError
 from inferometer.emulator.measure import awake
 from inferometer.launch.runs.rank_settings import scheduler_class
+from inferometer.parallel.placement import HostReport
 
 
 @pytest.fixture
@@ -48,3 +49,25 @@ def test_asked_for_where_it_cannot_be_the_reason_is_named(machine, monkeypatch):
     with pytest.raises(InputError, match=r"--scheduler rr-awake: .*1\.5 CPUs"):
         scheduler_class("rr-awake", "gloo")
     assert scheduler_class("rr", "gloo") == ("rr", "as asked")
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="binding is Linux's")
+@pytest.mark.parametrize(
+    ("cores", "ranks", "bound"),
+    [
+        ((0, 1), 2, [{0}, {1}]),
+        ((4, 6), 4, [{4}, {6}, {4}, {6}]),
+        ((0, 1, 2, 3), 2, [{0, 1}, {2, 3}]),
+        ((0, 1, 2), 2, [{0}, {1}]),
+    ],
+)
+def test_ranks_get_equal_shares_of_the_cores(monkeypatch, cores, ranks, bound):
+    found = []
+    monkeypatch.setattr(os, "sched_setaffinity", lambda pid, of: found.append(of))
+    elsewhere = [HostReport("b", "other boot", "net", 0, (0,))]
+    hosts = elsewhere + [HostReport("a", "boot", "net", 0, cores)] * ranks
+    for rank in range(1, ranks + 1):
+        awake.bind(hosts, rank)
+    assert found == bound
+    awake.bind([*hosts, HostReport("a", "boot", "net", 0, (cores[0],))], 1)  # a launcher's own binding
+    assert found == bound

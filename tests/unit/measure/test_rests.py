@@ -77,8 +77,7 @@ def test_a_system_without_such_limits(tmp_path):
     [(1, 1, 8, 1.0), (8, 1, 8, 1.0), (4, 1, 1, 4.0), (4, 1, 2, 2.0), (2, 4, 8, 0.25), (2, 4, 4, 0.5), (1, 2, 1, 1.0)],
 )
 def test_what_ranks_that_share_a_core_had_counts_together(clock, monkeypatch, ranks, threads, cores, per_core):
-    monkeypatch.setattr(rests, "usable_cores", lambda: cores)
     monkeypatch.setattr(rests, "rt_limits", lambda: (0.95, 1.0))
-    own = Rests.here("rr", ranks, threads)
+    own = Rests.here("rr", ranks, threads, cores)
     clock.busy_s += 0.11 / per_core
     assert own.rest() == pytest.approx(2.5 * 0.05 * 0.11)
