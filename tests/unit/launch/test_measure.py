@@ -147,7 +147,7 @@ def test_appended_launches_get_the_cells_of_the_first(path, method):
 
 
 def test_each_launch_gets_an_equal_share_of_what_is_left_of_the_budget(path, method, monkeypatch):
-    """90 s for three launches, which take 10, 45 and 1 s; the first, which decides what is visited, leaves some of its own."""
+    """90 s for three launches, which take 10, 45 and 1 s; the first, which decides what is visited, leaves a part."""
     now, takes = [1000.0], iter([10.0, 45.0, 1.0])
     monkeypatch.setattr(measure, "time", types.SimpleNamespace(monotonic=lambda: now[0]))
     ranks, shown = Ranks(), Shown()
