@@ -28,6 +28,7 @@ PRELOADED = [
     "inferometer.emulator.measure.scheduler",
     "inferometer.emulator.samples.samples",
     "inferometer.emulator.validate.series",
+    "inferometer.emulator.workload.hugging_face.families",
     "inferometer.launch.ranks.emulation_rank",
     "inferometer.launch.ranks.failure",
     "inferometer.launch.ranks.measurement_rank",

@@ -15,8 +15,14 @@ from inferometer.launch.cli import COMMANDS
 from tests.places import ROOT
 
 README = (ROOT / "README.md").read_text()
-PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-SHELL = [line.strip() for line in re.findall(r"^    ((?:inferometer|torchrun|mpiexec) [a-z-].*)$", README, re.MULTILINE)]
+PYTHON = re.findall(r"```python(?: not-run)?\n(.*?)```", README, re.DOTALL)
+#: Besides those of the blocks that tests/unit/test_guides.py runs with their output.
+NEEDY = "".join(re.findall(r"```console not-run\n(.*?)```", README, re.DOTALL))
+SHELL = [
+    line.strip()
+    for text, mark in ((README, "    "), (NEEDY, r"\$ "))
+    for line in re.findall(rf"^{mark}((?:inferometer|torchrun|mpiexec) [a-z-].*)$", text, re.MULTILINE)
+]
 RANKS = [
     line for line in SHELL if not line.startswith("inferometer") or line.split()[1] in ("measure", "calibrate", "emulate")
 ]
@@ -46,14 +52,9 @@ def run(line: str, folder: Path, command, limit_s: float = 100) -> None:
 
 
 def test_the_readme_has_blocks_and_names_commands_that_exist():
-    assert len(PYTHON) >= 1 and len(SHELL) >= 6
+    assert len(PYTHON) >= 1 and len(SHELL) >= 3
     named = set(re.findall(r"\binferometer (?:\.launch )?([a-z]+)\b(?! that| for| comes| predicts)", "\n".join(SHELL)))
     assert named and named <= set(COMMANDS)
-
-
-@pytest.mark.parametrize("line", [line for line in SHELL if line not in RANKS and "calibration.json" not in line])
-def test_lines_without_ranks_run(line, folder, command):
-    run(line, folder, command)
 
 
 @pytest.mark.slow

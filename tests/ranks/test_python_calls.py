@@ -46,7 +46,8 @@ def script(tmp_path, how, call):
 def test_measure(tmp_path, how, launches):
     found = script(tmp_path, how, "measure")
     assert (found["right"], found["world_size"], found["launches"]) == (True, 2, launches)
-    assert found["cells"] == 3 * launches  # 64, 256, 1024 bytes
+    cells = 3 * launches  # 64, 256, 1024 bytes
+    assert cells <= found["cells"] <= 2 * cells and found["cells"] % 3 == 0  # a launch that others disturbed is made again
     assert (tmp_path / "mine.samples.jsonl").exists()
 
 
