@@ -11,6 +11,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
+ALONE := tests/mpi tests/nodes tests/ranks/launch
+
 .PHONY: run test lint bench verify torture docs gpu clean
 
 run: $(VENV)/run.stamp
@@ -21,11 +23,12 @@ run: $(VENV)/run.stamp
 	@echo; echo "Llama 3 8B on two H100, by a calibration of H100 and NCCL that comes with Inferometer"
 	$(BIN)/inferometer predict llama-3-8b --accelerator h100-sxm --tp 2 --batch 8 --calibration h100-nccl
 
-# Files of tests run side by side; MPI ranks, which wait by spinning, and emulated hosts have the machine to themselves.
+# Files of tests run side by side; launchers with their faults and limits, MPI ranks, which wait by spinning, and emulated
+# hosts have the machine to themselves.
 test: $(VENV)/dev.stamp
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "unit and not verify" tests/unit
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not verify" --ignore tests/unit --ignore tests/mpi --ignore tests/nodes
-	$(BIN)/python -m pytest -m "not verify" tests/mpi tests/nodes
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not verify" --ignore tests/unit $(addprefix --ignore ,$(ALONE))
+	$(BIN)/python -m pytest -m "not verify" $(ALONE)
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .

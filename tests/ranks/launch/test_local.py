@@ -98,7 +98,7 @@ def test_before_the_ranks_have_met_the_launcher_says_whom_a_signal_has_ended(lau
 
 
 def test_ranks_that_fall_silent_are_killed_within_the_limit(launch, job, method, monkeypatch):
-    monkeypatch.setattr(local, "START_S", 0.0)
+    monkeypatch.setattr(local, "START_S", 2.0)
     pids = []
     outcome, _ = launch(
         "started(); signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)",
