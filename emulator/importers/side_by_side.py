@@ -30,12 +30,17 @@ def read_each(read: Callable[[str | Path], T], paths: Sequence[str | Path]) -> l
         return [read(path) for path in paths]
     share = max(1, min(AT_ONCE, len(paths) // (2 * processes)))
     parts = [paths[at : at + share] for at in range(0, len(paths), share)]
+    collecting = gc.isenabled()
     with ProcessPoolExecutor(processes, multiprocessing.get_context("fork"), initializer=gc.disable) as pool:
+        gc.disable()  # what arrives is kept: looking through it again and again finds nothing
         try:
             return [one for found in pool.map(partial(_part, read), parts) for one in found]
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+        finally:
+            if collecting:
+                gc.enable()
 
 
 def _part(read: Callable[[str | Path], T], paths: Iterable[str | Path]) -> list[T]:
