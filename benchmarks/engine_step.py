@@ -2,10 +2,11 @@
 
     python benchmarks/engine_step.py             (what `make bench` runs)
 
-One rank: the engine, every operation held against the program, against plain_decoder.Decoder in the same process. Two ranks
-over gloo: against the same module cut by torch.distributed.tensor's parallelize_module. Same weights, context and batch,
-float32, one thread a rank, both choose the next token greedily. Steps of the two alternate; a launch's ratio is the median
-over pairs of neighbouring steps (means over ranks), the number printed the median over launches with its 95 % interval.
+One rank: the engine, every operation held against the program, against rivals.plain_decoder.Decoder in the same process.
+Two ranks over gloo: against the same module cut by torch.distributed.tensor's parallelize_module. Same weights, context
+and batch, float32, one thread a rank, both choose the next token greedily. Steps of the two alternate; a launch's ratio is
+the median over pairs of neighbouring steps (means over ranks), the number printed the median over launches with its 95 %
+interval.
 
 Exit status 1 for a ratio beyond its bound, other tokens than the module's, logits further off than 1e-4 of the largest.
 """
@@ -107,7 +108,7 @@ def alternated(steps: Sequence[Callable[[], None]], barrier: Callable[[], None])
 
 def decoder(shape: Any, room: int, ranks: int) -> Any:
     """The plain module; on several ranks cut over them by torch's own plan."""
-    from plain_decoder import Decoder
+    from rivals.plain_decoder import Decoder
 
     from inferometer.parallel.weights import Weights
 

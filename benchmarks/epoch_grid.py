@@ -13,8 +13,8 @@ from collections.abc import Callable
 from time import process_time
 from typing import Any
 
-import naive_grid
 import numpy as np
+from rivals import naive_grid
 
 from inferometer.emulator.economics.paper.epoch import load_accelerator, load_model
 from inferometer.emulator.economics.paper.epoch.frontier import frontier

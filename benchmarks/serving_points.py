@@ -3,7 +3,7 @@
   python benchmarks/serving_points.py ../shared/data/serving/served_points.csv [--aiconfigurator PYTHON|PREDICTED.json]
 
 --aiconfigurator: the Python of an environment with aiconfigurator 0.12 (pip install aiconfigurator==0.12.*), in which
-serving_aiconfigurator.py runs, or what that wrote before. Without it the column is empty.
+rivals/serving_aiconfigurator.py runs, or what that wrote before. Without it the column is empty.
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ def _aiconfigurator(given: str, points: Sequence[ServedPoint]) -> dict[tuple[obj
         with tempfile.TemporaryDirectory() as folder:
             asking, predicted = Path(folder, "points.json"), Path(folder, "predicted.json")
             asking.write_text(json.dumps(asked))
-            script = Path(__file__).parent / "serving_aiconfigurator.py"
+            script = Path(__file__).parent / "rivals" / "serving_aiconfigurator.py"
             subprocess.run([given, str(script), str(asking), str(predicted)], check=True)
             found = json.loads(predicted.read_text())
     reasons = Counter(one.partition(":")[0] for one in found if isinstance(one, str))

@@ -243,7 +243,7 @@ class CellRows:
         for path, held in self._rows.items():
             kept = [row for (launch, _), row in held.items() if (path, launch) not in without]
             rows += [row | {"launch": row["launch"] + launch_base} for row in kept]
-            launch_base += max((row["launch"] for row in kept), default=-1) + 1
+            launch_base += max(launch for launch, _ in held) + 1  # also of those left out: probes are numbered so too
         return pd.DataFrame(rows)
 
 

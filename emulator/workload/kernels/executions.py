@@ -112,7 +112,7 @@ ENGINE = Execution(
         }
     ),
 )  # fmt: skip
-#: A module of plain torch, one function per operation (benchmarks/plain_decoder.py).
+#: A module of plain torch, one function per operation (benchmarks/rivals/plain_decoder.py).
 PLAIN = Execution(
     "torch",
     False,

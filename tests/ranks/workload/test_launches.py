@@ -101,7 +101,7 @@ def test_the_engines_layer_launches_what_the_program_says(new, context):
 @pytest.mark.parametrize(("new", "context"), [(1, 8), (8, 0)])
 def test_a_plain_modules_layer_launches_what_the_program_says(monkeypatch, new, context):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
-    from plain_decoder import Decoder
+    from rivals.plain_decoder import Decoder
 
     decoder = Decoder(SHAPE, Weights(0, torch.float32, CPU), LIMIT)
     decoder(torch.zeros(SEQUENCES, 8, dtype=torch.long), 0)  # makes the caches

@@ -17,7 +17,7 @@ from tests.places import BENCHMARKS
 def naive_grid():
     sys.path.insert(0, str(BENCHMARKS))
     try:
-        import naive_grid
+        from rivals import naive_grid
     finally:
         sys.path.pop(0)
     return naive_grid

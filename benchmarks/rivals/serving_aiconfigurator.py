@@ -1,6 +1,6 @@
 """What AIConfigurator 0.12 predicts for served points: run by the Python of an environment that has it.
 
-  ENVIRONMENT/bin/python benchmarks/serving_aiconfigurator.py points.json predicted.json
+  ENVIRONMENT/bin/python benchmarks/rivals/serving_aiconfigurator.py points.json predicted.json
 
 points.json: a list of objects with engine, model, accelerator, weights, tp, attention_dp, expert_tp, expert_ep, prompt,
 output, concurrency (benchmarks/serving_points.py writes it). predicted.json: for each of them [TTFT, TPOT] in ms, or why
